@@ -1,0 +1,35 @@
+# trireme_library(NAME [KOKKOS] SOURCES a.cpp ... LINK targets ...): one folder, one static library trireme_NAME.
+# KOKKOS marks sources that include Kokkos: they are compiled as the language that Kokkos was built for.
+
+add_library(trireme_flags INTERFACE)
+target_include_directories(trireme_flags INTERFACE
+  $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src> $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}>
+  $<INSTALL_INTERFACE:include/trireme>)
+target_compile_features(trireme_flags INTERFACE cxx_std_20)
+target_compile_options(trireme_flags INTERFACE
+  "$<$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>:-Wall;-Wextra;-Wpedantic;-Wshadow;-Wno-unknown-pragmas>"
+  "$<$<AND:$<BOOL:${TRIREME_WARNINGS_AS_ERRORS}>,$<COMPILE_LANG_AND_ID:CXX,GNU,Clang>>:-Werror>"
+  "$<$<COMPILE_LANGUAGE:CUDA>:--extended-lambda;--expt-relaxed-constexpr;-diag-suppress=20012,20013,20014,20015>")
+if(TRIREME_SANITIZE)
+  target_compile_options(trireme_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TRIREME_SANITIZE};-fno-omit-frame-pointer>)
+  target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})
+endif()
+
+function(trireme_as_kokkos_language)
+  if(Kokkos_COMPILE_LANGUAGE STREQUAL "CUDA")
+    set_source_files_properties(${ARGN} PROPERTIES LANGUAGE CUDA)
+  endif()
+endfunction()
+
+function(trireme_library name)
+  cmake_parse_arguments(ARG "KOKKOS" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  add_library(trireme_${name} STATIC ${ARG_SOURCES})
+  add_library(trireme::${name} ALIAS trireme_${name})
+  set_target_properties(trireme_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON EXPORT_NAME ${name})
+  target_link_libraries(trireme_${name} PUBLIC trireme_flags ${ARG_LINK} PRIVATE ${ARG_PRIVATE_LINK})
+  if(ARG_KOKKOS)
+    target_link_libraries(trireme_${name} PUBLIC Kokkos::kokkos)
+    trireme_as_kokkos_language(${ARG_SOURCES})
+  endif()
+  set_property(GLOBAL APPEND PROPERTY TRIREME_LIBRARIES trireme_${name})
+endfunction()

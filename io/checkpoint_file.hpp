@@ -1,0 +1,79 @@
+// The checkpoint: one self-describing HDF5 file written by all ranks, under a temporary name until it is whole.
+//
+//   /model/<parameter>              global arrays, PyTorch's names and layouts
+//   /optimizer/<state>/<parameter>  the same shapes
+//   /progress                       a group whose attributes are the integers and reals of the run's progress
+//   /deck                           the resolved deck, a string
+//   attributes of the root: format_version (1), program "trireme"
+//   each array's attribute `checksum`: sum over its rows i (dimension 0) of XXH3-64(bytes of row i, little-endian; seed i),
+//   modulo 2^64. A sum of rows, so that any split over ranks can make it.
+#pragma once
+
+#include <mpi.h>
+
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/shape.hpp"
+
+namespace trireme {
+
+inline constexpr int checkpoint_format_version = 1;
+
+/// An array as it goes into the file. `data` is the whole array on every rank that owns any of it (replicated); each rank writes
+/// a share of it. Elements are float or double (`is_double`).
+struct CheckpointArray {
+  std::string name;  // "model/conv1.weight"
+  Shape shape;
+  bool is_double = false;
+  const void* data = nullptr;
+};
+
+struct CheckpointContent {
+  std::string deck;
+  std::map<std::string, std::int64_t> integers;  // progress: "step", "epoch", "sample", "seed"...
+  std::map<std::string, double> reals;
+};
+
+/// Writes `file` in parallel: temporary name in the same folder, HDF5 flush, fsync, close, rename by rank 0, fsync of the folder.
+/// Collective over `comm`. Either the file stands whole under its name on return, or every rank throws a checkpoint error
+/// and what stood before still stands. Returns the bytes of the arrays.
+std::int64_t write_checkpoint(const std::filesystem::path& file, const std::vector<CheckpointArray>& arrays,
+                              const CheckpointContent& content, MPI_Comm comm);
+
+/// Reads a checkpoint on one rank. Not collective.
+class CheckpointReader {
+ public:
+  /// Opens and reads all but the arrays. Throws a checkpoint error: not there, not HDF5, truncated, other format version...
+  explicit CheckpointReader(const std::filesystem::path& file);
+  ~CheckpointReader();
+
+  struct ArrayInfo {
+    std::string name;
+    Shape shape;
+    bool is_double;
+    std::int64_t bytes;
+  };
+  const CheckpointContent& content() const;
+  const std::vector<ArrayInfo>& arrays() const;  // sorted by name
+  bool has(const std::string& name) const;
+  /// Reads one array, converted to the type asked for, after checking its checksum. A mismatch is a checkpoint error that names it.
+  void read(const std::string& name, float* out, std::int64_t size) const;
+  void read(const std::string& name, double* out, std::int64_t size) const;
+  /// Reads and checks every array; returns the names of the damaged ones.
+  std::vector<std::string> verify() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// checkpoints/step-00001234.h5 files of a run directory (or of a folder of checkpoints), newest (highest step) first.
+std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run_directory);
+std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory, std::int64_t step);
+
+}  // namespace trireme

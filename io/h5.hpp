@@ -1,0 +1,83 @@
+// HDF5 behind move-only handles. Every call is checked where it stands, and the library's error stack goes into the message.
+// Not thread-safe (nor is the library): one thread a rank makes all HDF5 calls at a time, see io_thread.hpp.
+#pragma once
+
+#include <hdf5.h>
+
+#include <cstdint>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/shape.hpp"
+
+namespace trireme::h5 {
+
+/// Owns an HDF5 identifier; `Close` is the function that gives it back.
+template <herr_t (*Close)(hid_t)>
+class Handle {
+ public:
+  Handle() = default;
+  explicit Handle(hid_t id) : id_(id) {}
+  Handle(Handle&& other) noexcept : id_(std::exchange(other.id_, H5I_INVALID_HID)) {}
+  Handle& operator=(Handle&& other) noexcept {
+    std::swap(id_, other.id_);
+    return *this;
+  }
+  ~Handle() {
+    if (id_ >= 0) Close(id_);
+  }
+  operator hid_t() const { return id_; }
+  explicit operator bool() const { return id_ >= 0; }
+  /// Closes now and reports a failure, where the destructor would not (closing a written file may fail: disk full).
+  void close(const std::string& context);
+
+ private:
+  hid_t id_ = H5I_INVALID_HID;
+};
+
+using File = Handle<H5Fclose>;
+using Group = Handle<H5Gclose>;
+using Dataset = Handle<H5Dclose>;
+using Space = Handle<H5Sclose>;
+using Type = Handle<H5Tclose>;
+using Attribute = Handle<H5Aclose>;
+using Properties = Handle<H5Pclose>;
+
+/// Switches off HDF5's own printing of errors; called once by whoever uses the library first. Safe to repeat.
+void quiet();
+/// The error stack as one line, innermost last ("unable to open file: truncated file: eof = 100, ..."); clears the stack.
+std::string error_stack();
+
+/// Checks a call: TRIREME_H5(H5Dread(...), "file.h5:/x"). Returns its value; throws `code` errors with the stack.
+#define TRIREME_H5(call, context) ::trireme::h5::check((call), #call, (context), ::trireme::ExitCode::data)
+#define TRIREME_H5_AS(code, call, context) ::trireme::h5::check((call), #call, (context), (code))
+
+void throw_failure(const char* call, const std::string& context, ExitCode code);
+
+template <class Value>
+Value check(Value value, const char* call, const std::string& context, ExitCode code) {
+  if (value < 0) throw_failure(call, context, code);
+  return value;
+}
+
+template <herr_t (*Close)(hid_t)>
+void Handle<Close>::close(const std::string& context) {
+  if (id_ < 0) return;
+  const hid_t id = std::exchange(id_, H5I_INVALID_HID);
+  if (Close(id) < 0) throw_failure("close", context, ExitCode::data);
+}
+
+template <class T> hid_t native_type() = delete;
+template <> inline hid_t native_type<float>() { return H5T_NATIVE_FLOAT; }
+template <> inline hid_t native_type<double>() { return H5T_NATIVE_DOUBLE; }
+template <> inline hid_t native_type<std::uint8_t>() { return H5T_NATIVE_UINT8; }
+template <> inline hid_t native_type<std::int32_t>() { return H5T_NATIVE_INT32; }
+template <> inline hid_t native_type<std::int64_t>() { return H5T_NATIVE_INT64; }
+template <> inline hid_t native_type<std::uint64_t>() { return H5T_NATIVE_UINT64; }
+
+/// Extents of an open data set.
+std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context);
+
+}  // namespace trireme::h5

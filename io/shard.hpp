@@ -1,0 +1,96 @@
+// Shards: the HDF5 files of a data set, described, read by rows, and written.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/shape.hpp"
+#include "io/h5.hpp"
+
+namespace trireme {
+
+/// How elements lie in a staging buffer: what the file holds, brought to native byte order and to the nearest of these.
+/// (int8..int32, uint8..uint32 keep their width; 64-bit integers stay; half, float, double: float16 is widened to float32.)
+enum class ElementType : std::uint8_t { u8, i8, u16, i16, u32, i32, u64, i64, f32, f64 };
+
+std::size_t size_of(ElementType type);
+std::string_view name_of(ElementType type);  // "uint8", ... as numpy says
+bool is_integer(ElementType type);
+
+/// Names inside the files, as the deck gives them.
+struct ShardNames {
+  std::string features = "/x";
+  std::string labels = "/y";  // empty: no labels (prediction, autoencoders)
+};
+
+/// What one shard holds; cheap to make (metadata only).
+struct ShardInfo {
+  std::string path;
+  std::int64_t rows = 0;
+  Shape sample;                               // features of one sample, as stored
+  ElementType feature_type = ElementType::f32;
+  Shape label;                                // one sample's label: rank 0 for (n) labels
+  ElementType label_type = ElementType::i64;
+  bool has_labels = false;
+  bool single_sample = false;                 // the file is one sample: data set without the leading row dimension
+};
+
+/// The files that `where` names: a directory (its *.h5 and *.hdf5, sorted), a glob, or a comma-separated list of any of these.
+/// Throws a data error saying what was looked for and what was found.
+std::vector<std::string> find_shards(const std::string& where);
+
+/// Opens, checks that the data sets exist, are numeric, agree in rows; closes. `sample`, when its rank is not 0, is the shape of
+/// one sample as the model wants it: a file whose features have that shape without a row dimension is one sample.
+ShardInfo describe_shard(const std::string& path, const ShardNames& names, const Shape& sample = {});
+
+/// Reads rows of one shard. Keeps the file open. Errors name file, data set, what was expected and found.
+class ShardReader {
+ public:
+  ShardReader(const ShardInfo& info, const ShardNames& names);
+  ~ShardReader();
+  ShardReader(ShardReader&&) noexcept;
+  ShardReader& operator=(ShardReader&&) noexcept;
+
+  const ShardInfo& info() const;
+  /// Rows [first, first+count) of the features, in info().feature_type, row-major as stored. `out` is exactly that many bytes.
+  void read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out);
+  void read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out);
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Writes one shard row block after row block. Under a temporary name until finish() renames it.
+class ShardWriter {
+ public:
+  struct Options {
+    ShardNames names;
+    Shape sample;
+    ElementType feature_type = ElementType::u8;
+    Shape label;                              // rank 0: one number a row
+    ElementType label_type = ElementType::i64;
+    bool has_labels = true;
+    int gzip = 0;                             // 0: contiguous, uncompressed; 1-9: chunked (chunk_rows) and deflated, shuffled
+    std::int64_t chunk_rows = 64;
+  };
+  /// `rows` is the final number of rows.
+  ShardWriter(const std::filesystem::path& path, std::int64_t rows, const Options& options);
+  ~ShardWriter();
+  /// Appends rows. `features` and `labels` hold whole rows in the options' types.
+  void append(std::span<const std::byte> features, std::span<const std::byte> labels);
+  /// Checks that all rows came, flushes, closes, renames. Without it the destructor removes the temporary file.
+  void finish();
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,25 @@
+// Messages for people. Rank 0 speaks for the job; other ranks only warn. Not collective.
+#pragma once
+
+#include <spdlog/spdlog.h>
+
+#include <filesystem>
+#include <string>
+
+namespace trireme::log {
+
+/// Called once, after MPI is up. Messages go to standard output as they are.
+void open(int rank);
+/// From now on messages of rank 0 also go to `file` (appended), with the time of day. No-op on other ranks.
+void also_to(const std::filesystem::path& file);
+
+template <class... Args>
+void info(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::info(format, std::forward<Args>(args)...);
+}
+template <class... Args>
+void warn(fmt::format_string<Args...> format, Args&&... args) {
+  spdlog::warn(format, std::forward<Args>(args)...);
+}
+
+}  // namespace trireme::log

@@ -1,0 +1,89 @@
+#include "comm/communicator.hpp"
+
+#include <cstdio>
+
+namespace trireme {
+
+Request& Request::operator=(Request&& other) noexcept {
+  std::swap(request_, other.request_);
+  return *this;
+}
+
+Request::~Request() {
+  if (request_ != MPI_REQUEST_NULL && MPI_Wait(&request_, MPI_STATUS_IGNORE) != MPI_SUCCESS)
+    std::fputs("trireme: a pending MPI operation failed while its request was destroyed\n", stderr);
+}
+
+bool Request::done() {
+  int flag = 1;
+  if (request_ != MPI_REQUEST_NULL) TRIREME_MPI(MPI_Test(&request_, &flag, MPI_STATUS_IGNORE));
+  return flag != 0;
+}
+
+void Request::wait() {
+  if (request_ != MPI_REQUEST_NULL) TRIREME_MPI(MPI_Wait(&request_, MPI_STATUS_IGNORE));
+}
+
+Communicator::Communicator(MPI_Comm comm) {
+  TRIREME_MPI(MPI_Comm_dup(comm, &comm_));
+  TRIREME_MPI(MPI_Comm_set_errhandler(comm_, MPI_ERRORS_RETURN));
+  TRIREME_MPI(MPI_Comm_rank(comm_, &rank_));
+  TRIREME_MPI(MPI_Comm_size(comm_, &size_));
+}
+
+Communicator::Communicator(Communicator&& other) noexcept
+    : comm_(std::exchange(other.comm_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
+
+Communicator& Communicator::operator=(Communicator&& other) noexcept {
+  std::swap(comm_, other.comm_);
+  std::swap(rank_, other.rank_);
+  std::swap(size_, other.size_);
+  return *this;
+}
+
+Communicator::~Communicator() {
+  if (comm_ != MPI_COMM_NULL && MPI_Comm_free(&comm_) != MPI_SUCCESS)
+    std::fputs("trireme: MPI_Comm_free failed\n", stderr);
+}
+
+std::string Communicator::broadcast(std::string text, int root) const {
+  std::uint64_t length = text.size();
+  broadcast(std::span(&length, 1), root);
+  text.resize(length);
+  broadcast(std::span(text.data(), text.size()), root);
+  return text;
+}
+
+std::vector<std::string> Communicator::gather(const std::string& mine) const {
+  const int n = static_cast<int>(mine.size());
+  const bool root = rank_ == 0;
+  std::vector<int> counts(root ? static_cast<std::size_t>(size_) : 0), starts(counts.size());
+  TRIREME_MPI(MPI_Gather(&n, 1, MPI_INT, counts.data(), 1, MPI_INT, 0, comm_));
+  int total = 0;
+  for (std::size_t r = 0; r < counts.size(); ++r) starts[r] = total, total += counts[r];
+  std::string all(static_cast<std::size_t>(total), '\0');
+  TRIREME_MPI(MPI_Gatherv(mine.data(), n, MPI_CHAR, all.data(), counts.data(), starts.data(), MPI_CHAR, 0, comm_));
+  std::vector<std::string> texts;
+  for (std::size_t r = 0; r < counts.size(); ++r)
+    texts.push_back(all.substr(static_cast<std::size_t>(starts[r]), static_cast<std::size_t>(counts[r])));
+  return texts;
+}
+
+void Communicator::together(const std::function<void()>& action) const {
+  std::string message;
+  int code = 0;
+  try {
+    action();
+  } catch (const Error& error) {
+    message = error.what();
+    code = static_cast<int>(error.code());
+    if (code == 0) code = static_cast<int>(ExitCode::internal);
+  }
+  const int first = all_reduce(message.empty() && code == 0 ? size_ : rank_, MPI_MIN);
+  if (first == size_) return;
+  message = broadcast(message, first);
+  broadcast(std::span(&code, 1), first);
+  throw Error(static_cast<ExitCode>(code), message);
+}
+
+}  // namespace trireme

@@ -1,0 +1,117 @@
+// A group of ranks that talk to each other, and requests for talk under way.
+#pragma once
+
+#include <mpi.h>
+
+#include <concepts>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <span>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "comm/environment.hpp"
+
+namespace trireme {
+
+template <class T>
+MPI_Datatype mpi_type() = delete;
+template <> inline MPI_Datatype mpi_type<char>() { return MPI_CHAR; }
+template <> inline MPI_Datatype mpi_type<std::byte>() { return MPI_BYTE; }
+template <> inline MPI_Datatype mpi_type<int>() { return MPI_INT; }
+template <> inline MPI_Datatype mpi_type<std::int64_t>() { return MPI_INT64_T; }
+template <> inline MPI_Datatype mpi_type<std::uint64_t>() { return MPI_UINT64_T; }
+template <> inline MPI_Datatype mpi_type<float>() { return MPI_FLOAT; }
+template <> inline MPI_Datatype mpi_type<double>() { return MPI_DOUBLE; }
+
+/// A non-blocking operation. The buffers given to it must live until wait(). Destroying an unfinished one waits.
+class Request {
+ public:
+  Request() = default;
+  explicit Request(MPI_Request request) : request_(request) {}
+  Request(Request&& other) noexcept : request_(std::exchange(other.request_, MPI_REQUEST_NULL)) {}
+  Request& operator=(Request&& other) noexcept;
+  ~Request();
+
+  bool done();  // also lets MPI make progress
+  void wait();
+
+ private:
+  MPI_Request request_ = MPI_REQUEST_NULL;
+};
+
+class Communicator {
+ public:
+  /// Duplicates `comm`. Collective over it.
+  explicit Communicator(MPI_Comm comm);
+  static Communicator world() { return Communicator(MPI_COMM_WORLD); }
+  Communicator(Communicator&& other) noexcept;
+  Communicator& operator=(Communicator&& other) noexcept;
+  ~Communicator();
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+  MPI_Comm handle() const { return comm_; }
+
+  // All of the following are collective.
+  Communicator duplicate() const { return Communicator(comm_); }
+  void barrier() const { TRIREME_MPI(MPI_Barrier(comm_)); }
+
+  template <class T>
+  void all_reduce(std::span<T> values, MPI_Op op = MPI_SUM) const {
+    if (size_ > 1)
+      TRIREME_MPI(MPI_Allreduce(MPI_IN_PLACE, values.data(), count(values), mpi_type<T>(), op, comm_));
+  }
+  template <class T>
+    requires std::is_arithmetic_v<T>
+  T all_reduce(T value, MPI_Op op = MPI_SUM) const {
+    all_reduce(std::span<T>(&value, 1), op);
+    return value;
+  }
+  /// Sums in place, in the background.
+  template <class T>
+  Request begin_all_reduce(T* values, std::size_t n) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(n), mpi_type<T>(), MPI_SUM, comm_, &request));
+    return Request(request);
+  }
+  template <class T>
+  void broadcast(std::span<T> values, int root = 0) const {
+    if (size_ > 1) TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
+  }
+  std::string broadcast(std::string text, int root = 0) const;
+  /// Concatenation of all ranks' values, in rank order, everywhere.
+  template <class T>
+  std::vector<T> all_gather(std::span<const T> mine) const;
+  /// Every rank's text, in rank order, on rank 0; empty elsewhere.
+  std::vector<std::string> gather(const std::string& mine) const;
+
+  /// Runs `action` on every rank. If it throws trireme::Error on any, every rank throws the error of the lowest such rank,
+  /// so that an error of one is one message of all. Collective.
+  void together(const std::function<void()>& action) const;
+
+ private:
+  template <class T>
+  static int count(std::span<T> values) { return static_cast<int>(values.size()); }
+
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  int rank_ = 0;
+  int size_ = 1;
+};
+
+template <class T>
+std::vector<T> Communicator::all_gather(std::span<const T> mine) const {
+  const int n = count(mine);
+  std::vector<int> counts(static_cast<std::size_t>(size_)), starts(static_cast<std::size_t>(size_));
+  TRIREME_MPI(MPI_Allgather(&n, 1, MPI_INT, counts.data(), 1, MPI_INT, comm_));
+  int total = 0;
+  for (std::size_t r = 0; r < counts.size(); ++r) starts[r] = total, total += counts[r];
+  std::vector<T> all(static_cast<std::size_t>(total));
+  TRIREME_MPI(MPI_Allgatherv(mine.data(), n, mpi_type<T>(), all.data(), counts.data(), starts.data(), mpi_type<T>(), comm_));
+  return all;
+}
+
+}  // namespace trireme

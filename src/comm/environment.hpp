@@ -1,0 +1,39 @@
+// The life of MPI in this process. One object, made first and destroyed last; shared by the program and the tests.
+#pragma once
+
+#include <mpi.h>
+
+#include "base/error.hpp"
+
+namespace trireme {
+
+/// Checks a call to MPI where it stands: TRIREME_MPI(MPI_Barrier(comm)). Throws an internal error with MPI's own words.
+#define TRIREME_MPI(call) ::trireme::detail::check_mpi((call), #call, __FILE__, __LINE__)
+
+namespace detail {
+void check_mpi(int code, const char* call, const char* file, int line);
+}
+
+class Environment {
+ public:
+  /// MPI_Init_thread(MULTIPLE). Collective over the job.
+  Environment(int& argc, char**& argv);
+  ~Environment();
+  Environment(const Environment&) = delete;
+  Environment& operator=(const Environment&) = delete;
+
+  int rank() const { return rank_; }
+  int size() const { return size_; }
+
+  /// Ends the job after an error on this rank. When every rank fails (a wrong deck) rank 0 prints the message and all
+  /// ranks return the exit code for an orderly end; when only some do, the first of them prints and aborts the job.
+  /// Takes about a second at most. Not collective.
+  int end_after_error(const Error& error) noexcept;
+
+ private:
+  int rank_ = 0;
+  int size_ = 1;
+  MPI_Comm last_words_ = MPI_COMM_NULL;  // for end_after_error alone
+};
+
+}  // namespace trireme

@@ -1,0 +1,63 @@
+// Batches for one rank, read ahead by the I/O thread: rows of shards -> window buffer (long reads) -> host slot (this rank's share
+// of one batch, contiguous, in the type that the file has). The device casts.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+#include "data/data_set.hpp"
+#include "io/io_thread.hpp"
+
+namespace trireme {
+
+/// This rank's share of one global batch.
+struct HostBatch {
+  std::int64_t epoch = 0;
+  std::int64_t index = 0;         // batch within the epoch
+  std::int64_t global_count = 0;  // samples of the whole batch
+  std::int64_t first = 0;         // place of this rank's first sample within the batch
+  std::int64_t count = 0;         // samples of this rank; may be 0
+  std::int64_t first_row = 0;     // sequential streams: row of the data set of the first sample
+  std::span<const std::byte> features;           // count * feature_bytes, in DataSet::feature_type()
+  std::span<const std::int32_t> classes;         // LabelDemand::classes: count labels, checked against the number of classes
+  std::span<const std::byte> values;             // LabelDemand::values: count * label_bytes, in DataSet::label_type()
+};
+
+class BatchStream {
+ public:
+  struct Options {
+    std::int64_t batch = 0;    // global batch
+    int rank = 0, ranks = 1;   // this coordinate on the data axis, and the axis' length
+    bool shuffle = true;       // false: sequential; rank r then owns one contiguous block of rows, in order (evaluation, prediction)
+    std::uint64_t seed = 0;    // of the order
+    std::int64_t chunk = 0;    // rows shuffled together as one block; 0: about 1 MiB of rows
+    std::int64_t window = 0;   // rows inside which single rows are shuffled; 0: about 32 MiB of rows
+    std::int64_t cache_bytes = 0;  // a data set no larger than this is kept in memory by every rank and shuffled row by row
+    int slots = 3;             // host slots: batches ready or in use at a time
+  };
+  /// Not collective. `data` and `io` outlive the stream.
+  BatchStream(const DataSet& data, IoThread& io, const Options& options);
+  ~BatchStream();
+
+  /// Batches of one epoch: ceil(size / batch); the last may be smaller. (Sequential: the most that any rank needs.)
+  std::int64_t batches() const;
+  /// Largest share of a batch that any call of next() gives to this rank.
+  std::int64_t largest_share() const;
+  /// From now on next() gives batch `index` of `epoch` and what follows (the next epoch follows by itself). Reading ahead starts.
+  void seek(std::int64_t epoch, std::int64_t index);
+  /// Waits for the next batch; it stays valid until the call after. Errors met by the I/O thread (a broken shard, a label out of
+  /// range, a NaN in float features: data errors that name shard and row) are thrown here.
+  const HostBatch& next();
+  /// Seconds that next() has waited so far.
+  double waited() const;
+  /// Bytes read from files so far.
+  std::int64_t bytes_read() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trireme

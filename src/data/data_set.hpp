@@ -1,0 +1,52 @@
+// A data set: many shards seen as one list of rows 0..size()-1 (shards in the order of their names).
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/shape.hpp"
+#include "comm/communicator.hpp"
+#include "io/shard.hpp"
+
+namespace trireme {
+
+/// What the labels must be.
+struct LabelDemand {
+  enum class Kind { none, classes, values } kind = Kind::none;
+  std::int64_t count = 0;  // classes: how many; values: numbers a sample
+};
+
+class DataSet {
+ public:
+  /// Finds and describes the shards; each rank opens its part of them (10,000 shards are described in parallel) and all share.
+  /// Checks that all agree in sample shape and types with each other, with `sample` (equal number of elements; leading ones may
+  /// differ) and with `labels`. Collective over `comm`; errors are data errors that name the shard, what was expected and found.
+  /// Calls HDF5 on the calling thread: make data sets before the I/O thread works.
+  DataSet(const Communicator& comm, const std::string& where, const ShardNames& names, const Shape& sample,
+          const LabelDemand& labels);
+
+  std::int64_t size() const { return starts_.back(); }
+  const std::vector<ShardInfo>& shards() const { return shards_; }
+  const ShardNames& names() const { return names_; }
+  const LabelDemand& labels() const { return labels_; }
+  ElementType feature_type() const;
+  ElementType label_type() const;
+  std::int64_t feature_bytes() const;  // of one sample
+  std::int64_t label_bytes() const;
+
+  /// First row of shard s; starts()[shards().size()] == size().
+  const std::vector<std::int64_t>& starts() const { return starts_; }
+  /// Index of the shard that holds `row`.
+  std::size_t shard_of(std::int64_t row) const;
+  const std::string& where() const { return where_; }
+
+ private:
+  std::string where_;
+  ShardNames names_;
+  LabelDemand labels_;
+  std::vector<ShardInfo> shards_;
+  std::vector<std::int64_t> starts_{0};
+};
+
+}  // namespace trireme

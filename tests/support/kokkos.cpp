@@ -1,0 +1,12 @@
+// Linked into test programs that use Kokkos: it lives from before the first test until after the last.
+#include <Kokkos_Core.hpp>
+#include <boost/test/unit_test.hpp>
+
+namespace {
+struct KokkosLife {
+  KokkosLife() { Kokkos::initialize(); }
+  ~KokkosLife() { Kokkos::finalize(); }
+};
+}  // namespace
+
+BOOST_TEST_GLOBAL_FIXTURE(KokkosLife);
