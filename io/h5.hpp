@@ -54,7 +54,7 @@ std::string error_stack();
 #define TRIREME_H5(call, context) ::trireme::h5::check((call), #call, (context), ::trireme::ExitCode::data)
 #define TRIREME_H5_AS(code, call, context) ::trireme::h5::check((call), #call, (context), (code))
 
-void throw_failure(const char* call, const std::string& context, ExitCode code);
+[[noreturn]] void throw_failure(const char* call, const std::string& context, ExitCode code);
 
 template <class Value>
 Value check(Value value, const char* call, const std::string& context, ExitCode code) {
@@ -66,7 +66,7 @@ template <herr_t (*Close)(hid_t)>
 void Handle<Close>::close(const std::string& context) {
   if (id_ < 0) return;
   const hid_t id = std::exchange(id_, H5I_INVALID_HID);
-  if (Close(id) < 0) throw_failure("close", context, ExitCode::data);
+  if (Close(id) < 0) throw_failure("closing", context, ExitCode::data);
 }
 
 template <class T> hid_t native_type() = delete;
@@ -77,7 +77,15 @@ template <> inline hid_t native_type<std::int32_t>() { return H5T_NATIVE_INT32; 
 template <> inline hid_t native_type<std::int64_t>() { return H5T_NATIVE_INT64; }
 template <> inline hid_t native_type<std::uint64_t>() { return H5T_NATIVE_UINT64; }
 
+/// Opens an existing file for reading, without taking file locks (many parallel file systems have none; Trireme never changes
+/// a file that stands under its final name). Throws a `code` error "{what} '{path}' ..." that says whether the file is absent, empty,
+/// not HDF5, cut short or damaged.
+File open_file(const std::string& path, const std::string& what, ExitCode code);
 /// Extents of an open data set.
-std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context);
+std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context, ExitCode code = ExitCode::data);
+/// Paths of all data sets below `group`, relative to it, soft and external links followed, sorted. What cannot be opened is left out.
+std::vector<std::string> data_sets(hid_t group);
+/// What a data set's type is, for people: "float32", "string", "compound"...
+std::string type_text(hid_t type);
 
 }  // namespace trireme::h5

@@ -22,6 +22,8 @@ enum class ElementType : std::uint8_t { u8, i8, u16, i16, u32, i32, u64, i64, f3
 std::size_t size_of(ElementType type);
 std::string_view name_of(ElementType type);  // "uint8", ... as numpy says
 bool is_integer(ElementType type);
+/// HDF5's type of an element in memory; owned by the library.
+hid_t memory_type(ElementType type);
 
 /// Names inside the files, as the deck gives them.
 struct ShardNames {

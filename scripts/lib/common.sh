@@ -56,3 +56,27 @@ kokkos_cache_dir() {
   echo "$TRIREME_CACHE/kokkos-$KOKKOS_VERSION-$backend-$id"
 }
 KOKKOS_VERSION=4.7.00
+
+# Whether the user brought a Kokkos; then none is built.
+kokkos_is_given() { [ -n "${Kokkos_ROOT:-}" ] || [ -n "${Kokkos_DIR:-}" ] || [[ "${CMAKE_PREFIX_PATH:-}" == *[Kk]okkos* ]]; }
+
+# Puts nvcc on PATH where the toolkit lies at its usual place.
+find_nvcc() {
+  command -v nvcc >/dev/null && return 0
+  local dir
+  for dir in "${CUDA_HOME:-}" "${CUDA_PATH:-}" /usr/local/cuda; do
+    if [ -n "$dir" ] && [ -x "$dir/bin/nvcc" ]; then export PATH=$dir/bin:$PATH; return 0; fi
+  done
+  return 1
+}
+
+# Packages and Kokkos, silently when Kokkos is there already. $1: openmp | cuda
+ensure_setup() {
+  local backend=$1 options=()
+  [ "$backend" = cuda ] && options=(--cuda)
+  if kokkos_is_given || [ -f "$(kokkos_cache_dir "$backend")/.complete" ]; then
+    quietly "$TRIREME_CACHE/log/setup.log" "$TRIREME_ROOT/scripts/setup" "${options[@]}"
+  else
+    "$TRIREME_ROOT/scripts/setup" "${options[@]}"
+  fi
+}

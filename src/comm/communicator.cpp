@@ -1,6 +1,7 @@
 #include "comm/communicator.hpp"
 
 #include <cstdio>
+#include <exception>
 
 namespace trireme {
 
@@ -78,6 +79,9 @@ void Communicator::together(const std::function<void()>& action) const {
     message = error.what();
     code = static_cast<int>(error.code());
     if (code == 0) code = static_cast<int>(ExitCode::internal);
+  } catch (const std::exception& error) {  // out of memory, for one: the other ranks must hear of it too
+    message = error.what();
+    code = static_cast<int>(ExitCode::internal);
   }
   const int first = all_reduce(message.empty() && code == 0 ? size_ : rank_, MPI_MIN);
   if (first == size_) return;

@@ -1,8 +1,9 @@
-// The deck: what a run shall do, as an INI file (Boost.Program_options' dialect) plus --section.key=value on the command line.
+// The deck: what a run shall do, as an INI file (Boost.Program_options' dialect) plus --section.key=value on the
+// command line.
 //
 // Every legal key stands once in the table of keys.cpp with its type, default, range and meaning; the deck reference in
-// docs/deck.md is printed from that table. Unknown keys, values out of range and wrong types are usage errors that name the
-// key, what was found, what is legal and the nearest legal name.
+// docs/deck.md is printed from that table. Unknown keys, values out of range and wrong types are usage errors that name
+// the key, what was found, what is legal and the nearest legal name.
 #pragma once
 
 #include <cstdint>
@@ -19,20 +20,22 @@ struct LayerSpec {
   std::string kind;
   std::string name;                            // empty: the network names it KIND + running number
   std::vector<std::string> from;               // empty: the layer before
-  std::map<std::string, std::string> options;  // what else was given, as text; checked against the kind's table of options
+  std::map<std::string, std::string> options;  // what else was given, as text; the kind's table of options checks it
   int number = 0;                              // 1 for the first layer: errors say "layer 3 (conv)"
   std::string text;                            // the line as written
 };
 
 struct KeySpec {
   enum class Type { integer, real, boolean, text, choice, shape, list };
-  std::string name;      // "data.batch"
+  std::string name;  // "data.batch"
   Type type;
   std::string fallback;  // default as text
   bool required = false;
-  std::vector<std::string> choices;  // of Type::choice
-  double low = -1e300, high = 1e300; // inclusive range of numbers
-  std::string help;                  // one sentence, units included
+  std::vector<std::string> choices;          // of Type::choice
+  double low = -1e300, high = 1e300;         // range of numbers, also of each number of a list
+  bool open_low = false, open_high = false;  // whether the end itself is excluded
+  bool filled = false;                       // of Type::text: must not be empty
+  std::string help;                          // one sentence, units included
 };
 
 /// All keys of a deck except [model] layer.
@@ -45,9 +48,10 @@ class Deck {
   /// Reads a file on this rank. Throws a usage error when it cannot be read.
   static Deck read(const std::filesystem::path& file, const std::vector<std::string>& overrides = {});
 
-  // Values, checked when the deck was parsed. Asking for a key that is not in the table is an internal error.
+  // Values, checked when the deck was parsed. Asking for a key that is not in the table, or for
+  // another type than the key has, is an internal error; text() answers for every type, in the spelling of resolved().
   std::int64_t integer(std::string_view key) const;
-  double real(std::string_view key) const;       // also accepts fractions: "1/255"
+  double real(std::string_view key) const;  // also accepts fractions: "1/255"
   bool boolean(std::string_view key) const;
   const std::string& text(std::string_view key) const;
   std::vector<double> reals(std::string_view key) const;       // Type::list: "0.49, 0.48, 1/255"
@@ -69,7 +73,7 @@ class Deck {
   std::vector<LayerSpec> layers_;
 };
 
-/// The deck reference as Markdown, from the tables alone (keys; layer kinds are appended by the caller that knows them).
+/// The deck reference as Markdown, from the table of keys alone; the caller that knows layer kinds appends them.
 std::string deck_reference();
 
 /// Number from text: "3", "1e-3", "1/255". Throws a usage error naming `what`.

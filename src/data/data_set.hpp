@@ -20,8 +20,9 @@ struct LabelDemand {
 class DataSet {
  public:
   /// Finds and describes the shards; each rank opens its part of them (10,000 shards are described in parallel) and all share.
-  /// Checks that all agree in sample shape and types with each other, with `sample` (equal number of elements; leading ones may
-  /// differ) and with `labels`. Collective over `comm`; errors are data errors that name the shard, what was expected and found.
+  /// Checks that all agree in sample shape (but for leading ones) and types with each other, in the number of elements with
+  /// `sample` (of rank 0: not checked) and with `labels`; shards without rows may be of any shape. Collective over `comm`;
+  /// errors are data errors that name the shard, what was expected and found.
   /// Calls HDF5 on the calling thread: make data sets before the I/O thread works.
   DataSet(const Communicator& comm, const std::string& where, const ShardNames& names, const Shape& sample,
           const LabelDemand& labels);
@@ -33,7 +34,7 @@ class DataSet {
   ElementType feature_type() const;
   ElementType label_type() const;
   std::int64_t feature_bytes() const;  // of one sample
-  std::int64_t label_bytes() const;
+  std::int64_t label_bytes() const;    // 0 where no labels are demanded
 
   /// First row of shard s; starts()[shards().size()] == size().
   const std::vector<std::int64_t>& starts() const { return starts_; }
@@ -42,11 +43,14 @@ class DataSet {
   const std::string& where() const { return where_; }
 
  private:
+  const ShardInfo& reference() const { return shards_[reference_]; }
+
   std::string where_;
   ShardNames names_;
   LabelDemand labels_;
   std::vector<ShardInfo> shards_;
   std::vector<std::int64_t> starts_{0};
+  std::size_t reference_ = 0;  // the first shard that has rows
 };
 
 }  // namespace trireme

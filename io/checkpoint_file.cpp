@@ -1,0 +1,75 @@
+// Names of checkpoints in a run directory, and the checksum of their arrays.
+#include "io/checkpoint_file.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <charconv>
+#include <optional>
+#include <system_error>
+#include <utility>
+
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+#include "io/detail/checkpoint_format.hpp"
+
+namespace trireme {
+
+namespace fs = std::filesystem;
+
+static_assert(std::endian::native == std::endian::little, "checksums are of little-endian bytes as they lie in memory");
+
+namespace detail {
+
+Rows::Rows(const Shape& shape, bool is_double) {
+  const std::int64_t element = is_double ? 8 : 4;
+  count = shape.size() == 0 ? 0 : shape.rank() == 0 ? 1 : shape[0];
+  bytes = count == 0 ? 0 : shape.size() / count * element;
+  per_piece = bytes == 0 ? 1 : std::max(piece_bytes / bytes, std::int64_t{1});
+}
+
+std::uint64_t checksum(const std::byte* data, std::int64_t first, std::int64_t count, std::int64_t row_bytes) {
+  std::uint64_t sum = 0;
+  for (std::int64_t i = 0; i < count; ++i)
+    sum += XXH3_64bits_withSeed(data + i * row_bytes, static_cast<std::size_t>(row_bytes), static_cast<XXH64_hash_t>(first + i));
+  return sum;
+}
+
+}  // namespace detail
+
+namespace {
+
+constexpr std::string_view prefix = "step-", suffix = ".h5";
+
+std::optional<std::int64_t> step_of(std::string_view name) {
+  if (!name.starts_with(prefix) || !name.ends_with(suffix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
+  name.remove_suffix(suffix.size());
+  std::int64_t step = 0;
+  const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
+  if (name.size() < 8 || name[0] == '-' || error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  return step;
+}
+
+}  // namespace
+
+fs::path checkpoint_path(const fs::path& run_directory, std::int64_t step) {
+  return run_directory / "checkpoints" / fmt::format("{}{:08}{}", prefix, step, suffix);
+}
+
+std::vector<fs::path> list_checkpoints(const fs::path& run_directory) {
+  std::error_code error;
+  const fs::path inner = run_directory / "checkpoints";
+  const fs::path folder = fs::is_directory(inner, error) ? inner : run_directory;
+  std::vector<std::pair<std::int64_t, fs::path>> found;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (const auto step = step_of(at->path().filename().string())) found.emplace_back(*step, at->path());
+  std::ranges::sort(found, std::ranges::greater{});
+  std::vector<fs::path> paths;
+  for (auto& [step, path] : found) paths.push_back(std::move(path));
+  return paths;
+}
+
+}  // namespace trireme

@@ -1,0 +1,43 @@
+// The bytes of a file as they were before packing: plain, gzip, bzip2 or xz, or the members of a tar or zip archive in any
+// of these. Always forward, never whole in memory.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <memory>
+#include <span>
+#include <string>
+
+namespace trireme {
+
+class ByteStream {
+ public:
+  /// The content of one file. Throws a data error where it cannot be opened.
+  static ByteStream of_file(const std::filesystem::path& path);
+  /// The members of an archive; next_member() goes to the first.
+  static ByteStream of_archive(const std::filesystem::path& path);
+  ~ByteStream();
+  ByteStream(ByteStream&&) noexcept;
+  ByteStream& operator=(ByteStream&&) noexcept;
+
+  /// Goes to the next regular file of the archive; false after the last.
+  bool next_member();
+  /// The member's path inside the archive, and its size.
+  std::string member() const;
+  std::int64_t member_size() const;
+
+  /// "folder/file.gz" or "archive.tar: member", for messages.
+  const std::string& name() const;
+  /// Fills `out`; returns fewer bytes than it holds only at the end. A damaged file is a data error.
+  std::size_t read(std::span<std::byte> out);
+  /// Drops `count` bytes; returns fewer only at the end.
+  std::int64_t skip(std::int64_t count);
+
+ private:
+  struct Impl;
+  explicit ByteStream(std::unique_ptr<Impl> impl);
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,44 @@
+// Records of a delimited text file: fields between separators, quoted where they like ("a ""b"", c"), one record a line (more
+// where a quoted field holds line ends). Blank lines and lines that begin with '#' are no records. Packed files are unpacked.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/importers/byte_stream.hpp"
+
+namespace trireme {
+
+class CsvRecords {
+ public:
+  /// The separator is the first of , ; tab that stands outside quotes in the first record; else runs of blanks separate.
+  explicit CsvRecords(const std::filesystem::path& path);
+
+  /// Goes to the next record; false after the last. Throws a data error where a quoted field is not closed.
+  bool next();
+  /// Without surrounding blanks and quotes; valid until the next call of next().
+  const std::vector<std::string_view>& fields() const { return fields_; }
+  /// The line in the file on which the record begins, from 1.
+  std::int64_t line() const { return first_line_; }
+  const std::string& name() const { return stream_.name(); }
+  /// For messages: "','", "a tab"...
+  std::string separator_text() const;
+
+ private:
+  bool read_line(std::string& line);
+  bool split();  // false: the record ends inside quotes
+
+  ByteStream stream_;
+  std::vector<std::byte> buffer_;
+  std::size_t at_ = 0, have_ = 0;
+  std::int64_t lines_read_ = 0, first_line_ = 0;
+  char separator_ = 0;  // ' ' means runs of blanks; 0 means not known yet
+  std::string record_;
+  std::string unquoted_;  // the characters of fields that had quotes
+  std::vector<std::string_view> fields_;
+};
+
+}  // namespace trireme

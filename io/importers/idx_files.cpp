@@ -1,0 +1,97 @@
+// Which files of a folder are the parts of an IDX data set. Publishers and unpackers vary the names.
+#include <algorithm>
+#include <regex>
+#include <vector>
+
+#include <fmt/ranges.h>
+
+#include "base/error.hpp"
+#include "io/importers/idx.hpp"
+
+namespace trireme {
+
+namespace {
+
+namespace fs = std::filesystem;
+
+const std::string packing = R"((\.gz|\.bz2|\.xz)?)";
+
+// "train-images-idx3-ubyte.gz": prefix, part, packing.
+const std::regex& features_name() {
+  static const std::regex pattern("(.*)(train|t10k|test)-images[-.]idx[0-9]+-[a-z0-9]+" + packing);
+  return pattern;
+}
+
+std::vector<std::string> files_in(const fs::path& folder) {
+  std::error_code error;
+  std::vector<std::string> names;
+  for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
+    if (!it->is_directory(error)) names.push_back(it->path().filename().string());
+  if (error) throw data_error("folder '{}' cannot be read: {}", folder.string(), error.message());
+  std::ranges::sort(names);
+  return names;
+}
+
+std::string unpacked_name(const std::string& name) {
+  static const std::regex pattern(packing + "$");
+  return std::regex_replace(name, pattern, "", std::regex_constants::format_first_only);
+}
+
+// The only match, where the same file packed and unpacked counts once (unpacked first, for it sorts first).
+fs::path only(const fs::path& folder, const std::vector<std::string>& matches, const std::string& wanted) {
+  if (matches.empty()) return {};
+  for (const auto& name : matches)
+    if (unpacked_name(name) != unpacked_name(matches.front()))
+      throw data_error("folder '{}': several files could be {}: {}. Hint: name the file of features itself, or leave one data set "
+                       "in the folder.",
+                       folder.string(), wanted, fmt::join(matches, ", "));
+  return folder / matches.front();
+}
+
+fs::path labels_beside(const fs::path& features) {
+  const fs::path folder = features.has_parent_path() ? features.parent_path() : fs::path(".");
+  const std::string name = features.filename().string();
+  const auto at = name.find("-images");
+  if (at == std::string::npos)
+    throw usage_error("'{}' is not named like a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or the folder "
+                      "that holds such files",
+                      features.string());
+  const std::string prefix = name.substr(0, at) + "-labels";
+  std::vector<std::string> matches;
+  for (const auto& candidate : files_in(folder))
+    if (candidate.starts_with(prefix)) matches.push_back(candidate);
+  const fs::path labels = only(folder, matches, "the labels of " + name);
+  if (labels.empty())
+    throw data_error("'{}': no labels beside it. Looked for {}-idx1-ubyte, packed or not, in folder '{}'", features.string(), prefix,
+                     folder.string());
+  return labels;
+}
+
+}  // namespace
+
+IdxFiles find_idx_files(const fs::path& source) {
+  IdxFiles files;
+  if (!fs::is_directory(source)) {
+    files.features[Part::train] = source;
+    files.labels[Part::train] = labels_beside(source);
+    return files;
+  }
+  const auto names = files_in(source);
+  PerPart<std::vector<std::string>> matches;
+  for (const auto& name : names) {
+    std::smatch match;
+    if (std::regex_match(name, match, features_name()))
+      matches[match[2] == "train" ? Part::train : Part::test].push_back(name);
+  }
+  for (const Part part : all_parts) {
+    files.features[part] = only(source, matches[part], part == Part::train ? "the train features" : "the test features");
+    if (!files.features[part].empty()) files.labels[part] = labels_beside(files.features[part]);
+  }
+  if (files.features[Part::train].empty())
+    throw data_error("folder '{}' holds no IDX train features. Looked for train-images-idx3-ubyte or train-images.idx3-ubyte, packed or "
+                     "not; found {}",
+                     source.string(), names.empty() ? "an empty folder" : fmt::format("{}", fmt::join(names, ", ")));
+  return files;
+}
+
+}  // namespace trireme

@@ -1,0 +1,14 @@
+// Numbers that belong to a data set as a whole, kept as attributes of each of its shards.
+#pragma once
+
+#include <filesystem>
+#include <vector>
+
+#include "io/importers/sample_source.hpp"
+
+namespace trireme {
+
+/// Adds `attributes` to the data sets of a finished shard that nobody reads yet, and brings it to the disk.
+void write_attributes(const std::filesystem::path& shard, const ShardNames& names, const std::vector<SourceAttribute>& attributes);
+
+}  // namespace trireme

@@ -1,0 +1,135 @@
+// Writes one shard, row block after row block, under a temporary name until it is whole.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "io/detail/durable.hpp"
+#include "io/detail/file_writing.hpp"
+#include "io/shard.hpp"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t largest_chunk = std::int64_t{1} << 30;  // HDF5's own limit is 4 GiB
+
+}  // namespace
+
+struct ShardWriter::Impl {
+  struct RowSet {
+    h5::Dataset dataset;
+    h5::Space space;
+    h5::Type type;
+    std::vector<hsize_t> extents;
+    std::size_t row_bytes = 0;
+  };
+
+  Impl(const std::filesystem::path& path, std::int64_t all_rows, const Options& o)
+      : file_path(path), partial(detail::partial_name(path)), rows(all_rows), options(o) {}
+
+  void open() {
+    const std::string where = "shard '" + file_path.string() + "'";
+    h5::quiet();
+    const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_FILE_CREATE), where));
+    const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_FILE_ACCESS), where));
+    file = detail::create_file(partial, status, creation, access, where, ExitCode::data);
+    features = create(options.names.features, options.sample, options.feature_type);
+    if (options.has_labels) labels = create(options.names.labels, options.label, options.label_type);
+  }
+
+  ~Impl() {
+    if (finished) return;
+    features = RowSet{};
+    labels = RowSet{};
+    file = h5::File{};
+    std::error_code ignored;
+    std::filesystem::remove(partial, ignored);
+  }
+
+  std::string context(const std::string& name) const { return "shard '" + file_path.string() + "', data set '" + name + "'"; }
+
+  RowSet create(const std::string& name, const Shape& row, ElementType element) const {
+    const std::string where = context(name);
+    RowSet set;
+    set.row_bytes = static_cast<std::size_t>(row.size()) * size_of(element);
+    set.extents.push_back(static_cast<hsize_t>(rows));
+    for (const std::int64_t extent : row.span()) set.extents.push_back(static_cast<hsize_t>(extent));
+    set.type = h5::Type(TRIREME_H5(H5Tcopy(memory_type(element)), where));
+    set.space = h5::Space(TRIREME_H5(H5Screate_simple(static_cast<int>(set.extents.size()), set.extents.data(), nullptr), where));
+    const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_DATASET_CREATE), where));
+    const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_DATASET_ACCESS), where));
+    const h5::Properties link(TRIREME_H5(H5Pcreate(H5P_LINK_CREATE), where));
+    TRIREME_H5(H5Pset_create_intermediate_group(link, 1), where);
+    TRIREME_H5(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where);
+    if (options.gzip > 0 && rows > 0) {
+      const auto row_bytes = static_cast<std::int64_t>(std::max<std::size_t>(set.row_bytes, 1));
+      const std::int64_t chunk_rows =
+          std::clamp(options.chunk_rows, std::int64_t{1}, std::min(rows, std::max(largest_chunk / row_bytes, std::int64_t{1})));
+      std::vector<hsize_t> chunk = set.extents;
+      chunk[0] = static_cast<hsize_t>(chunk_rows);
+      TRIREME_H5(H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), where);
+      TRIREME_H5(H5Pset_shuffle(creation), where);
+      TRIREME_H5(H5Pset_deflate(creation, static_cast<unsigned>(std::min(options.gzip, 9))), where);
+      // Blocks shorter than a chunk would else have it compressed and decompressed for each of them.
+      const std::size_t cache = std::max(static_cast<std::size_t>(chunk_rows) * set.row_bytes, std::size_t{1} << 20);
+      TRIREME_H5(H5Pset_chunk_cache(access, 521, cache, 1.0), where);
+    }
+    set.dataset = h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), set.type, set.space, link, creation, access), where));
+    return set;
+  }
+
+  void write(RowSet& set, const std::string& name, std::int64_t count, const std::byte* bytes) const {
+    const std::string where = context(name);
+    std::vector<hsize_t> start(set.extents.size(), 0), size = set.extents;
+    start[0] = static_cast<hsize_t>(written);
+    size[0] = static_cast<hsize_t>(count);
+    TRIREME_H5(H5Sselect_hyperslab(set.space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), where);
+    const h5::Space memory(TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), where));
+    TRIREME_H5(H5Dwrite(set.dataset, set.type, memory, set.space, H5P_DEFAULT, bytes), where);
+    status.check(where, ExitCode::data);
+  }
+
+  std::filesystem::path file_path, partial;
+  std::int64_t rows, written = 0;
+  Options options;
+  detail::WriteStatus status;  // outlives the file
+  h5::File file;
+  RowSet features, labels;
+  bool finished = false;
+};
+
+ShardWriter::ShardWriter(const std::filesystem::path& path, std::int64_t rows, const Options& options)
+    : impl_(std::make_unique<Impl>(path, rows, options)) {
+  impl_->open();
+}
+ShardWriter::~ShardWriter() = default;
+
+void ShardWriter::append(std::span<const std::byte> features, std::span<const std::byte> labels) {
+  Impl& shard = *impl_;
+  const auto count = static_cast<std::int64_t>(features.size() / shard.features.row_bytes);
+  const std::size_t label_bytes = shard.options.has_labels ? static_cast<std::size_t>(count) * shard.labels.row_bytes : 0;
+  if (features.size() % shard.features.row_bytes != 0 || labels.size() != label_bytes || shard.written + count > shard.rows)
+    throw internal_error("shard '{}': {} bytes of features and {} of labels appended after {} of {} rows of {} and {} bytes",
+                         shard.file_path.string(), features.size(), labels.size(), shard.written, shard.rows,
+                         shard.features.row_bytes, shard.labels.row_bytes);
+  if (count == 0) return;
+  shard.write(shard.features, shard.options.names.features, count, features.data());
+  if (shard.options.has_labels) shard.write(shard.labels, shard.options.names.labels, count, labels.data());
+  shard.written += count;
+}
+
+void ShardWriter::finish() {
+  Impl& shard = *impl_;
+  const std::string where = "shard '" + shard.file_path.string() + "'";
+  if (shard.written != shard.rows)
+    throw internal_error("{}: {} rows were promised, {} were appended", where, shard.rows, shard.written);
+  shard.features.dataset.close(where);
+  shard.labels.dataset.close(where);
+  shard.file.close(where);
+  shard.status.check(where, ExitCode::data);
+  std::error_code error = detail::sync_to_disk(shard.partial);
+  if (!error) error = detail::publish(shard.partial, shard.file_path);
+  if (error) throw data_error("{} cannot be brought to the disk: {}", where, error.message());
+  shard.finished = true;
+}
+
+}  // namespace trireme

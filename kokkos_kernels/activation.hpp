@@ -1,0 +1,22 @@
+// Elementwise activations, PyTorch's definitions. x and y (and dx and dy) may be the same memory.
+#pragma once
+
+#include "kokkos_kernels/types.hpp"
+
+namespace trireme {
+
+enum class Activation { relu, leaky_relu, tanh, sigmoid, gelu };
+
+/// Whether the backward pass reads x (else it reads y alone).
+constexpr bool backward_reads_input(Activation kind) { return kind == Activation::gelu; }
+
+/// y = f(x). `slope` is leaky_relu's for negative x. gelu is the exact one, x Phi(x) (Hendrycks and Gimpel 2016).
+template <class T>
+void activation_forward(const Execution& exec, Activation kind, std::int64_t count, Span<const T> x, Span<T> y, T slope);
+
+/// dx = f'(x) dy; x may be empty unless backward_reads_input(kind). f'(0) = 0 for relu, `slope` for leaky_relu, as PyTorch.
+template <class T>
+void activation_backward(const Execution& exec, Activation kind, std::int64_t count, Span<const T> x, Span<const T> y, Span<const T> dy,
+                         Span<T> dx, T slope);
+
+}  // namespace trireme

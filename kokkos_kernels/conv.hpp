@@ -1,0 +1,75 @@
+// Convolution (cross-correlation, as PyTorch's conv1d/2d/3d) in one to three dimensions, with stride, zero padding, dilation and
+// groups; bias added. Geometry is always three-dimensional: missing leading dimensions have extent 1.
+//
+//   y[n, o, g*ocg + m] = bias[g*ocg + m] + sum over taps k and c of w[g*ocg + m, c, k] * x[n, o*stride - padding + k*dilation, g*icg + c]
+//
+// x: (N, ID, IH, IW, IC); y: (N, OD, OH, OW, OC); w: (OC, IC/G, KD, KH, KW) as PyTorch; all kernels take the number of samples n, so that a
+// smaller batch runs on the same plan.
+//
+// On the host all three passes are the same direct kernel over a list of taps: a tile of output pixels times two registers of
+// output channels stays in registers while the taps are walked. Backward-data is that kernel on dy, one list of taps for each phase of
+// the stride; backward-weights holds a tile of (tap, channel) times two registers and walks the pixels.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+#include "kokkos_kernels/types.hpp"
+
+namespace trireme {
+
+struct ConvGeometry {
+  std::int64_t in_channels = 1, out_channels = 1, groups = 1;
+  std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1};
+  std::array<std::int64_t, 3> stride{1, 1, 1}, padding{0, 0, 0}, dilation{1, 1, 1};
+
+  std::int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
+  std::int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
+  std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  std::int64_t weights() const { return out_channels * (in_channels / groups) * taps(); }
+  /// Multiply-adds of one pass over one sample, counting padding as work (an upper bound near the edges).
+  std::int64_t multiply_adds() const { return weights() * out_pixels(); }
+};
+
+/// floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, PyTorch's Conv2d.
+std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t padding, std::int64_t dilation);
+
+namespace detail {
+
+/// One phase of a tap kernel: destination pixels first + step*j (j < count, per dimension) read the source at j*pace + tap offset.
+struct TapPhase {
+  std::array<std::int64_t, 3> first, step, count;
+  std::vector<std::array<std::int64_t, 3>> offsets;  // source pixel offset of each tap
+  std::vector<std::int64_t> taps;                    // index of the tap within the kernel
+  std::array<std::int64_t, 3> low, high;             // smallest and largest offset
+};
+
+}  // namespace detail
+
+/// What is computed once for a layer: tap lists and sizes of the workspace.
+template <class T>
+class ConvPlan {
+ public:
+  explicit ConvPlan(const ConvGeometry& geometry);
+  const ConvGeometry& geometry() const { return geometry_; }
+  /// Elements of scratch that the passes below need (packed weights, per-thread windows, partial weight gradients).
+  std::int64_t workspace() const { return workspace_; }
+
+  /// y = conv(x, w) + bias; bias may be empty. With `relu`, y = max(0, .) in the same pass.
+  void forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, bool relu,
+               Span<T> workspace) const;
+  /// dx = (transposed convolution of dy with w)
+  void backward_data(const Execution& exec, std::int64_t n, Span<const T> dy, Span<const T> w, Span<T> dx, Span<T> workspace) const;
+  /// dw += ..., dbias += sum over samples and pixels of dy (when not empty). The order of summation depends on n and the geometry only.
+  void backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> dy, Span<T> dw, Span<T> dbias,
+                        Span<T> workspace) const;
+
+ private:
+  ConvGeometry geometry_;
+  detail::TapPhase forward_;
+  std::vector<detail::TapPhase> backward_;  // product of strides
+  std::int64_t workspace_ = 0;
+};
+
+}  // namespace trireme

@@ -1,0 +1,77 @@
+#include "kokkos_kernels/detail/conv_taps.hpp"
+
+#include <algorithm>
+
+namespace trireme {
+
+std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t padding, std::int64_t dilation) {
+  const std::int64_t span = in + 2 * padding - dilation * (kernel - 1) - 1;
+  return span < 0 ? 0 : span / stride + 1;
+}
+
+namespace detail {
+
+namespace {
+
+struct Tap {
+  std::int64_t index, offset;
+};
+
+// Joins the tap lists of three dimensions into one, in the order of the kernel's memory.
+TapPhase join(const ConvGeometry& g, const std::array<std::vector<Tap>, 3>& lists) {
+  TapPhase phase{};
+  for (const Tap& d : lists[0])
+    for (const Tap& h : lists[1])
+      for (const Tap& w : lists[2]) {
+        phase.offsets.push_back({d.offset, h.offset, w.offset});
+        phase.taps.push_back((d.index * g.kernel[1] + h.index) * g.kernel[2] + w.index);
+      }
+  for (std::size_t a = 0; a < 3; ++a) {
+    phase.low[a] = phase.high[a] = 0;
+    if (lists[a].empty()) continue;
+    const auto [low, high] = std::ranges::minmax_element(lists[a], {}, &Tap::offset);
+    phase.low[a] = low->offset, phase.high[a] = high->offset;
+  }
+  return phase;
+}
+
+}  // namespace
+
+TapPhase forward_taps(const ConvGeometry& g) {
+  std::array<std::vector<Tap>, 3> lists;
+  for (std::size_t a = 0; a < 3; ++a)
+    for (std::int64_t k = 0; k < g.kernel[a]; ++k) lists[a].push_back({k, k * g.dilation[a] - g.padding[a]});
+  TapPhase phase = join(g, lists);
+  phase.first = {0, 0, 0};
+  phase.step = {1, 1, 1};
+  phase.count = g.out;
+  return phase;
+}
+
+std::vector<TapPhase> backward_taps(const ConvGeometry& g) {
+  std::vector<TapPhase> phases;
+  std::array<std::int64_t, 3> r{};
+  for (r[0] = 0; r[0] < g.stride[0]; ++r[0])
+    for (r[1] = 0; r[1] < g.stride[1]; ++r[1])
+      for (r[2] = 0; r[2] < g.stride[2]; ++r[2]) {
+        std::array<std::vector<Tap>, 3> lists;
+        std::array<std::int64_t, 3> count{};
+        for (std::size_t a = 0; a < 3; ++a) {
+          count[a] = r[a] < g.in[a] ? (g.in[a] - 1 - r[a]) / g.stride[a] + 1 : 0;
+          for (std::int64_t k = 0; k < g.kernel[a]; ++k) {
+            const std::int64_t reach = r[a] + g.padding[a] - k * g.dilation[a];
+            if (reach % g.stride[a] == 0) lists[a].push_back({k, reach / g.stride[a]});
+          }
+        }
+        if (count[0] * count[1] * count[2] == 0) continue;
+        TapPhase phase = join(g, lists);
+        phase.first = r;
+        phase.step = g.stride;
+        phase.count = count;
+        phases.push_back(std::move(phase));
+      }
+  return phases;
+}
+
+}  // namespace detail
+}  // namespace trireme

@@ -1,0 +1,142 @@
+#include "kokkos_kernels/elementwise.hpp"
+
+namespace trireme {
+
+template <class T>
+void copy(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> y) {
+  Kokkos::parallel_for("trireme::elementwise::copy", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = x(i); });
+}
+
+template <class T>
+void fill(const Execution& exec, std::int64_t count, T value, Span<T> y) {
+  Kokkos::parallel_for("trireme::elementwise::fill", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = value; });
+}
+
+template <class T>
+void add_to(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> y) {
+  Kokkos::parallel_for("trireme::elementwise::add_to", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) += x(i); });
+}
+
+template <class T>
+void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y) {
+  Kokkos::parallel_for("trireme::elementwise::sum", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = a(i) + b(i); });
+}
+
+template <class T>
+void copy_columns(const Execution& exec, std::int64_t rows, std::int64_t width, Span<const T> from, std::int64_t from_width,
+                  std::int64_t from_first, Span<T> to, std::int64_t to_width, std::int64_t to_first) {
+  if constexpr (on_host)
+    Kokkos::parallel_for("trireme::elementwise::copy_columns", Range(exec, 0, rows), KOKKOS_LAMBDA(std::int64_t r) {
+      for (std::int64_t c = 0; c < width; ++c) to(r * to_width + to_first + c) = from(r * from_width + from_first + c);
+    });
+  else
+    Kokkos::parallel_for("trireme::elementwise::copy_columns", Range(exec, 0, rows * width), KOKKOS_LAMBDA(std::int64_t i) {
+      const std::int64_t r = i / width, c = i % width;
+      to(r * to_width + to_first + c) = from(r * from_width + from_first + c);
+    });
+}
+
+namespace {
+
+// (n, a, b) -> (n, b, a)
+template <class T>
+void transpose(const Execution& exec, const char* label, std::int64_t n, std::int64_t a, std::int64_t b, Span<const T> x, Span<T> y) {
+  if constexpr (on_host)
+    Kokkos::parallel_for(label, Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
+      constexpr std::int64_t tile = 16;
+      const T* const in = x.data() + s * a * b;
+      T* const out = y.data() + s * a * b;
+      for (std::int64_t i0 = 0; i0 < a; i0 += tile)
+        for (std::int64_t j0 = 0; j0 < b; j0 += tile) {
+          const std::int64_t i1 = i0 + tile < a ? i0 + tile : a, j1 = j0 + tile < b ? j0 + tile : b;
+          for (std::int64_t j = j0; j < j1; ++j)
+            for (std::int64_t i = i0; i < i1; ++i) out[j * a + i] = in[i * b + j];
+        }
+    });
+  else
+    Kokkos::parallel_for(label, Range(exec, 0, n * a * b), KOKKOS_LAMBDA(std::int64_t k) {
+      const std::int64_t s = k / (a * b), j = k / a % b, i = k % a;
+      y(k) = x((s * a + i) * b + j);
+    });
+}
+
+}  // namespace
+
+template <class T>
+void channels_first(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y) {
+  transpose<T>(exec, "trireme::elementwise::channels_first", n, pixels, channels, x, y);
+}
+
+template <class T>
+void channels_last(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y) {
+  transpose<T>(exec, "trireme::elementwise::channels_last", n, channels, pixels, x, y);
+}
+
+template <class T>
+void add_bias(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> bias, Span<T> y, bool relu) {
+  const bool has_bias = bias.data() != nullptr;
+  const auto one = KOKKOS_LAMBDA(std::int64_t r, std::int64_t c) {
+    T& value = y(r * columns + c);
+    const T z = has_bias ? value + bias(c) : value;
+    value = relu && !(z > T{}) ? T{} : z;
+  };
+  if constexpr (on_host)
+    Kokkos::parallel_for("trireme::elementwise::add_bias", Range(exec, 0, rows), KOKKOS_LAMBDA(std::int64_t r) {
+      for (std::int64_t c = 0; c < columns; ++c) one(r, c);
+    });
+  else
+    Kokkos::parallel_for("trireme::elementwise::add_bias", Range(exec, 0, rows * columns),
+                         KOKKOS_LAMBDA(std::int64_t i) { one(i / columns, i % columns); });
+}
+
+template <class T>
+void add_column_sums(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> x, Span<T> out) {
+  constexpr std::int64_t width = on_host ? 64 : 1;
+  Kokkos::parallel_for("trireme::elementwise::add_column_sums", Range(exec, 0, (columns + width - 1) / width), KOKKOS_LAMBDA(std::int64_t block) {
+    const std::int64_t first = block * width, used = columns - first < width ? columns - first : width;
+    T sums[width] = {};
+    for (std::int64_t r = 0; r < rows; ++r)
+      for (std::int64_t c = 0; c < used; ++c) sums[c] += x(r * columns + first + c);
+    for (std::int64_t c = 0; c < used; ++c) out(first + c) += sums[c];
+  });
+}
+
+namespace {
+constexpr std::int64_t norm_block = 8192;
+}
+
+std::int64_t squared_norm_workspace(std::int64_t count) { return (count + norm_block - 1) / norm_block; }
+
+template <class T>
+void squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Span<double> partial, Span<double> result) {
+  const std::int64_t blocks = squared_norm_workspace(count);
+  Kokkos::parallel_for("trireme::elementwise::squared_norm", Range(exec, 0, blocks), KOKKOS_LAMBDA(std::int64_t block) {
+    const std::int64_t last = (block + 1) * norm_block < count ? (block + 1) * norm_block : count;
+    double total = 0;
+    for (std::int64_t i = block * norm_block; i < last; ++i) total += static_cast<double>(x(i)) * static_cast<double>(x(i));
+    partial(block) = total;
+  });
+  Kokkos::parallel_for("trireme::elementwise::squared_norm_total", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
+    double total = 0;
+    for (std::int64_t block = 0; block < blocks; ++block) total += partial(block);
+    result(0) = total;
+  });
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                                                      \
+  template void copy(const Execution&, std::int64_t, Span<const T>, Span<T>);                                                       \
+  template void fill(const Execution&, std::int64_t, T, Span<T>);                                                                   \
+  template void add_to(const Execution&, std::int64_t, Span<const T>, Span<T>);                                                     \
+  template void sum(const Execution&, std::int64_t, Span<const T>, Span<const T>, Span<T>);                                         \
+  template void copy_columns(const Execution&, std::int64_t, std::int64_t, Span<const T>, std::int64_t, std::int64_t, Span<T>,      \
+                             std::int64_t, std::int64_t);                                                                           \
+  template void channels_first(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                 \
+  template void channels_last(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                  \
+  template void add_bias(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<T>, bool);                               \
+  template void add_column_sums(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<T>);                              \
+  template void squared_norm(const Execution&, std::int64_t, Span<const T>, Span<double>, Span<double>);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme

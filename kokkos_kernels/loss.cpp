@@ -1,0 +1,118 @@
+#include "kokkos_kernels/loss.hpp"
+
+namespace trireme {
+
+namespace {
+
+// loss(0) = sum of per_sample in order: does not depend on the number of threads.
+void add_up(const Execution& exec, std::int64_t n, Span<double> per_sample, Span<double> loss) {
+  Kokkos::parallel_for("trireme::loss::add_up", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
+    double total = 0;
+    for (std::int64_t i = 0; i < n; ++i) total += per_sample(i);
+    loss(0) = total;
+  });
+}
+
+template <class T>
+struct SquaredError {
+  KOKKOS_FUNCTION static T value(T y, T t) { return (y - t) * (y - t); }
+  KOKKOS_FUNCTION static T slope(T y, T t) { return 2 * (y - t); }
+};
+
+template <class T>
+struct AbsoluteError {
+  KOKKOS_FUNCTION static T value(T y, T t) { return y > t ? y - t : t - y; }
+  KOKKOS_FUNCTION static T slope(T y, T t) { return y > t ? T{1} : y < t ? T{-1} : T{}; }
+};
+
+template <class T>
+struct BinaryCrossEntropy {
+  KOKKOS_FUNCTION static T clamped_log(T v) {
+    const T l = Kokkos::log(v);
+    return l > T{-100} ? l : T{-100};  // also -inf and NaN of log(0)
+  }
+  KOKKOS_FUNCTION static T value(T y, T t) { return -(t * clamped_log(y) + (1 - t) * clamped_log(1 - y)); }
+  KOKKOS_FUNCTION static T slope(T y, T t) {
+    const T d = (1 - y) * y;
+    return (y - t) / (d > T(1e-12) ? d : T(1e-12));
+  }
+};
+
+template <class T>
+struct BinaryCrossEntropyWithLogits {
+  KOKKOS_FUNCTION static T value(T y, T t) {  // max(y, 0) - y t + log(1 + exp(-|y|))
+    return (y > T{} ? y : T{}) - y * t + Kokkos::log1p(Kokkos::exp(y > T{} ? -y : y));
+  }
+  KOKKOS_FUNCTION static T slope(T y, T t) { return T{1} / (T{1} + Kokkos::exp(-y)) - t; }
+};
+
+template <class T, class Kind>
+void apply(const Execution& exec, std::int64_t n, std::int64_t outputs, Span<const T> y, Span<const T> target, T factor, Span<T> dy,
+           Span<double> per_sample, Kind) {
+  const bool with_gradient = dy.data() != nullptr;
+  Kokkos::parallel_for("trireme::loss::elementwise", Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
+    double total = 0;
+    for (std::int64_t i = s * outputs; i < (s + 1) * outputs; ++i) {
+      const T value = y(i), t = target(i);
+      total += static_cast<double>(Kind::value(value, t));
+      if (with_gradient) dy(i) = factor * Kind::slope(value, t);
+    }
+    per_sample(s) = total;
+  });
+}
+
+}  // namespace
+
+template <class T>
+void cross_entropy(const Execution& exec, std::int64_t n, std::int64_t classes, Span<const T> y, Span<const std::int32_t> labels, T smoothing,
+                   T factor, Span<T> dy, Span<double> per_sample, Span<double> loss) {
+  const bool with_gradient = dy.data() != nullptr;
+  Kokkos::parallel_for("trireme::loss::cross_entropy", Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
+    const T* const row = y.data() + s * classes;
+    const std::int64_t label = labels(s);
+    T top = row[0];
+    for (std::int64_t c = 1; c < classes; ++c) top = row[c] > top ? row[c] : top;
+    T total{}, all{};
+    for (std::int64_t c = 0; c < classes; ++c) {
+      total += Kokkos::exp(row[c] - top);
+      all += row[c] - top;
+    }
+    const T log_total = Kokkos::log(total);
+    const T own = log_total - (row[label] - top);                              // -log softmax of the label
+    const T mean = log_total - all / static_cast<T>(classes);                  // mean over classes of the same
+    per_sample(s) = static_cast<double>((T{1} - smoothing) * own + smoothing * mean);
+    if (with_gradient) {
+      T* const out = dy.data() + s * classes;
+      const T uniform = smoothing / static_cast<T>(classes);
+      for (std::int64_t c = 0; c < classes; ++c) {
+        const T p = Kokkos::exp(row[c] - top) / total;
+        out[c] = factor * (p - uniform - (c == label ? T{1} - smoothing : T{}));
+      }
+    }
+  });
+  add_up(exec, n, per_sample, loss);
+}
+
+template <class T>
+void elementwise_loss(const Execution& exec, LossKind kind, std::int64_t n, std::int64_t outputs, Span<const T> y, Span<const T> target, T factor,
+                      Span<T> dy, Span<double> per_sample, Span<double> loss) {
+  switch (kind) {
+    case LossKind::mse: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, SquaredError<T>{}); break;
+    case LossKind::mae: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, AbsoluteError<T>{}); break;
+    case LossKind::bce: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, BinaryCrossEntropy<T>{}); break;
+    case LossKind::bce_with_logits: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, BinaryCrossEntropyWithLogits<T>{}); break;
+    case LossKind::cross_entropy: return;  // has a kernel of its own
+  }
+  add_up(exec, n, per_sample, loss);
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                                                               \
+  template void cross_entropy(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<const std::int32_t>, T, T, Span<T>,          \
+                              Span<double>, Span<double>);                                                                                   \
+  template void elementwise_loss(const Execution&, LossKind, std::int64_t, std::int64_t, Span<const T>, Span<const T>, T, Span<T>,           \
+                                 Span<double>, Span<double>);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme

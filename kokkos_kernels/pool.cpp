@@ -1,0 +1,180 @@
+// Each destination pixel gathers what it needs, so that no two threads write one place. Channels are the inner loop: it vectorises on the
+// host; on a device a thread takes one channel.
+#include "kokkos_kernels/pool.hpp"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t channel_block = on_host ? 32 : 1;
+
+struct Pixel {
+  std::int64_t sample, d, h, w;
+};
+
+KOKKOS_INLINE_FUNCTION Pixel pixel_of(std::int64_t at, const std::array<std::int64_t, 3>& extent) {
+  const std::int64_t plane = extent[1] * extent[2];
+  return {at / (plane * extent[0]), at / plane % extent[0], at / extent[2] % extent[1], at % extent[2]};
+}
+
+struct Bounds {
+  std::int64_t low, high;
+};
+
+// Kernel places k with 0 <= at + k < extent.
+KOKKOS_INLINE_FUNCTION Bounds places(std::int64_t at, std::int64_t kernel, std::int64_t extent) {
+  return {at < 0 ? -at : 0, kernel < extent - at ? kernel : extent - at};
+}
+
+// Output pixels whose window holds input pixel i (already shifted by the padding): stride*o <= i < stride*o + kernel.
+KOKKOS_INLINE_FUNCTION Bounds windows(std::int64_t i, std::int64_t kernel, std::int64_t stride, std::int64_t out) {
+  const std::int64_t low = i < kernel ? 0 : (i - kernel) / stride + 1, high = i / stride + 1;
+  return {low, high < out ? high : out};
+}
+
+template <class F>
+void for_blocks(const Execution& exec, const char* label, std::int64_t pixels, std::int64_t channels, const F& f) {
+  const std::int64_t blocks = (channels + channel_block - 1) / channel_block;
+  Kokkos::parallel_for(label, Range(exec, 0, pixels * blocks), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t first = i % blocks * channel_block, rest = channels - first;
+    f(i / blocks, first, rest < channel_block ? rest : channel_block);
+  });
+}
+
+KOKKOS_INLINE_FUNCTION std::int64_t divisor(const PoolGeometry& g, std::int64_t d, std::int64_t h, std::int64_t w, bool count_padding) {
+  // PyTorch: places within the padded extent count, those beyond it do not.
+  std::int64_t product = 1;
+  const std::int64_t start[3] = {d * g.stride[0] - g.padding[0], h * g.stride[1] - g.padding[1], w * g.stride[2] - g.padding[2]};
+  for (int a = 0; a < 3; ++a) {
+    const std::int64_t margin = count_padding ? g.padding[a] : 0;
+    const std::int64_t low = start[a] < -margin ? -margin : start[a];
+    const std::int64_t end = start[a] + g.kernel[a], limit = g.in[a] + margin;
+    product *= (end < limit ? end : limit) - low;
+  }
+  return product;
+}
+
+template <class T, class Index>
+void max_forward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> x, Span<T> y, Index* index) {
+  for_blocks(exec, "trireme::pool::max_forward", n * g.out_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
+    const Pixel o = pixel_of(at, g.out);
+    const std::int64_t d0 = o.d * g.stride[0] - g.padding[0], h0 = o.h * g.stride[1] - g.padding[1], w0 = o.w * g.stride[2] - g.padding[2];
+    const Bounds bd = places(d0, g.kernel[0], g.in[0]), bh = places(h0, g.kernel[1], g.in[1]), bw = places(w0, g.kernel[2], g.in[2]);
+    T best[channel_block];
+    Index place[channel_block];
+    bool fresh = true;
+    for (std::int64_t kd = bd.low; kd < bd.high; ++kd)
+      for (std::int64_t kh = bh.low; kh < bh.high; ++kh)
+        for (std::int64_t kw = bw.low; kw < bw.high; ++kw) {
+          const T* const in = x.data() + (((o.sample * g.in[0] + d0 + kd) * g.in[1] + h0 + kh) * g.in[2] + w0 + kw) * g.channels + first;
+          const Index k = static_cast<Index>((kd * g.kernel[1] + kh) * g.kernel[2] + kw);
+          if (fresh) {
+            for (std::int64_t c = 0; c < count; ++c) best[c] = in[c], place[c] = k;
+            fresh = false;
+          } else {
+            for (std::int64_t c = 0; c < count; ++c) {
+              const bool wins = in[c] > best[c] || in[c] != in[c];
+              best[c] = wins ? in[c] : best[c];
+              place[c] = wins ? k : place[c];
+            }
+          }
+        }
+    T* const out = y.data() + at * g.channels + first;
+    for (std::int64_t c = 0; c < count; ++c) out[c] = best[c];
+    if (index != nullptr)
+      for (std::int64_t c = 0; c < count; ++c) index[at * g.channels + first + c] = place[c];
+  });
+}
+
+template <class T, class Index>
+void max_backward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> dy, const Index* index, Span<T> dx) {
+  for_blocks(exec, "trireme::pool::max_backward", n * g.in_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
+    const Pixel i = pixel_of(at, g.in);
+    const std::int64_t id = i.d + g.padding[0], ih = i.h + g.padding[1], iw = i.w + g.padding[2];
+    const Bounds bd = windows(id, g.kernel[0], g.stride[0], g.out[0]), bh = windows(ih, g.kernel[1], g.stride[1], g.out[1]),
+                 bw = windows(iw, g.kernel[2], g.stride[2], g.out[2]);
+    T sum[channel_block];
+    for (std::int64_t c = 0; c < count; ++c) sum[c] = T{};
+    for (std::int64_t od = bd.low; od < bd.high; ++od)
+      for (std::int64_t oh = bh.low; oh < bh.high; ++oh)
+        for (std::int64_t ow = bw.low; ow < bw.high; ++ow) {
+          const std::int64_t from = (((i.sample * g.out[0] + od) * g.out[1] + oh) * g.out[2] + ow) * g.channels + first;
+          const Index k = static_cast<Index>(((id - od * g.stride[0]) * g.kernel[1] + ih - oh * g.stride[1]) * g.kernel[2] + iw - ow * g.stride[2]);
+          for (std::int64_t c = 0; c < count; ++c) sum[c] += index[from + c] == k ? dy(from + c) : T{};
+        }
+    T* const out = dx.data() + at * g.channels + first;
+    for (std::int64_t c = 0; c < count; ++c) out[c] = sum[c];
+  });
+}
+
+}  // namespace
+
+std::int64_t max_pool_index_bytes(const PoolGeometry& g) { return g.window() <= 256 ? 1 : 2; }
+
+template <class T>
+void max_pool_forward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> x, Span<T> y, Span<std::uint8_t> index) {
+  if (max_pool_index_bytes(g) == 1)
+    max_forward<T>(exec, g, n, x, y, index.data());
+  else
+    max_forward<T>(exec, g, n, x, y, reinterpret_cast<std::uint16_t*>(index.data()));
+}
+
+template <class T>
+void max_pool_backward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> dy, Span<const std::uint8_t> index, Span<T> dx) {
+  if (max_pool_index_bytes(g) == 1)
+    max_backward<T>(exec, g, n, dy, index.data(), dx);
+  else
+    max_backward<T>(exec, g, n, dy, reinterpret_cast<const std::uint16_t*>(index.data()), dx);
+}
+
+template <class T>
+void avg_pool_forward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> x, Span<T> y, bool count_padding) {
+  for_blocks(exec, "trireme::pool::avg_forward", n * g.out_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
+    const Pixel o = pixel_of(at, g.out);
+    const std::int64_t d0 = o.d * g.stride[0] - g.padding[0], h0 = o.h * g.stride[1] - g.padding[1], w0 = o.w * g.stride[2] - g.padding[2];
+    const Bounds bd = places(d0, g.kernel[0], g.in[0]), bh = places(h0, g.kernel[1], g.in[1]), bw = places(w0, g.kernel[2], g.in[2]);
+    T sum[channel_block];
+    for (std::int64_t c = 0; c < count; ++c) sum[c] = T{};
+    for (std::int64_t kd = bd.low; kd < bd.high; ++kd)
+      for (std::int64_t kh = bh.low; kh < bh.high; ++kh)
+        for (std::int64_t kw = bw.low; kw < bw.high; ++kw) {
+          const T* const in = x.data() + (((o.sample * g.in[0] + d0 + kd) * g.in[1] + h0 + kh) * g.in[2] + w0 + kw) * g.channels + first;
+          for (std::int64_t c = 0; c < count; ++c) sum[c] += in[c];
+        }
+    const T factor = T{1} / static_cast<T>(divisor(g, o.d, o.h, o.w, count_padding));
+    T* const out = y.data() + at * g.channels + first;
+    for (std::int64_t c = 0; c < count; ++c) out[c] = sum[c] * factor;
+  });
+}
+
+template <class T>
+void avg_pool_backward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> dy, Span<T> dx, bool count_padding) {
+  for_blocks(exec, "trireme::pool::avg_backward", n * g.in_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
+    const Pixel i = pixel_of(at, g.in);
+    const Bounds bd = windows(i.d + g.padding[0], g.kernel[0], g.stride[0], g.out[0]),
+                 bh = windows(i.h + g.padding[1], g.kernel[1], g.stride[1], g.out[1]),
+                 bw = windows(i.w + g.padding[2], g.kernel[2], g.stride[2], g.out[2]);
+    T sum[channel_block];
+    for (std::int64_t c = 0; c < count; ++c) sum[c] = T{};
+    for (std::int64_t od = bd.low; od < bd.high; ++od)
+      for (std::int64_t oh = bh.low; oh < bh.high; ++oh)
+        for (std::int64_t ow = bw.low; ow < bw.high; ++ow) {
+          const T factor = T{1} / static_cast<T>(divisor(g, od, oh, ow, count_padding));
+          const T* const from = dy.data() + (((i.sample * g.out[0] + od) * g.out[1] + oh) * g.out[2] + ow) * g.channels + first;
+          for (std::int64_t c = 0; c < count; ++c) sum[c] += from[c] * factor;
+        }
+    T* const out = dx.data() + at * g.channels + first;
+    for (std::int64_t c = 0; c < count; ++c) out[c] = sum[c];
+  });
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                                                        \
+  template void max_pool_forward(const Execution&, const PoolGeometry&, std::int64_t, Span<const T>, Span<T>, Span<std::uint8_t>);    \
+  template void max_pool_backward(const Execution&, const PoolGeometry&, std::int64_t, Span<const T>, Span<const std::uint8_t>, Span<T>); \
+  template void avg_pool_forward(const Execution&, const PoolGeometry&, std::int64_t, Span<const T>, Span<T>, bool);                  \
+  template void avg_pool_backward(const Execution&, const PoolGeometry&, std::int64_t, Span<const T>, Span<T>, bool);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme

@@ -1,0 +1,42 @@
+// The words that all kernels share.
+//
+// Conventions, said once:
+//  - The first argument of a kernel is the execution-space instance; the kernel is launched on it and does not fence.
+//  - Activations lie channels-last: (N, D, H, W, C), C fastest; a flat sample is (N, C). Files and parameters keep PyTorch's layouts.
+//  - Gradients of parameters are added (+=), gradients of activations are written (=).
+//  - Spans are unmanaged: arenas own the memory and outlive every launch.
+#pragma once
+
+#include <Kokkos_Core.hpp>
+
+#include <cstdint>
+#include <utility>
+
+namespace trireme {
+
+using Execution = Kokkos::DefaultExecutionSpace;
+using Memory = Execution::memory_space;
+
+/// Whether kernels run where ordinary host code can touch their memory.
+inline constexpr bool on_host = Kokkos::SpaceAccessibility<Kokkos::HostSpace, Memory>::accessible;
+
+template <class T>
+using Span = Kokkos::View<T*, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+template <class T>
+using Buffer = Kokkos::View<T*, Memory>;
+template <class T>
+using HostBuffer = Kokkos::View<T*, Kokkos::SharedHostPinnedSpace>;
+
+/// What create_mirror_view gives for a buffer: the buffer itself on the host, a host copy of a device's.
+template <class T>
+using HostMirror = decltype(Kokkos::create_mirror_view(std::declval<Buffer<T>&>()));
+
+/// [first, first + count) of a span or buffer.
+template <class T, class View>
+Span<T> slice(const View& view, std::int64_t first, std::int64_t count) {
+  return Span<T>(view.data() + first, static_cast<std::size_t>(count));
+}
+
+using Range = Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>;
+
+}  // namespace trireme

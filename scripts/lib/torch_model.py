@@ -1,0 +1,203 @@
+"""The PyTorch counterpart of a deck: its network, loss, optimiser, schedule and data, for comparisons and reference tensors.
+
+Kinds, options and defaults are PyTorch's own, so each is a call of the PyTorch module of the same meaning.
+"""
+import glob
+import math
+import os
+
+import torch
+from torch import nn
+
+from deck import DeckError, boolean, shape
+
+
+def _option(options, key, convert, fallback):
+    return convert(options.pop(key)) if key in options else fallback
+
+
+def _extent(text):
+    """`3` for all dimensions, or `3,5` for each."""
+    values = tuple(int(n) for n in text.split(","))
+    return values[0] if len(values) == 1 else values
+
+
+def _of_rank(kinds, rank, spec):
+    if not 1 <= rank <= 3:
+        raise DeckError(f"layer '{spec.text}': its input has {rank} spatial dimensions; 1 to 3 are possible")
+    return kinds[rank - 1]
+
+
+class Add(nn.Module):
+    def forward(self, *inputs):
+        total = inputs[0]
+        for one in inputs[1:]:
+            total = total + one
+        return total
+
+
+class Concat(nn.Module):
+    def forward(self, *inputs):
+        return torch.cat(inputs, dim=1)
+
+
+def make_layer(spec, inputs):
+    """The module of one layer line for inputs of the given shapes (without the batch)."""
+    options = dict(spec.options)
+    first = inputs[0]
+    rank = len(first) - 1
+    kind = spec.kind
+    if kind == "linear":
+        if len(first) != 1:
+            raise DeckError(f"layer '{spec.text}': needs a flat input, found {first}")
+        layer = nn.Linear(first[0], int(options.pop("out")), bias=_option(options, "bias", boolean, True))
+    elif kind == "conv":
+        layer = _of_rank((nn.Conv1d, nn.Conv2d, nn.Conv3d), rank, spec)(
+            first[0], int(options.pop("out")), _extent(options.pop("kernel")),
+            stride=_option(options, "stride", _extent, 1), padding=_option(options, "padding", _extent, 0),
+            dilation=_option(options, "dilation", _extent, 1), groups=_option(options, "groups", int, 1),
+            bias=_option(options, "bias", boolean, True))
+    elif kind in ("max_pool", "avg_pool"):
+        window = dict(kernel_size=_extent(options.pop("kernel")), stride=_option(options, "stride", _extent, None),
+                      padding=_option(options, "padding", _extent, 0))
+        if kind == "max_pool":
+            layer = _of_rank((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), rank, spec)(**window)
+        else:
+            layer = _of_rank((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), rank, spec)(
+                **window, count_include_pad=_option(options, "count_include_pad", boolean, True))
+    elif kind == "leaky_relu":
+        layer = nn.LeakyReLU(_option(options, "slope", float, 0.01))
+    elif kind == "dropout":
+        layer = nn.Dropout(_option(options, "p", float, 0.5))
+    elif kind == "softmax":
+        layer = nn.Softmax(dim=1)  # over channels (features)
+    elif kind in ("relu", "tanh", "sigmoid", "gelu", "flatten", "add", "concat"):
+        layer = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "flatten": nn.Flatten,
+                 "add": Add, "concat": Concat}[kind]()
+    else:
+        raise DeckError(f"layer '{spec.text}': no counterpart of kind '{kind}'")
+    if options:
+        raise DeckError(f"layer '{spec.text}': unknown option '{next(iter(options))}'")
+    return layer
+
+
+class Network(nn.Module):
+    """The layers of a deck in order; `from` names inputs other than the layer before."""
+
+    def __init__(self, deck):
+        super().__init__()
+        self.specs = deck.layers
+        self.input_shape = shape(deck.text("model.input"))
+        self.body = nn.ModuleDict()
+        shapes = {"input": self.input_shape}
+        previous = "input"
+        self.sources = []
+        for spec in self.specs:
+            names = spec.inputs or [previous]
+            for name in names:
+                if name not in shapes:
+                    raise DeckError(f"layer '{spec.text}': 'from={name}' names no layer before it")
+            layer = make_layer(spec, [shapes[name] for name in names])
+            self.body[spec.name] = layer
+            self.sources.append(names)
+            with torch.no_grad():
+                layer.eval()
+                shapes[spec.name] = tuple(layer(*[torch.zeros(1, *shapes[name]) for name in names]).shape[1:])
+                layer.train()
+            previous = spec.name
+        self.output_shape = shapes[previous]
+        # Values that a later layer asks for by name are kept; a chain keeps only the last.
+        self.kept = {name for names in self.sources for name in names}
+
+    def forward(self, x):
+        values = {"input": x}
+        previous = "input"
+        for spec, names in zip(self.specs, self.sources):
+            x = self.body[spec.name](*[x if name == previous else values[name] for name in names])
+            if spec.name in self.kept:
+                values[spec.name] = x
+            previous = spec.name
+        return x
+
+
+def make_loss(kind, label_smoothing=0.0):
+    if kind == "cross_entropy":
+        return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
+    return {"mse": nn.MSELoss, "mae": nn.L1Loss, "bce": nn.BCELoss, "bce_with_logits": nn.BCEWithLogitsLoss}[kind]()
+
+
+def make_optimizer(deck, parameters):
+    kind = deck.text("optimizer.kind", "sgd")
+    decay, lr = deck.real("optimizer.weight_decay", 0), deck.real("optimizer.lr", 0.01)
+    if kind == "sgd":
+        return torch.optim.SGD(parameters, lr=lr, momentum=deck.real("optimizer.momentum", 0),
+                               dampening=deck.real("optimizer.dampening", 0), weight_decay=decay,
+                               nesterov=deck.boolean("optimizer.nesterov", "false"))
+    make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
+    return make(parameters, lr=lr, weight_decay=decay, eps=deck.real("optimizer.epsilon", 1e-8),
+                betas=(deck.real("optimizer.beta1", 0.9), deck.real("optimizer.beta2", 0.999)))
+
+
+def learning_rate(deck, step, steps_per_epoch, total_steps):
+    """The learning rate of step 0, 1, ... as src/optim/schedule.hpp defines it."""
+    lr, kind = deck.real("optimizer.lr", 0.01), deck.text("schedule.kind", "constant")
+    warmup = round(deck.real("schedule.warmup", 0) * steps_per_epoch)
+    if step < warmup:
+        return lr * (step + 1) / warmup
+    since, final = step - warmup, deck.real("schedule.final", 0)
+    share = min(1.0, since / max(1, total_steps - warmup))
+    if kind == "step":
+        return lr * deck.real("schedule.gamma", 0.1) ** (since // max(1, round(deck.real("schedule.every", 1) * steps_per_epoch)))
+    if kind == "cosine":
+        return lr * (final + (1 - final) * 0.5 * (1 + math.cos(math.pi * share)))
+    if kind == "linear":
+        return lr * (1 - (1 - final) * share)
+    return lr
+
+
+def shard_files(where):
+    files = []
+    for item in (part.strip() for part in where.split(",")):
+        if os.path.isdir(item):
+            files += sorted(glob.glob(os.path.join(item, "*.h5")) + glob.glob(os.path.join(item, "*.hdf5")))
+        else:
+            files += sorted(glob.glob(item))
+    if not files:
+        raise DeckError(f"no shards found at '{where}'")
+    return files
+
+
+class DataInMemory:
+    """A whole data set as tensors, in the type that the files have: the best case for PyTorch. Cast batch by batch."""
+
+    def __init__(self, deck, where, input_shape):
+        import h5py
+        import numpy
+        features, labels = deck.text("data.features", "/x"), deck.text("data.labels", "/y")
+        xs, ys = [], []
+        for name in shard_files(where):
+            with h5py.File(name) as file:
+                xs.append(file[features][...])
+                ys.append(file[labels][...])
+        self.x = torch.from_numpy(numpy.concatenate(xs)).reshape(-1, *input_shape)
+        y = torch.from_numpy(numpy.concatenate(ys))
+        classes = deck.text("loss.kind", "cross_entropy") == "cross_entropy"
+        self.y = y.reshape(-1).long() if classes else y.reshape(len(self.x), -1).float()
+        self.scale = deck.real("data.scale", 1)
+        view = (-1,) + (1,) * (len(input_shape) - 1)
+        mean, std = deck.reals("data.mean"), deck.reals("data.std")
+        self.mean = torch.tensor(mean).view(view) if any(mean) else None
+        self.std = torch.tensor(std).view(view) if std and any(s != 1 for s in std) else None
+
+    def __len__(self):
+        return len(self.x)
+
+    def batch(self, rows):
+        x = self.x[rows].float()
+        if self.scale != 1:
+            x.mul_(self.scale)
+        if self.mean is not None:
+            x.sub_(self.mean)
+        if self.std is not None:
+            x.div_(self.std)
+        return x, self.y[rows]

@@ -1,0 +1,127 @@
+"""Trains a deck with PyTorch on the CPU; one process a rank (DDP over gloo when WORLD_SIZE > 1). Prints one JSON line on rank 0.
+
+Started by compare_pytorch.py; by hand: TRIREME_TORCH_PYTHON scripts/lib/torch_train.py DECK [--section.key=value ...].
+"""
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+
+import torch  # noqa: E402
+import torch.distributed as dist  # noqa: E402
+
+from deck import Deck  # noqa: E402
+from torch_model import DataInMemory, Network, learning_rate, make_loss, make_optimizer  # noqa: E402
+
+
+def evaluate(model, data, loss_function, memory_format, batch=1000):
+    """Loss and accuracy over the whole set, each sample once."""
+    model.eval()
+    loss_sum, correct = 0.0, 0
+    with torch.no_grad():
+        for first in range(0, len(data), batch):
+            x, y = data.batch(slice(first, first + batch))
+            output = model(x.to(memory_format=memory_format) if x.dim() == 4 else x)
+            loss_sum += loss_function(output, y).item() * len(x)
+            if y.dtype == torch.long:
+                correct += (output.argmax(1) == y).sum().item()
+    model.train()
+    result = {"loss": loss_sum / len(data)}
+    if data.y.dtype == torch.long:
+        result["accuracy"] = correct / len(data)
+    return result
+
+
+def train(deck, arguments):
+    rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    torch.set_num_threads(arguments.threads)
+    torch.set_num_interop_threads(1)
+    if ranks > 1:
+        dist.init_process_group("gloo")
+    torch.manual_seed(deck.integer("run.seed", 1))
+
+    model = Network(deck)
+    input_shape = model.input_shape
+    images = len(input_shape) == 3
+    memory_format = torch.channels_last if arguments.format == "channels_last" and images else torch.contiguous_format
+    model.to(memory_format=memory_format)
+    parameters = list(model.parameters())
+    step_model = model
+    if ranks > 1:
+        step_model = torch.nn.parallel.DistributedDataParallel(model)
+    if arguments.compile:
+        step_model = torch.compile(step_model)
+    loss_function = make_loss(deck.text("loss.kind", "cross_entropy"), deck.real("loss.label_smoothing", 0))
+    optimizer = make_optimizer(deck, parameters)
+    clip = deck.real("optimizer.clip_norm", 0)
+
+    data = DataInMemory(deck, deck.text("data.train"), input_shape)
+    test = DataInMemory(deck, deck.text("data.test"), input_shape) if arguments.evaluate else None
+    batch = deck.integer("data.batch", 32)
+    steps_per_epoch = -(-len(data) // batch)
+    total = arguments.steps or deck.integer("train.steps", 0) or deck.integer("train.epochs", 1) * steps_per_epoch
+    order = torch.Generator().manual_seed(deck.integer("run.seed", 1))
+
+    step, samples, epochs, timed_from, timed_samples = 0, 0, [], 0.0, 0
+    loss_sum = torch.zeros(())
+    start = time.perf_counter()
+    while step < total:
+        rows_of_epoch = torch.randperm(len(data), generator=order)
+        for index in range(steps_per_epoch):
+            if step == total:
+                break
+            if step == arguments.skip:
+                timed_from, timed_samples = time.perf_counter(), samples
+            rows = rows_of_epoch[index * batch:(index + 1) * batch]
+            count = len(rows)
+            if ranks > 1:
+                rows = rows.tensor_split(ranks)[rank]
+            for group in optimizer.param_groups:
+                group["lr"] = learning_rate(deck, step, steps_per_epoch, total)
+            x, y = data.batch(rows)
+            if images:
+                x = x.contiguous(memory_format=memory_format)
+            optimizer.zero_grad(set_to_none=True)
+            loss = loss_function(step_model(x), y)
+            loss.backward()
+            if clip > 0:
+                torch.nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            loss_sum += loss.detach()
+            step, samples = step + 1, samples + count
+        if test and rank == 0:
+            epochs.append(evaluate(model, test, loss_function, memory_format))
+            if arguments.verbose:
+                print(f"epoch {len(epochs)}: train loss {loss_sum.item() / index:.4f} test {epochs[-1]}"
+                      f" {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)
+            loss_sum.zero_()
+    end = time.perf_counter()
+    result = {"steps": step, "samples_per_s": (samples - timed_samples) / (end - timed_from), "seconds": end - start,
+              "parameters": sum(p.numel() for p in parameters), "epochs": epochs}
+    if ranks > 1:
+        dist.destroy_process_group()
+    return result if rank == 0 else None
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("deck")
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--format", choices=("nchw", "channels_last"), default="nchw")
+    parser.add_argument("--compile", action="store_true")
+    parser.add_argument("--steps", type=int, default=0, help="stop after so many steps; 0: as the deck says")
+    parser.add_argument("--skip", type=int, default=0, help="steps that the rate leaves out")
+    parser.add_argument("--evaluate", action="store_true", help="test metrics after each epoch")
+    parser.add_argument("--verbose", action="store_true")
+    arguments, overrides = parser.parse_known_args()
+    result = train(Deck.read(arguments.deck, overrides), arguments)
+    if result:
+        print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

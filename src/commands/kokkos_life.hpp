@@ -1,0 +1,18 @@
+// The life of Kokkos, with as many threads as this rank may fairly use.
+#pragma once
+
+#include "comm/communicator.hpp"
+
+namespace trireme {
+
+class KokkosLife {
+ public:
+  /// Threads: OMP_NUM_THREADS or KOKKOS_NUM_THREADS where set; else the cores that this rank may run on, divided among the ranks that share
+  /// them. Devices: one of the node's for each of its ranks, in turn. Collective over `comm`.
+  explicit KokkosLife(const Communicator& comm);
+  ~KokkosLife();
+  KokkosLife(const KokkosLife&) = delete;
+  KokkosLife& operator=(const KokkosLife&) = delete;
+};
+
+}  // namespace trireme

@@ -1,0 +1,33 @@
+// trireme train DECK [--section.key=value ...] [--trace] [--dry-run]
+#include "base/log.hpp"
+#include "commands/arguments.hpp"
+#include "commands/commands.hpp"
+#include "commands/deck_file.hpp"
+#include "train/trainer.hpp"
+
+namespace trireme {
+
+namespace {
+
+template <class T>
+int train(const Deck& deck, const Communicator& comm, bool dry_run) {
+  Trainer<T> trainer(deck, comm);
+  if (dry_run) {
+    log::info("dry run: everything was built; nothing was trained");
+    return 0;
+  }
+  return static_cast<int>(trainer.run());
+}
+
+}  // namespace
+
+int train_command(const Communicator& comm, const std::vector<std::string>& words) {
+  const Arguments arguments(words, "trireme train DECK [--section.key=value ...] [--trace] [--dry-run]", {}, {"trace", "dry-run"}, true);
+  auto overrides = arguments.overrides();
+  if (arguments.flag("trace")) overrides.push_back("train.trace=true");
+  const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), overrides);
+  const bool dry_run = arguments.flag("dry-run");
+  return deck.text("train.precision") == "fp64" ? train<double>(deck, comm, dry_run) : train<float>(deck, comm, dry_run);
+}
+
+}  // namespace trireme

@@ -1,0 +1,14 @@
+// One `layer` line of [model]: KIND [name=] [from=a,b] [key=value ...].
+#pragma once
+
+#include <string>
+
+#include "config/deck.hpp"
+
+namespace trireme::detail {
+
+/// `number` counts layers from 1. Throws a usage error that quotes the line. Kinds and their options are the network's
+/// business.
+LayerSpec parse_layer(const std::string& text, int number, const std::string& where);
+
+}  // namespace trireme::detail

@@ -1,0 +1,201 @@
+// The table of keys, and the search in it.
+#include "config/detail/keys.hpp"
+
+#include <fmt/ranges.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+
+namespace trireme {
+
+namespace {
+
+using Type = KeySpec::Type;
+
+struct Range {
+  double low = -1e300, high = 1e300;
+  bool open_low = false, open_high = false;
+};
+Range at_least(double low) { return {.low = low}; }
+Range above(double low) { return {.low = low, .open_low = true}; }
+Range between(double low, double high) { return {.low = low, .high = high}; }
+Range from_to_below(double low, double high) { return {.low = low, .high = high, .open_high = true}; }
+
+KeySpec key(const char* name, Type type, const char* fallback, const char* help) {
+  KeySpec spec{.name = name, .type = type, .fallback = fallback, .choices = {}, .help = help};
+  return spec;
+}
+KeySpec number(const char* name, Type type, const char* fallback, const Range& range, const char* help) {
+  KeySpec spec = key(name, type, fallback, help);
+  spec.low = range.low, spec.high = range.high, spec.open_low = range.open_low, spec.open_high = range.open_high;
+  return spec;
+}
+KeySpec choice(const char* name, std::vector<std::string> choices, const char* help) {  // the first is the default
+  KeySpec spec = key(name, Type::choice, choices.front().c_str(), help);
+  spec.choices = std::move(choices);
+  return spec;
+}
+KeySpec filled(KeySpec spec) {
+  spec.filled = true;
+  return spec;
+}
+KeySpec required(KeySpec spec) {
+  spec.required = true;
+  return spec;
+}
+
+std::vector<KeySpec> make_keys() {
+  constexpr Type integer = Type::integer, real = Type::real, boolean = Type::boolean, text = Type::text,
+                 list = Type::list;
+  return {
+      filled(key("run.name", text, "run", "Name of the run, used in messages and for its directory.")),
+      number("run.seed", integer, "1", at_least(0),
+             "Seed of all random numbers: initial parameters, order of the samples, dropout."),
+      key("run.output", text, "",
+          "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
+
+      key("data.train", text, "", "Training data: a directory, a glob or a comma-separated list of HDF5 files."),
+      key("data.test", text, "", "Test data, given as for train; empty: nothing to evaluate on."),
+      filled(key("data.features", text, "/x", "HDF5 data set with the features, of shape (n, ...) for n samples.")),
+      key("data.labels", text, "/y",
+          "HDF5 data set with the labels, integers (n) or numbers (n, ...); empty: there are no labels."),
+      number("data.batch", integer, "32", at_least(1), "Samples a step, over all ranks together."),
+      number("data.test_batch", integer, "0", at_least(0),
+             "Samples a batch in evaluation, over all ranks together; 0: as batch."),
+      number("data.scale", real, "1", {}, "Factor applied to every feature; may be a fraction such as 1/255."),
+      number("data.mean", list, "", {},
+             "Mean subtracted after scaling, as (x * scale - mean) / std: one number a channel, or one for all; empty: "
+             "0."),
+      number(
+          "data.std", list, "", above(0),
+          "Standard deviation divided by after subtracting the mean: one number a channel, or one for all; empty: 1."),
+      key("data.shuffle", boolean, "true", "Whether each epoch visits the training samples in a new random order."),
+      number("data.chunk", integer, "0", at_least(0),
+             "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows."),
+      number("data.window", integer, "0", at_least(0),
+             "Rows within which single rows are shuffled; 0: about 32 MiB of rows."),
+      number("data.cache", integer, "64", between(0, 1e9),
+             "MiB up to which a data set is kept in each rank's memory and shuffled row by row; 0: always read from "
+             "the files."),
+
+      required(key("model.input", Type::shape, "", "Shape of one sample, channels first, as in 1x28x28.")),
+
+      choice("loss.kind", {"cross_entropy", "mse", "mae", "bce", "bce_with_logits"},
+             "Loss, averaged over the batch; cross_entropy takes class labels, the others numbers."),
+      number("loss.label_smoothing", real, "0", between(0, 1),
+             "Share of each label that cross_entropy spreads evenly over all classes."),
+
+      choice("optimizer.kind", {"sgd", "adam", "adamw"}, "Rule that updates the parameters, as PyTorch defines it."),
+      number("optimizer.lr", real, "0.01", at_least(0), "Learning rate at the schedule's full height."),
+      number("optimizer.momentum", real, "0", between(0, 1), "Momentum of sgd."),
+      number("optimizer.dampening", real, "0", between(0, 1), "Dampening of sgd's momentum."),
+      key("optimizer.nesterov", boolean, "false", "Whether sgd uses Nesterov's momentum."),
+      number(
+          "optimizer.weight_decay", real, "0", at_least(0),
+          "Weight decay: an L2 term in the gradient of sgd and adam, decoupled in adamw; 0 for every kind unless given "
+          "(PyTorch's AdamW has 0.01)."),
+      number("optimizer.beta1", real, "0.9", from_to_below(0, 1),
+             "Decay of the running mean of gradients in adam and adamw."),
+      number("optimizer.beta2", real, "0.999", from_to_below(0, 1),
+             "Decay of the running mean of squared gradients in adam and adamw."),
+      number("optimizer.epsilon", real, "1e-8", at_least(0), "Added to the denominator in adam and adamw."),
+      number("optimizer.clip_norm", real, "0", at_least(0),
+             "Largest Euclidean norm of the whole gradient, which is scaled down to it; 0: no clipping."),
+
+      choice("schedule.kind", {"constant", "step", "cosine", "linear"}, "How the learning rate changes over the run."),
+      number("schedule.warmup", real, "0", at_least(0),
+             "Epochs, also parts of one, in which the learning rate rises linearly from 0."),
+      number("schedule.every", integer, "1", at_least(1), "Epochs between two reductions in the step schedule."),
+      number("schedule.gamma", real, "0.1", above(0), "Factor of each reduction in the step schedule."),
+      number("schedule.final", real, "0", between(0, 1),
+             "Learning rate at the end of the cosine and linear schedules, as a share of lr."),
+
+      number("train.epochs", integer, "1", at_least(0), "Epochs to train: passes over the training data."),
+      number("train.steps", integer, "0", at_least(0),
+             "Steps after which training stops, counted over all restarts; 0: no limit."),
+      number("train.log_every", integer, "50", at_least(1), "Steps between two reports of loss and speed."),
+      number("train.evaluate_every", integer, "1", at_least(0),
+             "Epochs between two evaluations on the test data; 0: never."),
+      choice("train.precision", {"fp32", "fp64"},
+             "Arithmetic of parameters, activations and gradients: 32 or 64 bits."),
+      key("train.trace", boolean, "false",
+          "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
+
+      number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: all."),
+      number("parallel.bucket", real, "4", {.low = 0, .high = 1024, .open_low = true},
+             "MiB of gradients that are reduced together while backward goes on."),
+
+      number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: only at the end."),
+      number("checkpoint.keep", integer, "2", at_least(1), "Newest checkpoints that are kept; older ones are removed."),
+      filled(key(
+          "checkpoint.resume", text, "auto",
+          "auto: continue from the newest whole checkpoint of the run directory, if any; never: start anew; else the "
+          "checkpoint to start from.")),
+  };
+}
+
+}  // namespace
+
+const std::vector<KeySpec>& deck_keys() {
+  static const std::vector<KeySpec> keys = make_keys();
+  return keys;
+}
+
+namespace detail {
+
+std::string_view section_of(std::string_view key) {
+  const auto dot = key.find('.');
+  return dot == key.npos ? std::string_view{} : key.substr(0, dot);
+}
+
+std::string_view name_in_section(std::string_view key) {
+  const auto dot = key.find('.');
+  return dot == key.npos ? key : key.substr(dot + 1);
+}
+
+const std::vector<std::string>& deck_sections() {
+  static const std::vector<std::string> sections = [] {
+    std::vector<std::string> found;
+    for (const KeySpec& spec : deck_keys())
+      if (found.empty() || found.back() != section_of(spec.name)) found.emplace_back(section_of(spec.name));
+    return found;
+  }();
+  return sections;
+}
+
+void check_section(std::string_view section, const std::string& where) {
+  const auto& sections = deck_sections();
+  if (std::ranges::find(sections, section) == sections.end())
+    throw usage_error("{}: there is no section [{}]. Hint: did you mean [{}]? Sections are {}", where, section,
+                      nearest(section, sections), fmt::join(sections, ", "));
+}
+
+const KeySpec* find_key(std::string_view key) {
+  const auto at = std::ranges::find(deck_keys(), key, &KeySpec::name);
+  return at == deck_keys().end() ? nullptr : &*at;
+}
+
+Error unknown_key(std::string_view key, const std::string& where) {
+  std::vector<std::string> all{std::string(layer_key)}, of_section;
+  for (const KeySpec& spec : deck_keys()) all.push_back(spec.name);
+  const std::string_view section = section_of(key), name = name_in_section(key);
+  // The right name in a wrong section, or in none, is more often meant than a similar one.
+  const auto elsewhere =
+      std::ranges::find_if(all, [&](const std::string& k) { return k == name || name_in_section(k) == name; });
+  if (section.empty())
+    return usage_error(
+        "{}: '{}' names no section. Expected section.key, or key below its [section]. Hint: did you mean '{}'?", where,
+        key, elsewhere != all.end() ? *elsewhere : nearest(key, all));
+  check_section(section, where);
+  for (const std::string& k : all)
+    if (section_of(k) == section) of_section.emplace_back(name_in_section(k));
+  const std::string meant =
+      elsewhere != all.end() ? *elsewhere : fmt::format("{}.{}", section, nearest(name, of_section));
+  return usage_error("{}: [{}] has no key '{}'. Hint: did you mean '{}'? Keys of [{}] are {}", where, section, name,
+                     meant, section, fmt::join(of_section, ", "));
+}
+
+}  // namespace detail
+
+}  // namespace trireme

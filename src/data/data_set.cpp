@@ -1,0 +1,171 @@
+#include "data/data_set.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <filesystem>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace trireme {
+
+namespace {
+
+/// A ShardInfo without its path (which every rank knows), for the journey between ranks.
+struct Record {
+  std::int64_t index, rows;
+  std::int64_t sample[Shape::max_rank], label[Shape::max_rank];
+  std::int8_t sample_rank, label_rank, feature_type, label_type, has_labels, single_sample;
+};
+
+Record pack(std::size_t index, const ShardInfo& info) {
+  Record record{};
+  record.index = static_cast<std::int64_t>(index);
+  record.rows = info.rows;
+  std::copy(info.sample.span().begin(), info.sample.span().end(), record.sample);
+  std::copy(info.label.span().begin(), info.label.span().end(), record.label);
+  record.sample_rank = static_cast<std::int8_t>(info.sample.rank());
+  record.label_rank = static_cast<std::int8_t>(info.label.rank());
+  record.feature_type = static_cast<std::int8_t>(info.feature_type);
+  record.label_type = static_cast<std::int8_t>(info.label_type);
+  record.has_labels = info.has_labels;
+  record.single_sample = info.single_sample;
+  return record;
+}
+
+void unpack(const Record& record, ShardInfo& info) {
+  info.rows = record.rows;
+  info.sample = Shape(std::span(record.sample, static_cast<std::size_t>(record.sample_rank)));
+  info.label = Shape(std::span(record.label, static_cast<std::size_t>(record.label_rank)));
+  info.feature_type = static_cast<ElementType>(record.feature_type);
+  info.label_type = static_cast<ElementType>(record.label_type);
+  info.has_labels = record.has_labels != 0;
+  info.single_sample = record.single_sample != 0;
+}
+
+Shape without_leading_ones(Shape shape) {
+  while (shape.rank() > 0 && shape[0] == 1) shape = shape.without_first();
+  return shape;
+}
+
+/// The shape of a data set as the file has it.
+std::string stored_shape(const ShardInfo& info, const Shape& row) {
+  if (info.single_sample) return row.tuple();
+  std::string text = fmt::format("({}", info.rows);
+  for (const std::int64_t extent : row.span()) text += fmt::format(", {}", extent);
+  return text + (row.rank() == 0 ? ",)" : ")");
+}
+
+void check_against_model(const ShardInfo& shard, const ShardNames& names, const Shape& sample) {
+  if (sample.rank() == 0 || shard.sample.size() == sample.size()) return;
+  throw data_error(
+      "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the deck's [model] input is {}, that is {}. "
+      "Hint: input = {} would take these files as they are.",
+      shard.path, names.features, stored_shape(shard, shard.sample), shard.sample.size(), sample.text(), sample.size(),
+      shard.sample.rank() == 0 ? "1" : shard.sample.text());
+}
+
+void check_against_demand(const ShardInfo& shard, const ShardNames& names, const LabelDemand& demand) {
+  if (demand.kind == LabelDemand::Kind::none) return;
+  if (!shard.has_labels)
+    throw data_error("shard '{}': no labels were found, and the loss of this run needs them. Hint: data.labels names the data "
+                     "set that holds them; it is '{}' now.", shard.path, names.labels);
+  const std::string found = stored_shape(shard, shard.label);
+  if (demand.kind == LabelDemand::Kind::classes && shard.label.size() != 1)
+    throw data_error("shard '{}': data set '{}' has shape {}, that is {} numbers a sample; class labels are one number a sample, "
+                     "from 0 to {}. Hint: one-hot labels must be stored as the number of the class.",
+                     shard.path, names.labels, found, shard.label.size(), demand.count - 1);
+  if (demand.kind == LabelDemand::Kind::values && shard.label.size() != demand.count)
+    throw data_error("shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the network's output is {} numbers a "
+                     "sample. Hint: the last layer's out = {} would fit these files.",
+                     shard.path, names.labels, found, shard.label.size(), demand.count, shard.label.size());
+}
+
+void check_against_sibling(const ShardInfo& shard, const ShardInfo& sibling, const ShardNames& names, bool labels) {
+  const auto differ = [&](const std::string& what, const std::string& name, const std::string& found, const std::string& other) {
+    throw data_error("shard '{}': data set '{}' has {} {}; its sibling '{}' has {}. All shards of a data set must agree. "
+                     "Hint: remove the shard that does not belong, or give data.train and data.test folders of their own.",
+                     shard.path, name, what, found, sibling.path, other);
+  };
+  if (!(without_leading_ones(shard.sample) == without_leading_ones(sibling.sample)))
+    differ("shape", names.features, stored_shape(shard, shard.sample), stored_shape(sibling, sibling.sample));
+  if (shard.feature_type != sibling.feature_type)
+    differ("type", names.features, std::string(name_of(shard.feature_type)), std::string(name_of(sibling.feature_type)));
+  if (labels && shard.label_type != sibling.label_type)
+    differ("type", names.labels, std::string(name_of(shard.label_type)), std::string(name_of(sibling.label_type)));
+}
+
+/// The list of files, made by rank 0 alone: a thousand ranks that list one folder would be a burden to the file system.
+std::vector<std::string> share_list(const Communicator& comm, const std::string& where) {
+  std::string joined;
+  comm.together([&] {
+    if (comm.rank() != 0) return;
+    for (const std::string& path : find_shards(where)) joined += path + '\0';
+  });
+  joined = comm.broadcast(joined);
+  std::vector<std::string> paths;
+  for (std::size_t at = 0, end; (end = joined.find('\0', at)) != std::string::npos; at = end + 1)
+    paths.push_back(joined.substr(at, end - at));
+  return paths;
+}
+
+}  // namespace
+
+DataSet::DataSet(const Communicator& comm, const std::string& where, const ShardNames& names, const Shape& sample,
+                 const LabelDemand& labels)
+    : where_(where), names_(names), labels_(labels) {
+  const bool labelled = labels.kind != LabelDemand::Kind::none;
+  if (!labelled) names_.labels.clear();  // then a shard need not have any
+  const std::vector<std::string> paths = share_list(comm, where);
+  if (paths.empty())
+    throw data_error("'{}' names no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these.", where);
+
+  const auto rank = static_cast<std::size_t>(comm.rank()), ranks = static_cast<std::size_t>(comm.size());
+  std::vector<Record> mine;
+  comm.together([&] {
+    for (std::size_t s = rank; s < paths.size(); s += ranks)
+      mine.push_back(pack(s, describe_shard(paths[s], names_, sample)));
+  });
+  const std::vector<std::byte> bytes = comm.all_gather(std::as_bytes(std::span<const Record>(mine)));
+  shards_.resize(paths.size());
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(Record)) {
+    Record record;
+    std::memcpy(&record, bytes.data() + at, sizeof(Record));
+    const auto s = static_cast<std::size_t>(record.index);
+    unpack(record, shards_[s]);
+    shards_[s].path = paths[s];
+  }
+
+  // The checks are the same on every rank, and so is the error. A shard without rows says nothing of a sample's shape or type.
+  for (const ShardInfo& shard : shards_) starts_.push_back(starts_.back() + shard.rows);
+  if (size() == 0)
+    throw data_error("'{}': {} shard{} found, but no row in {} (data set '{}'). Hint: was the conversion cut short?", where,
+                     shards_.size(), shards_.size() == 1 ? " was" : "s were", shards_.size() == 1 ? "it" : "any of them",
+                     names_.features);
+  while (shards_[reference_].rows == 0) ++reference_;
+  for (const ShardInfo& shard : shards_) {
+    if (shard.rows == 0) continue;
+    check_against_sibling(shard, reference(), names_, labelled && shard.has_labels && reference().has_labels);
+    check_against_model(shard, names_, sample);
+    check_against_demand(shard, names_, labels_);
+  }
+}
+
+ElementType DataSet::feature_type() const { return reference().feature_type; }
+ElementType DataSet::label_type() const { return reference().label_type; }
+
+std::int64_t DataSet::feature_bytes() const {
+  return reference().sample.size() * static_cast<std::int64_t>(size_of(feature_type()));
+}
+
+std::int64_t DataSet::label_bytes() const {
+  if (labels_.kind == LabelDemand::Kind::none) return 0;
+  return reference().label.size() * static_cast<std::int64_t>(size_of(label_type()));
+}
+
+std::size_t DataSet::shard_of(std::int64_t row) const {
+  const auto after = std::upper_bound(starts_.begin(), starts_.end(), row);
+  return static_cast<std::size_t>(after - starts_.begin() - 1);
+}
+
+}  // namespace trireme

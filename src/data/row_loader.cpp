@@ -1,0 +1,228 @@
+#include "data/row_loader.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <new>
+#include <string>
+#include <type_traits>
+
+#include "base/error.hpp"
+#include "base/timer.hpp"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::int64_t span_bytes = 4 << 20;   // one read
+constexpr std::int64_t gap_bytes = 256 << 10;  // reading through so much costs less than to seek on most file systems
+constexpr std::size_t huge_page = 2 << 20;
+constexpr double step_seconds = 0.01;          // many small shards: opening them takes the time
+
+/// Calls `f` with a value of the C++ type of `type`.
+template <class F>
+auto with_type(ElementType type, F&& f) {
+  switch (type) {
+    case ElementType::u8: return f(std::uint8_t{});
+    case ElementType::i8: return f(std::int8_t{});
+    case ElementType::u16: return f(std::uint16_t{});
+    case ElementType::i16: return f(std::int16_t{});
+    case ElementType::u32: return f(std::uint32_t{});
+    case ElementType::i32: return f(std::int32_t{});
+    case ElementType::u64: return f(std::uint64_t{});
+    case ElementType::i64: return f(std::int64_t{});
+    case ElementType::f32: return f(float{});
+    case ElementType::f64: return f(double{});
+  }
+  throw internal_error("element type {} is none", static_cast<int>(type));
+}
+
+template <class T>
+T element(const std::byte* from, std::int64_t i) {
+  T value;
+  std::memcpy(&value, from + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+  return value;
+}
+
+/// Labels as class numbers. Returns the place of the first that is not a whole number in [0, classes), or -1.
+template <class T>
+std::int64_t to_classes(const std::byte* labels, std::int64_t n, std::int64_t classes, std::int32_t* out) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    const T label = element<T>(labels, i);
+    bool legal;
+    if constexpr (std::is_floating_point_v<T>)
+      legal = label >= 0 && label < static_cast<T>(classes) && label == std::floor(label);
+    else
+      legal = label >= 0 && static_cast<std::uint64_t>(label) < static_cast<std::uint64_t>(classes);
+    if (!legal) return i;
+    out[i] = static_cast<std::int32_t>(label);
+  }
+  return -1;
+}
+
+/// Whether all are finite, by the exponent's bits: a loop without a branch, which compilers make vectors of.
+template <class Float>
+bool all_finite(const std::byte* numbers, std::int64_t n) {
+  using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
+  constexpr Bits exponent = sizeof(Float) == 4 ? Bits{0x7F800000u} : static_cast<Bits>(std::uint64_t{0x7FF} << 52);
+  Bits bad = 0;
+  for (std::int64_t i = 0; i < n; ++i) bad |= static_cast<Bits>((element<Bits>(numbers, i) & exponent) == exponent);
+  return bad == 0;
+}
+
+}  // namespace
+
+template <class T>
+PageArray<T>::PageArray(std::int64_t n) {
+  // Large blocks are read row by row in random order: with huge pages they cost fewer misses of the address cache.
+  const std::size_t bytes = std::max<std::size_t>(1, static_cast<std::size_t>(n) * sizeof(T));
+  const std::size_t page = bytes >= huge_page ? huge_page : 4096;
+  void* memory = std::aligned_alloc(page, (bytes + page - 1) / page * page);
+  if (!memory) throw std::bad_alloc();
+  memory_.reset(static_cast<T*>(memory));
+#ifdef MADV_HUGEPAGE
+  if (page == huge_page) madvise(memory, bytes / page * page, MADV_HUGEPAGE);  // a wish; nothing depends on it
+#endif
+}
+
+RowLoader::RowLoader(const DataSet& data)
+    : data_(data),
+      feature_bytes_(data.feature_bytes()),
+      label_bytes_(data.label_bytes()),
+      span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, feature_bytes_ + label_bytes_))),
+      gap_rows_(gap_bytes / std::max<std::int64_t>(1, feature_bytes_ + label_bytes_)) {
+  open_.reserve(most_open_files);
+}
+
+RowBlock RowLoader::allocate(std::int64_t rows) const {
+  RowBlock block;
+  block.features = PageArray<std::byte>(rows * feature_bytes_);
+  if (data_.labels().kind == LabelDemand::Kind::classes) block.classes = PageArray<std::int32_t>(rows);
+  if (data_.labels().kind == LabelDemand::Kind::values) block.values = PageArray<std::byte>(rows * label_bytes_);
+  return block;
+}
+
+void RowLoader::start(std::span<const RowRun> runs, RowBlock& block) {
+  runs_ = runs;
+  block_ = &block;
+  run_ = 0;
+  done_ = filled_ = 0;
+}
+
+bool RowLoader::step() {
+  const Timer timer;
+  const std::int64_t before = bytes_read_;
+  while (run_ < runs_.size()) {
+    if (bytes_read_ - before >= span_bytes || timer.seconds() > step_seconds) return false;
+    next_span();
+  }
+  return true;
+}
+
+void RowLoader::next_span() {
+  const std::int64_t first = runs_[run_].first + done_;
+  if (first < data_.starts()[shard_] || first >= data_.starts()[shard_ + 1]) shard_ = data_.shard_of(first);
+  const std::int64_t shard_first = data_.starts()[shard_];
+  const std::int64_t limit = std::min(data_.starts()[shard_ + 1], first + span_rows_);
+
+  parts_.clear();
+  std::int64_t end = first;
+  while (run_ < runs_.size()) {
+    const std::int64_t from = runs_[run_].first + done_, run_end = runs_[run_].first + runs_[run_].count;
+    if (from >= limit || from - end > gap_rows_) break;
+    end = std::min(run_end, limit);
+    parts_.push_back({from - first, end - from, from - shard_first});
+    done_ += end - from;
+    if (end < run_end) break;
+    ++run_;
+    done_ = 0;
+  }
+  read_span(first - shard_first, end - first);
+}
+
+void RowLoader::read_span(std::int64_t shard_row, std::int64_t count) {
+  ShardReader& from = reader();
+  std::byte* features = block_->features.get() + filled_ * feature_bytes_;
+  from.read_features(shard_row, count, {features, static_cast<std::size_t>(count * feature_bytes_)});
+  compact(features, feature_bytes_);
+  check_finite(features, data_.feature_type(), data_.shards()[shard_].sample.size(), data_.names().features);
+
+  if (block_->classes) read_classes(from, shard_row, count);
+  if (block_->values) {
+    std::byte* values = block_->values.get() + filled_ * label_bytes_;
+    from.read_labels(shard_row, count, {values, static_cast<std::size_t>(count * label_bytes_)});
+    compact(values, label_bytes_);
+    check_finite(values, data_.label_type(), data_.labels().count, data_.names().labels);
+  }
+  for (const Part& part : parts_) filled_ += part.count;
+  bytes_read_ += count * (feature_bytes_ + label_bytes_);
+}
+
+/// Moves the parts of the span that was read to `rows` to its front.
+void RowLoader::compact(std::byte* rows, std::int64_t row_bytes) const {
+  std::int64_t kept = 0;
+  for (const Part& part : parts_) {
+    if (part.offset != kept)
+      std::memmove(rows + kept * row_bytes, rows + part.offset * row_bytes, static_cast<std::size_t>(part.count * row_bytes));
+    kept += part.count;
+  }
+}
+
+void RowLoader::read_classes(ShardReader& from, std::int64_t shard_row, std::int64_t count) {
+  raw_labels_.resize(static_cast<std::size_t>(count * label_bytes_));
+  from.read_labels(shard_row, count, raw_labels_);
+  std::int32_t* out = block_->classes.get() + filled_;
+  const std::int64_t classes = data_.labels().count;
+  for (const Part& part : parts_) {
+    const std::byte* labels = raw_labels_.data() + part.offset * label_bytes_;
+    with_type(data_.label_type(), [&](auto zero) {
+      using T = decltype(zero);
+      const std::int64_t bad = to_classes<T>(labels, part.count, classes, out);
+      if (bad >= 0)
+        throw data_error("shard '{}': row {} of data set '{}' is {}; class labels must be whole numbers from 0 to {}. "
+                         "Hint: number the classes from 0, or give the network's last layer as many outputs as there are classes.",
+                         data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
+                         classes - 1);
+    });
+    out += part.count;
+  }
+}
+
+void RowLoader::check_finite(const std::byte* rows, ElementType type, std::int64_t elements, const std::string& data_set) const {
+  if (is_integer(type)) return;
+  const std::int64_t row_bytes = elements * static_cast<std::int64_t>(size_of(type));
+  for (const Part& part : parts_) {
+    for (std::int64_t row = 0; row < part.count; ++row, rows += row_bytes) {
+      if (type == ElementType::f32 ? all_finite<float>(rows, elements) : all_finite<double>(rows, elements)) continue;
+      std::int64_t i = 0;
+      double value;
+      do value = type == ElementType::f32 ? static_cast<double>(element<float>(rows, i)) : element<double>(rows, i);
+      while (std::isfinite(value) && ++i < elements);
+      throw data_error("shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); only finite numbers can be "
+                       "learned from. Hint: repair the row or leave it out.",
+                       data_.shards()[shard_].path, part.shard_row + row, data_set, std::isnan(value) ? "NaN" : "an infinity", i,
+                       elements);
+    }
+  }
+}
+
+/// The reader of shard_, opened where it is not; the least recently used one gives way.
+ShardReader& RowLoader::reader() {
+  ++uses_;
+  for (OpenShard& open : open_) {
+    if (open.shard != shard_) continue;
+    open.last_use = uses_;
+    return open.reader;
+  }
+  if (open_.size() == most_open_files) {
+    const auto oldest = std::min_element(open_.begin(), open_.end(),
+                                         [](const OpenShard& a, const OpenShard& b) { return a.last_use < b.last_use; });
+    if (oldest != open_.end() - 1) *oldest = std::move(open_.back());
+    open_.pop_back();
+  }
+  return open_.emplace_back(OpenShard{shard_, uses_, ShardReader(data_.shards()[shard_], data_.names())}).reader;
+}
+
+}  // namespace trireme

@@ -1,0 +1,67 @@
+// What one rank does with one window: the rows that it needs, and where in memory the samples of each batch then lie.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "data/sampler.hpp"
+
+namespace trireme {
+
+struct WindowPlan {
+  std::int64_t epoch = 0;
+  std::int64_t window = 0;
+  std::int64_t batches = 0;         // in this window
+  std::vector<RowRun> runs;         // rows that this rank needs, ascending
+  std::vector<std::int64_t> begin;  // batches + 1 offsets into places
+  std::vector<std::int64_t> places; // of each sample: its place among the rows of `runs`, or its row (Planner::rows_as_places)
+
+  std::span<const std::int64_t> places_of(std::int64_t batch) const {
+    const auto b = static_cast<std::size_t>(batch);
+    return std::span(places).subspan(static_cast<std::size_t>(begin[b]), static_cast<std::size_t>(begin[b + 1] - begin[b]));
+  }
+};
+
+class Planner {
+ public:
+  /// Shuffled: rank r has its share of each batch.
+  Planner(Sampler sampler, std::int64_t size, std::int64_t batch, int rank, int ranks);
+  /// Sequential: rank r has one block of rows, in order, in batches of ceil(batch / ranks).
+  Planner(std::int64_t size, std::int64_t batch, std::int64_t window, int rank, int ranks);
+
+  bool sequential() const { return !sampler_; }
+  std::int64_t batches() const { return batches_; }  // of an epoch; sequential: the most of any rank
+  std::int64_t batches_per_window() const { return batches_per_window_; }
+  std::int64_t windows() const { return (batches_ + batches_per_window_ - 1) / batches_per_window_; }
+  std::int64_t largest_share() const { return largest_share_; }
+  /// The most rows that this rank needs of one window.
+  std::int64_t most_rows() const { return most_rows_; }
+  /// Rows that this rank needs at all: sequential its block, shuffled all.
+  RowRun reach() const { return reach_; }
+  std::span<const RowRun> reach_as_runs() const { return {&reach_, reach_.count > 0 ? 1u : 0u}; }
+  /// Sequential: rows of a whole batch on one rank.
+  std::int64_t rows_per_batch() const { return batch_; }
+
+  struct Size { std::int64_t global_count, first, count; };  // of a batch, as HostBatch says
+  Size size_of_batch(std::int64_t index) const;
+
+  /// Fills `plan`, whose memory is used again. With `rows_as_places` a place is the row itself less reach().first, and `runs`
+  /// stays empty: for rows that are all in memory.
+  void plan(std::int64_t epoch, std::int64_t window, bool rows_as_places, WindowPlan& plan);
+
+ private:
+  void plan_shuffled(bool rows_as_places, WindowPlan& plan);
+  void plan_sequential(bool rows_as_places, WindowPlan& plan) const;
+
+  std::optional<Sampler> sampler_;
+  std::int64_t size_, batch_;
+  int rank_, ranks_;
+  std::int64_t batches_ = 0, batches_per_window_ = 0, largest_share_ = 0, most_rows_ = 0;
+  RowRun reach_{0, 0};
+  Sampler::Window rows_;                 // shuffled: of the window that is planned
+  std::vector<std::int64_t> met_;        // shuffled: samples of each batch met so far
+};
+
+}  // namespace trireme

@@ -1,0 +1,81 @@
+// Elementwise activations and softmax, as PyTorch's.
+#include "kokkos_kernels/activation.hpp"
+
+#include "kokkos_kernels/softmax.hpp"
+#include "layers/kinds.hpp"
+#include "layers/spatial.hpp"
+
+namespace trireme {
+
+namespace {
+
+template <class T>
+class Elementwise final : public Layer<T> {
+ public:
+  Elementwise(Activation kind, T slope, const Shape& input) : kind_(kind), slope_(slope), elements_(input.size()) {
+    this->output_ = input;
+    this->needs_.input_in_backward = backward_reads_input(kind);
+    this->needs_.output_in_backward = !backward_reads_input(kind);
+    this->needs_.in_place = !backward_reads_input(kind);
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    activation_forward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, slope_);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy,
+                std::span<const Span<T>> dx) override {
+    if (dx[0].data() != nullptr) activation_backward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, dy, dx[0], slope_);
+  }
+
+ private:
+  Activation kind_;
+  T slope_;
+  std::int64_t elements_;
+};
+
+template <class T>
+class Softmax final : public Layer<T> {
+ public:
+  explicit Softmax(const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
+    this->output_ = input;
+    this->needs_ = {.input_in_backward = false, .output_in_backward = true, .in_place = true};
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    softmax_forward<T>(pass.exec, pass.samples * pixels_, channels_, inputs[0], output);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() != nullptr) softmax_backward<T>(pass.exec, pass.samples * pixels_, channels_, output, dy, dx[0]);
+  }
+
+ private:
+  std::int64_t channels_, pixels_;
+};
+
+LayerKind elementwise_kind(const std::string& name, Activation kind, const std::string& help) {
+  const auto make = [kind]<class T>(T) {
+    return [kind](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Elementwise<T>>(kind, T{}, s[0]); };
+  };
+  return {name, help, {}, 1, make(float{}), make(double{})};
+}
+
+}  // namespace
+
+std::vector<LayerKind> activation_kinds() {
+  const auto leaky = []<class T>(T) {
+    return [](const LayerOptions& o, const std::vector<Shape>& s) {
+      return std::make_unique<Elementwise<T>>(Activation::leaky_relu, static_cast<T>(o.real("slope", 0, 1e6)), s[0]);
+    };
+  };
+  return {elementwise_kind("relu", Activation::relu, "max(0, x)"),
+          {"leaky_relu", "x, or slope x where x is negative", {{"slope", "0.01", "factor of negative values, not negative itself"}}, 1, leaky(float{}), leaky(double{})},
+          elementwise_kind("tanh", Activation::tanh, "tanh x"),
+          elementwise_kind("sigmoid", Activation::sigmoid, "1 / (1 + exp(-x))"),
+          elementwise_kind("gelu", Activation::gelu, "x Phi(x), the exact GELU")};
+}
+
+LayerKind softmax_kind() {
+  return {"softmax", "exp(x) / sum of exp(x) over the channels. Not needed before cross_entropy, which has it inside.", {}, 1,
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<float>>(s[0]); },
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<double>>(s[0]); }};
+}
+
+}  // namespace trireme

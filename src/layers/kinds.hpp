@@ -1,0 +1,19 @@
+// Entries of the table of layer kinds, one function a file of layers. See registry.hpp.
+#pragma once
+
+#include "layers/registry.hpp"
+
+namespace trireme {
+
+LayerKind linear_kind();
+LayerKind conv_kind();
+LayerKind max_pool_kind();
+LayerKind avg_pool_kind();
+std::vector<LayerKind> activation_kinds();
+LayerKind softmax_kind();
+LayerKind dropout_kind();
+LayerKind flatten_kind();
+LayerKind add_kind();
+LayerKind concat_kind();
+
+}  // namespace trireme

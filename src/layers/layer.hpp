@@ -1,0 +1,86 @@
+// A layer: a shape, parameters, forward, backward. Knows nothing of MPI, of files, or of who comes before and after it.
+//
+// Shapes are PyTorch's for one sample: (C), (C, L), (C, H, W) or (C, D, H, W). In memory activations lie channels-last, see
+// kokkos_kernels/types.hpp; parameters lie as PyTorch has them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "base/shape.hpp"
+#include "kokkos_kernels/types.hpp"
+
+namespace trireme {
+
+/// How a parameter starts. PyTorch's default for linear and conv is uniform in +-1/sqrt(fan_in), weight and bias alike.
+struct Initial {
+  enum class Kind { uniform, constant } kind = Kind::uniform;
+  double value = 0;  // half-width of the interval, or the constant
+};
+
+struct ParameterSpec {
+  std::string name;  // "weight", "bias"
+  Shape shape;       // PyTorch's
+  Initial initial;
+};
+
+/// What the network must keep for a layer's backward pass, and lend it; memory is planned from this.
+struct LayerNeeds {
+  bool input_in_backward = true;     // backward reads its inputs
+  bool output_in_backward = false;   // backward reads its output
+  bool in_place = false;             // output may be the memory of the (only) input, dy that of dx
+  std::int64_t workspace = 0;        // elements of scratch, only during a call
+  std::int64_t state_per_sample = 0; // bytes from forward to backward
+};
+
+/// One pass over a batch. `samples` may be smaller than what memory was planned for, and 0.
+struct Pass {
+  Execution exec;
+  std::int64_t samples = 0;
+  bool training = false;
+  std::uint64_t seed = 0;          // of the run
+  std::int64_t step = 0;           // of the run; with seed and first_sample it keys all random numbers
+  std::int64_t first_sample = 0;   // place of sample 0 in the global batch
+};
+
+template <class T>
+class Layer {
+ public:
+  /// Memory that the network lends: parameters and their gradients in the order of parameters(), scratch, state.
+  struct Memory {
+    std::vector<Span<T>> parameters, gradients;
+    Span<T> workspace;
+    Span<std::uint8_t> state;
+  };
+
+  virtual ~Layer() = default;
+
+  const Shape& output() const { return output_; }
+  const std::vector<ParameterSpec>& parameters() const { return parameters_; }
+  const LayerNeeds& needs() const { return needs_; }
+  /// Multiply-adds of the forward pass for one sample (0 where none matter).
+  virtual std::int64_t multiply_adds() const { return 0; }
+  void lend(Memory memory) { memory_ = std::move(memory); }
+
+  /// Tells the largest number of samples of a pass; needs() is final afterwards.
+  virtual void plan_for(std::int64_t samples) { static_cast<void>(samples); }
+  /// Asks the layer to apply relu to its output in its own last pass; false when it cannot. Before the first forward.
+  virtual bool fuse_relu() { return false; }
+
+  virtual void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) = 0;
+  /// Writes the gradient of each input (an empty span: not wanted) and adds to the gradients of the parameters. `inputs` and
+  /// `output` are valid as far as needs() said.
+  virtual void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> output_gradient,
+                        std::span<const Span<T>> input_gradients) = 0;
+
+ protected:
+  Shape output_;
+  std::vector<ParameterSpec> parameters_;
+  LayerNeeds needs_;
+  Memory memory_;
+};
+
+}  // namespace trireme

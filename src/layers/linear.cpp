@@ -1,0 +1,67 @@
+// linear: y = x W^T + b over the features of a flat sample. W is (out, in) as PyTorch's nn.Linear.
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "kokkos_kernels/elementwise.hpp"
+#include "kokkos_kernels/gemm.hpp"
+#include "layers/kinds.hpp"
+
+namespace trireme {
+
+namespace {
+
+template <class T>
+class Linear final : public Layer<T> {
+ public:
+  Linear(const LayerOptions& options, const std::vector<Shape>& inputs) : in_(inputs[0].size()), out_(options.integer("out", 1)) {
+    if (inputs[0].rank() != 1)
+      throw usage_error("{}: needs a flat input, found shape {}. Hint: put 'layer = flatten' before it", options.where(), inputs[0].text());
+    this->output_ = Shape{out_};
+    const double bound = 1 / std::sqrt(static_cast<double>(in_));
+    this->parameters_ = {{"weight", Shape{out_, in_}, {Initial::Kind::uniform, bound}}};
+    if (options.boolean("bias")) this->parameters_.push_back({"bias", Shape{out_}, {Initial::Kind::uniform, bound}});
+  }
+
+  std::int64_t multiply_adds() const override { return in_ * out_; }
+  void plan_for(std::int64_t n) override {
+    this->needs_.workspace = std::max({gemm_workspace(forward_shape(n)), gemm_workspace(data_shape(n)), gemm_workspace(weight_shape(n))});
+  }
+  bool fuse_relu() override { return relu_ = true; }
+
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    gemm<T>(pass.exec, forward_shape(pass.samples), inputs[0], this->memory_.parameters[0], output, this->memory_.workspace);
+    if (relu_ || has_bias()) add_bias<T>(pass.exec, pass.samples, out_, has_bias() ? this->memory_.parameters[1] : Span<T>(), output, relu_);
+  }
+
+  void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T>, Span<const T> dy,
+                std::span<const Span<T>> input_gradients) override {
+    gemm<T>(pass.exec, weight_shape(pass.samples), dy, inputs[0], this->memory_.gradients[0], this->memory_.workspace);
+    if (has_bias()) add_column_sums<T>(pass.exec, pass.samples, out_, dy, this->memory_.gradients[1]);
+    if (input_gradients[0].data() != nullptr)
+      gemm<T>(pass.exec, data_shape(pass.samples), dy, this->memory_.parameters[0], input_gradients[0], this->memory_.workspace);
+  }
+
+
+ private:
+  bool has_bias() const { return this->parameters_.size() == 2; }
+  Gemm<T> forward_shape(std::int64_t n) const { return {Transpose::no, Transpose::yes, n, out_, in_, false}; }
+  Gemm<T> data_shape(std::int64_t n) const { return {Transpose::no, Transpose::no, n, in_, out_, false}; }
+  Gemm<T> weight_shape(std::int64_t n) const { return {Transpose::yes, Transpose::no, out_, in_, n, true}; }
+
+  std::int64_t in_, out_;
+  bool relu_ = false;
+};
+
+}  // namespace
+
+LayerKind linear_kind() {
+  return {"linear",
+          "y = x W^T + b, as nn.Linear.",
+          {{"out", "", "features of the output"}, {"bias", "true", "whether b is there"}},
+          1,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Linear<float>>(o, s); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Linear<double>>(o, s); }};
+}
+
+}  // namespace trireme

@@ -1,0 +1,68 @@
+#include "layers/options.hpp"
+
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace trireme {
+
+LayerOptions::LayerOptions(const LayerSpec& spec, const std::vector<OptionSpec>& table) : spec_(spec), values_(table) {
+  std::vector<std::string> names;
+  for (const auto& option : table) names.push_back(option.name);
+  for (const auto& [name, value] : spec.options) {
+    const auto found = std::ranges::find(values_, name, &OptionSpec::name);
+    if (found == values_.end()) {
+      const std::string close = nearest(name, names);
+      throw usage_error("{}: unknown option '{}' in 'layer = {}'. Hint: {}", where(), name, spec.text,
+                        close.empty() ? "this kind takes no options" : fmt::format("did you mean '{}'?", close));
+    }
+    found->fallback = value;
+  }
+  for (const auto& option : values_)
+    if (option.fallback.empty()) throw usage_error("{}: option '{}' is missing in 'layer = {}' ({})", where(), option.name, spec.text, option.help);
+}
+
+std::string LayerOptions::where() const { return fmt::format("layer {} ({})", spec_.number, spec_.kind); }
+
+const std::string& LayerOptions::text(const std::string& name) const {
+  const auto found = std::ranges::find(values_, name, &OptionSpec::name);
+  if (found == values_.end()) throw internal_error("layer option '{}' is not in the table of '{}'", name, spec_.kind);
+  return found->fallback;
+}
+
+std::int64_t LayerOptions::integer(const std::string& name, std::int64_t least) const {
+  const std::int64_t value = parse_integer(text(name), where() + " " + name);
+  if (value < least) throw usage_error("{}: {} = {} is too small. Expected at least {}", where(), name, value, least);
+  return value;
+}
+
+double LayerOptions::real(const std::string& name, double low, double high) const {
+  const double value = parse_real(text(name), where() + " " + name);
+  if (!(value >= low && value <= high)) throw usage_error("{}: {} = {} is out of range. Expected {} to {}", where(), name, text(name), low, high);
+  return value;
+}
+
+bool LayerOptions::boolean(const std::string& name) const {
+  const std::string& value = text(name);
+  if (value == "true" || value == "yes" || value == "1") return true;
+  if (value == "false" || value == "no" || value == "0") return false;
+  throw usage_error("{}: {} = '{}' is neither true nor false", where(), name, value);
+}
+
+std::array<std::int64_t, 3> LayerOptions::extents(const std::string& name, int dims, std::int64_t fill, std::int64_t least) const {
+  const auto parts = split(text(name), ',');
+  if (parts.size() != 1 && parts.size() != static_cast<std::size_t>(dims))
+    throw usage_error("{}: {} = {} has {} numbers; its input has {} spatial dimension(s). Expected 1 or {} numbers", where(), name, text(name),
+                      parts.size(), dims, dims);
+  std::array<std::int64_t, 3> values{fill, fill, fill};
+  for (int a = 0; a < dims; ++a) {
+    const auto& part = parts[parts.size() == 1 ? 0 : static_cast<std::size_t>(a)];
+    const std::int64_t value = parse_integer(part, where() + " " + name);
+    if (value < least) throw usage_error("{}: {} = {} is too small. Expected at least {}", where(), name, text(name), least);
+    values[static_cast<std::size_t>(3 - dims + a)] = value;
+  }
+  return values;
+}
+
+}  // namespace trireme

@@ -1,0 +1,90 @@
+// max_pool and avg_pool, as PyTorch's nn.MaxPool1d-3d and nn.AvgPool1d-3d.
+#include "kokkos_kernels/pool.hpp"
+
+#include "base/error.hpp"
+#include "kokkos_kernels/conv.hpp"
+#include "layers/kinds.hpp"
+#include "layers/spatial.hpp"
+
+namespace trireme {
+
+namespace {
+
+PoolGeometry geometry_of(const LayerOptions& options, const Shape& input) {
+  const int dims = spatial_dims(input, options);
+  PoolGeometry g;
+  g.channels = input[0];
+  g.in = spatial_extents(input);
+  g.kernel = options.extents("kernel", dims, 1, 1);
+  g.stride = options.text("stride") == "kernel" ? g.kernel : options.extents("stride", dims, 1, 1);
+  g.padding = options.extents("padding", dims, 0, 0);
+  for (std::size_t a = 0; a < 3; ++a) {
+    if (2 * g.padding[a] > g.kernel[a])
+      throw usage_error("{}: padding {} is more than half of kernel {}", options.where(), g.padding[a], g.kernel[a]);
+    g.out[a] = conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], 1);
+    if (g.out[a] < 1)
+      throw usage_error("{}: kernel {} is larger than the input {} with padding {}", options.where(), g.kernel[a], g.in[a], g.padding[a]);
+  }
+  if (g.window() > 65536) throw usage_error("{}: a window of {} places is too large; at most 65536", options.where(), g.window());
+  return g;
+}
+
+template <class T>
+class MaxPool final : public Layer<T> {
+ public:
+  MaxPool(const LayerOptions& options, const std::vector<Shape>& inputs) : geometry_(geometry_of(options, inputs[0])) {
+    this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
+    this->needs_.input_in_backward = false;
+    this->needs_.state_per_sample = this->output_.size() * max_pool_index_bytes(geometry_);
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    max_pool_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output, pass.training ? this->memory_.state : Span<std::uint8_t>());
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() != nullptr) max_pool_backward<T>(pass.exec, geometry_, pass.samples, dy, this->memory_.state, dx[0]);
+  }
+
+ private:
+  PoolGeometry geometry_;
+};
+
+template <class T>
+class AvgPool final : public Layer<T> {
+ public:
+  AvgPool(const LayerOptions& options, const std::vector<Shape>& inputs)
+      : geometry_(geometry_of(options, inputs[0])), count_padding_(options.boolean("count_include_pad")) {
+    this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
+    this->needs_.input_in_backward = false;
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    avg_pool_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output, count_padding_);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() != nullptr) avg_pool_backward<T>(pass.exec, geometry_, pass.samples, dy, dx[0], count_padding_);
+  }
+
+ private:
+  PoolGeometry geometry_;
+  bool count_padding_;
+};
+
+const std::vector<OptionSpec> pool_options{
+    {"kernel", "", "size of the window"}, {"stride", "kernel", "step between windows"}, {"padding", "0", "padding on both sides, at most kernel/2"}};
+
+}  // namespace
+
+LayerKind max_pool_kind() {
+  return {"max_pool", "Largest value of each window, as nn.MaxPool1d-3d.", pool_options, 1,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<MaxPool<float>>(o, s); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<MaxPool<double>>(o, s); }};
+}
+
+LayerKind avg_pool_kind() {
+  auto options = pool_options;
+  options.push_back({"count_include_pad", "true", "whether padding counts as places of the window"});
+  return {"avg_pool", "Mean of each window, as nn.AvgPool1d-3d.", options, 1,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<AvgPool<float>>(o, s); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<AvgPool<double>>(o, s); }};
+}
+
+}  // namespace trireme

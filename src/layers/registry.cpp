@@ -1,0 +1,63 @@
+#include "layers/registry.hpp"
+
+#include <algorithm>
+#include <type_traits>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "layers/kinds.hpp"
+
+namespace trireme {
+
+const std::vector<LayerKind>& layer_kinds() {
+  static const std::vector<LayerKind> kinds = [] {
+    std::vector<LayerKind> all{linear_kind(), conv_kind(), max_pool_kind(), avg_pool_kind()};
+    std::ranges::move(activation_kinds(), std::back_inserter(all));
+    for (auto kind : {softmax_kind(), flatten_kind(), dropout_kind(), add_kind(), concat_kind()}) all.push_back(std::move(kind));
+    return all;
+  }();
+  return kinds;
+}
+
+template <class T>
+std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Shape>& inputs) {
+  const auto& kinds = layer_kinds();
+  const auto kind = std::ranges::find(kinds, spec.kind, &LayerKind::name);
+  if (kind == kinds.end()) {
+    std::vector<std::string> names;
+    for (const auto& k : kinds) names.push_back(k.name);
+    throw usage_error("layer {}: unknown kind '{}' in 'layer = {}'. Hint: did you mean '{}'? Known kinds: {}", spec.number, spec.kind, spec.text,
+                      nearest(spec.kind, names), fmt::join(names, ", "));
+  }
+  const LayerOptions options(spec, kind->options);
+  if (kind->inputs > 0 && inputs.size() != static_cast<std::size_t>(kind->inputs))
+    throw usage_error("{}: takes {} input, found {} in 'layer = {}'", options.where(), kind->inputs, inputs.size(), spec.text);
+  if (kind->inputs == 0 && inputs.size() < 2)
+    throw usage_error("{}: takes two or more inputs, found {} in 'layer = {}'. Hint: name them, as in from=conv1,conv2", options.where(), inputs.size(),
+                      spec.text);
+  if constexpr (std::is_same_v<T, float>)
+    return kind->make_float(options, inputs);
+  else
+    return kind->make_double(options, inputs);
+}
+
+template std::unique_ptr<Layer<float>> make_layer(const LayerSpec&, const std::vector<Shape>&);
+template std::unique_ptr<Layer<double>> make_layer(const LayerSpec&, const std::vector<Shape>&);
+
+std::string layer_reference() {
+  std::string text =
+      "## Layers\n\n`layer = KIND [name=NAME] [from=A,B] [option=value ...]`: layers run in order. `name` defaults to the kind and a running number "
+      "(`conv1`, `conv2`); `from` names the inputs where they are not the layer before (`input` is the network's input). Sizes take one number for "
+      "all dimensions or one for each, as in `kernel=3,5`; the number of spatial dimensions (1 to 3) is the input's.\n\n"
+      "| kind | options (default) | meaning |\n| --- | --- | --- |\n";
+  for (const auto& kind : layer_kinds()) {
+    std::string options;
+    for (const auto& option : kind.options)
+      options += fmt::format("{}`{}`{}: {}", options.empty() ? "" : "<br>", option.name,
+                             option.fallback.empty() ? std::string(" (required)") : " (" + option.fallback + ")", option.help);
+    text += fmt::format("| `{}` | {} | {} |\n", kind.name, options.empty() ? "none" : options, kind.help);
+  }
+  return text;
+}
+
+}  // namespace trireme

@@ -1,0 +1,39 @@
+// Shapes of activations with spatial dimensions: (C, ...) with one to three extents, right-aligned in three.
+#pragma once
+
+#include <array>
+
+#include "base/error.hpp"
+#include "layers/options.hpp"
+
+namespace trireme {
+
+/// Number of spatial dimensions of an input that must have one to three; a usage error names the layer otherwise.
+inline int spatial_dims(const Shape& input, const LayerOptions& options) {
+  if (input.rank() < 2 || input.rank() > 4)
+    throw usage_error("{}: needs an input of channels and 1 to 3 spatial dimensions, as 3x32x32; found {}", options.where(), input.text());
+  return input.rank() - 1;
+}
+
+inline std::array<std::int64_t, 3> spatial_extents(const Shape& shape) {
+  std::array<std::int64_t, 3> extents{1, 1, 1};
+  for (int a = 1; a < shape.rank(); ++a) extents[static_cast<std::size_t>(3 - shape.rank() + a)] = shape[a];
+  return extents;
+}
+
+inline Shape spatial_shape(std::int64_t channels, const std::array<std::int64_t, 3>& extents, int dims) {
+  Shape shape{channels};
+  for (int a = 3 - dims; a < 3; ++a) {
+    Shape longer = shape.with_first(0);
+    for (int i = 0; i < shape.rank(); ++i) longer[i] = shape[i];
+    longer[shape.rank()] = extents[static_cast<std::size_t>(a)];
+    shape = longer;
+  }
+  return shape;
+}
+
+/// Channels and pixels of an activation: (C, ...) -> C, product of the rest.
+inline std::int64_t channels_of(const Shape& shape) { return shape[0]; }
+inline std::int64_t pixels_of(const Shape& shape) { return shape.size() / shape[0]; }
+
+}  // namespace trireme

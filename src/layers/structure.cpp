@@ -1,0 +1,112 @@
+// Layers that move values: flatten, add, concat.
+#include "base/error.hpp"
+#include "kokkos_kernels/elementwise.hpp"
+#include "layers/kinds.hpp"
+#include "layers/spatial.hpp"
+
+namespace trireme {
+
+namespace {
+
+/// (C, ...) -> (C * ...), elements in PyTorch's order: channels slowest. That changes memory, unless there is one channel or one pixel.
+template <class T>
+class Flatten final : public Layer<T> {
+ public:
+  explicit Flatten(const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
+    this->output_ = Shape{input.size()};
+    this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = same_memory()};
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    if (!same_memory())
+      channels_first<T>(pass.exec, pass.samples, pixels_, channels_, inputs[0], output);
+    else if (inputs[0].data() != output.data())
+      copy<T>(pass.exec, pass.samples * channels_ * pixels_, inputs[0], output);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() == nullptr || dx[0].data() == dy.data()) return;
+    if (same_memory())
+      copy<T>(pass.exec, pass.samples * channels_ * pixels_, dy, dx[0]);
+    else
+      channels_last<T>(pass.exec, pass.samples, pixels_, channels_, dy, dx[0]);
+  }
+
+ private:
+  bool same_memory() const { return channels_ == 1 || pixels_ == 1; }
+  std::int64_t channels_, pixels_;
+};
+
+template <class T>
+class Add final : public Layer<T> {
+ public:
+  Add(const LayerOptions& options, const std::vector<Shape>& inputs) : elements_(inputs[0].size()) {
+    for (const auto& shape : inputs)
+      if (!(shape == inputs[0]))
+        throw usage_error("{}: its inputs must have one shape; found {} and {}", options.where(), inputs[0].text(), shape.text());
+    this->output_ = inputs[0];
+    this->needs_.input_in_backward = false;
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    const std::int64_t count = pass.samples * elements_;
+    sum<T>(pass.exec, count, inputs[0], inputs[1], output);
+    for (std::size_t i = 2; i < inputs.size(); ++i) add_to<T>(pass.exec, count, inputs[i], output);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    for (const auto& gradient : dx)
+      if (gradient.data() != nullptr) copy<T>(pass.exec, pass.samples * elements_, dy, gradient);
+  }
+
+ private:
+  std::int64_t elements_;
+};
+
+/// Joins channels; all other extents must agree.
+template <class T>
+class Concat final : public Layer<T> {
+ public:
+  Concat(const LayerOptions& options, const std::vector<Shape>& inputs) : pixels_(pixels_of(inputs[0])) {
+    for (const auto& shape : inputs) {
+      if (!(shape.without_first() == inputs[0].without_first()))
+        throw usage_error("{}: its inputs must agree in all but the channels; found {} and {}", options.where(), inputs[0].text(), shape.text());
+      channels_.push_back(channels_of(shape));
+      total_ += channels_of(shape);
+    }
+    this->output_ = inputs[0].without_first().with_first(total_);
+    this->needs_.input_in_backward = false;
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    std::int64_t first = 0;
+    for (std::size_t i = 0; i < inputs.size(); first += channels_[i++])
+      copy_columns<T>(pass.exec, pass.samples * pixels_, channels_[i], inputs[i], channels_[i], 0, output, total_, first);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    std::int64_t first = 0;
+    for (std::size_t i = 0; i < dx.size(); first += channels_[i++])
+      if (dx[i].data() != nullptr) copy_columns<T>(pass.exec, pass.samples * pixels_, channels_[i], dy, total_, first, dx[i], channels_[i], 0);
+  }
+
+ private:
+  std::int64_t pixels_, total_ = 0;
+  std::vector<std::int64_t> channels_;
+};
+
+}  // namespace
+
+LayerKind flatten_kind() {
+  return {"flatten", "One flat list of features a sample, in PyTorch's order.", {}, 1,
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Flatten<float>>(s[0]); },
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Flatten<double>>(s[0]); }};
+}
+
+LayerKind add_kind() {
+  return {"add", "Sum of the inputs named by `from`, all of one shape.", {}, 0,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Add<float>>(o, s); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Add<double>>(o, s); }};
+}
+
+LayerKind concat_kind() {
+  return {"concat", "The inputs named by `from`, joined along the channels.", {}, 0,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Concat<float>>(o, s); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Concat<double>>(o, s); }};
+}
+
+}  // namespace trireme

@@ -1,0 +1,31 @@
+// trireme COMMAND ...: the program. MPI and Kokkos live here; an error on any rank ends the job with one message and a documented code.
+#include <cstdio>
+#include <exception>
+
+#include "base/log.hpp"
+#include "comm/communicator.hpp"
+#include "comm/environment.hpp"
+#include "commands/commands.hpp"
+#include "commands/kokkos_life.hpp"
+
+int main(int argc, char** argv) {
+  using namespace trireme;
+  try {
+    Environment environment(argc, argv);
+    log::open(environment.rank());
+    try {
+      const Communicator world = Communicator::world();
+      const KokkosLife kokkos(world);
+      return run_command(world, {argv + 1, argv + argc});
+    } catch (const Error& error) {
+      return environment.end_after_error(error);
+    } catch (const std::bad_alloc&) {
+      return environment.end_after_error(internal_error("out of memory. Hint: a smaller data.batch, more ranks, or trireme plan"));
+    } catch (const std::exception& error) {
+      return environment.end_after_error(internal_error("{}", error.what()));
+    }
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "trireme: %s\n", error.what());
+    return 1;
+  }
+}

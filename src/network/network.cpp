@@ -1,0 +1,274 @@
+#include "network/network.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
+#include "kokkos_kernels/elementwise.hpp"
+#include "layers/registry.hpp"
+
+namespace trireme {
+
+namespace {
+
+constexpr std::size_t none = std::numeric_limits<std::size_t>::max();
+
+std::uint64_t hash_of(const std::string& text) {  // FNV-1a
+  std::uint64_t h = 0xcbf29ce484222325u;
+  for (const unsigned char c : text) h = (h ^ c) * 0x100000001b3u;
+  return h;
+}
+
+}  // namespace
+
+template <class T>
+Network<T>::Network(const Deck& deck, std::int64_t samples, Use use) : samples_(samples), use_(use) {
+  resolve_inputs(deck);
+  lay_out_parameters();
+  plan_memory();
+}
+
+template <class T>
+void Network<T>::resolve_inputs(const Deck& deck) {
+  shapes_.push_back(Shape::parse(deck.text("model.input"), "model.input"));
+  consumers_.emplace_back();
+  std::map<std::string, std::size_t> values{{"input", 0}};
+  std::map<std::string, int> running;
+  for (const LayerSpec& spec : deck.layers()) {
+    Step step;
+    step.spec = spec;
+    step.name = spec.name.empty() ? spec.kind + std::to_string(++running[spec.kind]) : spec.name;
+    if (spec.from.empty()) step.inputs = {shapes_.size() - 1};
+    for (const auto& from : spec.from) {
+      const auto found = values.find(from);
+      if (found == values.end()) {
+        std::vector<std::string> names;
+        for (const auto& [name, value] : values) names.push_back(name);
+        throw usage_error("layer {} ({}): from = '{}' names no earlier layer. Hint: did you mean '{}'? Known here: {}", spec.number, spec.kind, from,
+                          nearest(from, names), fmt::join(names, ", "));
+      }
+      step.inputs.push_back(found->second);
+    }
+    std::vector<Shape> inputs;
+    for (const std::size_t value : step.inputs) inputs.push_back(shapes_[value]);
+    step.layer = make_layer<T>(spec, inputs);
+    step.layer->plan_for(samples_);
+    if (!values.emplace(step.name, shapes_.size()).second)
+      throw usage_error("layer {} ({}): the name '{}' is taken by an earlier layer", spec.number, spec.kind, step.name);
+    for (const std::size_t value : step.inputs) consumers_[value].push_back(layers_.size());
+    shapes_.push_back(step.layer->output());
+    consumers_.emplace_back();
+    layers_.push_back(std::move(step));
+  }
+  for (std::size_t value = 1; value + 1 < shapes_.size(); ++value)
+    if (consumers_[value].empty())
+      throw usage_error("layer {} ({}): nothing uses its output. Hint: name it in a later layer's from=, or remove it", layers_[value - 1].spec.number,
+                        layers_[value - 1].spec.kind);
+}
+
+template <class T>
+void Network<T>::lay_out_parameters() {
+  constexpr std::int64_t alignment = MemoryPlan::alignment / static_cast<std::int64_t>(sizeof(T));
+  for (Step& step : layers_) {
+    if (!step.layer->parameters().empty()) step.first_parameter = arena_size_;
+    for (const ParameterSpec& spec : step.layer->parameters()) {
+      parameters_.push_back({step.name + "." + spec.name, spec.shape, arena_size_, spec.initial});
+      arena_size_ += (spec.shape.size() + alignment - 1) / alignment * alignment;
+    }
+  }
+  values_ = Buffer<T>("trireme::network::values", static_cast<std::size_t>(arena_size_));
+  gradients_ = Buffer<T>("trireme::network::gradients", use_ == Use::training ? static_cast<std::size_t>(arena_size_ + control_size) : 0);
+}
+
+template <class T>
+void Network<T>::plan_memory() {
+  const bool training = use_ == Use::training;
+  const int count = static_cast<int>(layers_.size());
+  const auto forward_time = [](std::size_t layer) { return static_cast<int>(layer); };
+  const auto backward_time = [&](std::size_t layer) { return 2 * count - static_cast<int>(layer); };
+  const auto bytes_of = [&](std::size_t value) { return samples_ * shapes_[value].size() * static_cast<std::int64_t>(sizeof(T)); };
+
+  // Which layers work in place: nobody else reads the input, and its producer does not look at it again.
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Step& step = layers_[i];
+    const std::size_t value = step.inputs[0];
+    if (!step.layer->needs().in_place || value == 0 || consumers_[value].size() != 1) continue;
+    Step& producer = layers_[value - 1];
+    if (training && producer.layer->needs().output_in_backward) continue;
+    step.in_place = true;
+    step.fused = step.spec.kind == "relu" && producer.layer->fuse_relu();
+  }
+
+  // Activations.
+  block_of_.assign(shapes_.size(), none);
+  for (std::size_t value = 0; value < shapes_.size(); ++value) {
+    const int born = value == 0 ? -1 : forward_time(value - 1);
+    if (value > 0 && layers_[value - 1].in_place)
+      block_of_[value] = block_of_[layers_[value - 1].inputs[0]];
+    else
+      block_of_[value] = memory_.add(bytes_of(value), born, born);
+    const std::size_t block = block_of_[value];
+    memory_.extend(block, born);
+    for (const std::size_t consumer : consumers_[value]) {
+      memory_.extend(block, forward_time(consumer));
+      if (training && layers_[consumer].layer->needs().input_in_backward) memory_.extend(block, backward_time(consumer));
+    }
+    if (training && value > 0 && layers_[value - 1].layer->needs().output_in_backward) memory_.extend(block, backward_time(value - 1));
+  }
+  memory_.extend(block_of_.back(), count);  // the loss reads it
+
+  // State from forward to backward.
+  std::vector<std::size_t> state_block(layers_.size(), none);
+  if (training)
+    for (std::size_t i = 0; i < layers_.size(); ++i)
+      if (const std::int64_t bytes = layers_[i].layer->needs().state_per_sample; bytes > 0)
+        state_block[i] = memory_.add(bytes * samples_, forward_time(i), backward_time(i));
+
+  // Gradients of activations: wanted where a parameter lies upstream.
+  std::vector<bool> wanted(shapes_.size(), false);
+  gradient_block_of_.assign(shapes_.size(), none);
+  std::vector<std::vector<std::size_t>> extra(layers_.size());  // blocks for a second, third... contribution to one gradient
+  if (training) {
+    for (std::size_t value = 1; value < shapes_.size(); ++value) {
+      const Step& producer = layers_[value - 1];
+      wanted[value] = !producer.layer->parameters().empty() || std::ranges::any_of(producer.inputs, [&](std::size_t v) { return wanted[v]; });
+    }
+    for (std::size_t value = shapes_.size(); value-- > 1;) {
+      if (!wanted[value] && value + 1 != shapes_.size()) continue;
+      const int first = consumers_[value].empty() ? count : backward_time(consumers_[value].back()), last = backward_time(value - 1);
+      // In place: the gradient of the output, already planned because values are visited backward.
+      const bool shared = consumers_[value].size() == 1 && layers_[consumers_[value][0]].in_place;
+      gradient_block_of_[value] = shared ? gradient_block_of_[consumers_[value][0] + 1] : memory_.add(bytes_of(value), first, last);
+      memory_.extend(gradient_block_of_[value], last);
+    }
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      extra[i].assign(layers_[i].inputs.size(), none);
+      for (std::size_t k = 0; k < layers_[i].inputs.size(); ++k) {
+        const std::size_t value = layers_[i].inputs[k];
+        const bool again_here = std::find(layers_[i].inputs.begin(), layers_[i].inputs.begin() + static_cast<std::ptrdiff_t>(k), value) !=
+                                layers_[i].inputs.begin() + static_cast<std::ptrdiff_t>(k);
+        if (wanted[value] && (consumers_[value].back() != i || again_here))
+          extra[i][k] = memory_.add(bytes_of(value), backward_time(i), backward_time(i));
+      }
+    }
+  }
+
+  memory_.solve();
+  temporary_ = Buffer<std::uint8_t>(Kokkos::view_alloc("trireme::network::temporary", Kokkos::WithoutInitializing), static_cast<std::size_t>(memory_.total()));
+  for (const Step& step : layers_) workspace_elements_ = std::max(workspace_elements_, step.layer->needs().workspace);
+  workspace_ = Buffer<T>(Kokkos::view_alloc("trireme::network::workspace", Kokkos::WithoutInitializing), static_cast<std::size_t>(workspace_elements_));
+
+  const auto span_at = [&](std::size_t block, std::size_t value) {
+    return block == none ? Span<T>()
+                         : Span<T>(reinterpret_cast<T*>(temporary_.data() + memory_.offset(block)), static_cast<std::size_t>(samples_ * shapes_[value].size()));
+  };
+  auto parameter = parameters_.begin();
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Step& step = layers_[i];
+    typename Layer<T>::Memory lent;
+    for ([[maybe_unused]] const ParameterSpec& spec : step.layer->parameters()) {
+      lent.parameters.push_back(slice<T>(values_, parameter->offset, parameter->shape.size()));
+      if (training) lent.gradients.push_back(slice<T>(gradients_, parameter->offset, parameter->shape.size()));
+      ++parameter;
+    }
+    lent.workspace = slice<T>(workspace_, 0, workspace_elements_);
+    if (state_block[i] != none)
+      lent.state = Span<std::uint8_t>(temporary_.data() + memory_.offset(state_block[i]), static_cast<std::size_t>(memory_.bytes(state_block[i])));
+    step.layer->lend(std::move(lent));
+    step.out = span_at(block_of_[i + 1], i + 1);
+    step.out_gradient = span_at(gradient_block_of_[i + 1], i + 1);
+    for (std::size_t k = 0; k < step.inputs.size(); ++k) {
+      const std::size_t value = step.inputs[k];
+      step.in.push_back(span_at(block_of_[value], value));
+      const Span<T> gradient = wanted[value] ? span_at(gradient_block_of_[value], value) : Span<T>();
+      const std::size_t second = training ? extra[i][k] : none;
+      step.in_gradient.push_back(second == none ? gradient : span_at(second, value));
+      step.accumulate_into.push_back(second == none ? Span<T>() : gradient);
+    }
+  }
+}
+
+template <class T>
+Span<T> Network<T>::activation(std::size_t value) {
+  return Span<T>(reinterpret_cast<T*>(temporary_.data() + memory_.offset(block_of_[value])), static_cast<std::size_t>(samples_ * shapes_[value].size()));
+}
+
+template <class T>
+Span<T> Network<T>::output_gradient() {
+  return layers_.back().out_gradient;
+}
+
+template <class T>
+std::int64_t Network<T>::parameter_count() const {
+  std::int64_t total = 0;
+  for (const Parameter& parameter : parameters_) total += parameter.shape.size();
+  return total;
+}
+
+template <class T>
+void Network<T>::initialize(std::uint64_t seed) {
+  const auto host = Kokkos::create_mirror_view(values_);
+  for (const Parameter& parameter : parameters_) {
+    RandomStream stream(mix(seed, hash_of("initialize")), hash_of(parameter.name));
+    for (std::int64_t i = 0; i < parameter.shape.size(); ++i)
+      host(static_cast<std::size_t>(parameter.offset + i)) = static_cast<T>(
+          parameter.initial.kind == Initial::Kind::constant ? parameter.initial.value : stream.uniform(-parameter.initial.value, parameter.initial.value));
+  }
+  Kokkos::deep_copy(values_, host);
+}
+
+template <class T>
+void Network<T>::zero_gradients(const Execution& exec) {
+  fill<T>(exec, arena_size_ + control_size, T{}, gradients_and_control());
+}
+
+template <class T>
+void Network<T>::forward(const Pass& pass) {
+  for (Step& step : layers_)
+    if (!step.fused) step.layer->forward(pass, step.in, step.out);
+}
+
+template <class T>
+void Network<T>::backward(const Pass& pass, const Ready& ready) {
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    Step& step = layers_[i];
+    if (step.out_gradient.data() == nullptr) continue;  // no parameter upstream
+    step.layer->backward(pass, step.in, step.out, step.out_gradient, step.in_gradient);
+    for (std::size_t k = 0; k < step.inputs.size(); ++k)
+      if (step.accumulate_into[k].data() != nullptr)
+        add_to<T>(pass.exec, pass.samples * shapes_[step.inputs[k]].size(), step.in_gradient[k], step.accumulate_into[k]);
+    if (step.first_parameter >= 0) ready(step.first_parameter);
+  }
+}
+
+template <class T>
+typename Network<T>::Summary Network<T>::summary() const {
+  Summary s{};
+  s.parameters = parameter_count();
+  s.arena_bytes = arena_size_ * static_cast<std::int64_t>(sizeof(T));
+  s.temporary_bytes = memory_.total();
+  s.workspace_bytes = workspace_elements_ * static_cast<std::int64_t>(sizeof(T));
+  for (const Step& step : layers_) s.multiply_adds += step.layer->multiply_adds();
+  return s;
+}
+
+template <class T>
+std::string Network<T>::describe() const {
+  std::string text = fmt::format("  {:<14} {:<12} {:>14}\n", "input", "", shapes_.front().text());
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Step& step = layers_[i];
+    std::int64_t parameters = 0;
+    for (const auto& p : step.layer->parameters()) parameters += p.shape.size();
+    text += fmt::format("  {:<14} {:<12} {:>14}  {}{}\n", step.name, step.spec.kind, shapes_[i + 1].text(),
+                        parameters ? fmt::format("{} parameters", parameters) : std::string(), step.fused ? "(fused)" : step.in_place ? "(in place)" : "");
+  }
+  return text;
+}
+
+template class Network<float>;
+template class Network<double>;
+
+}  // namespace trireme

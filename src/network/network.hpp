@@ -1,0 +1,111 @@
+// The network: layers in order, compiled once. Shapes, arenas, the plan of temporary memory and the list of steps are fixed when it is
+// made; forward and backward allocate nothing.
+//
+// Parameters, gradients and optimiser state are parallel arenas: one offset names all. Parameters lie in the order of the layers, so
+// that backward completes the gradient arena from its end to its beginning. Behind the gradients lie `control_size` numbers that travel with
+// the last bucket (the first to be ready): the loss and flags that all ranks must agree on.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "config/deck.hpp"
+#include "layers/layer.hpp"
+#include "network/memory_plan.hpp"
+
+namespace trireme {
+
+struct Parameter {
+  std::string name;  // "conv1.weight"
+  Shape shape;
+  std::int64_t offset;  // in the arenas, elements
+  Initial initial;
+};
+
+template <class T>
+class Network {
+ public:
+  static constexpr std::int64_t control_size = 16;
+
+  enum class Use { training, inference };
+
+  /// Builds the layers of the deck for at most `samples` samples a pass. Usage errors name the layer. Not collective.
+  Network(const Deck& deck, std::int64_t samples, Use use);
+  Network(const Network&) = delete;
+  Network& operator=(const Network&) = delete;
+
+  std::int64_t largest_batch() const { return samples_; }
+  const Shape& input_shape() const { return shapes_.front(); }
+  const Shape& output_shape() const { return shapes_.back(); }
+
+  const std::vector<Parameter>& parameters() const { return parameters_; }
+  std::int64_t arena_size() const { return arena_size_; }           // elements, gaps for alignment included
+  std::int64_t parameter_count() const;                             // without gaps
+  Span<T> values() { return slice<T>(values_, 0, arena_size_); }
+  const Buffer<T>& value_arena() const { return values_; }
+  Span<T> gradients() { return slice<T>(gradients_, 0, arena_size_); }
+  Span<T> control() { return slice<T>(gradients_, arena_size_, control_size); }
+  /// Gradients and control together, as reductions see them.
+  Span<T> gradients_and_control() { return slice<T>(gradients_, 0, arena_size_ + control_size); }
+
+  /// Starts all parameters as PyTorch would (same distributions), each a function of (seed, name) alone.
+  void initialize(std::uint64_t seed);
+
+  /// Where the input goes: (samples, ..., C), channels-last.
+  Span<T> input() { return activation(0); }
+  Span<T> output() { return activation(layers_.size()); }
+  Span<T> output_gradient();
+
+  void zero_gradients(const Execution& exec);
+  /// Runs the layers on input(); the result lies in output().
+  void forward(const Pass& pass);
+  /// Adds the gradients of the parameters, from output_gradient(). After each layer with parameters calls ready(offset): the gradients
+  /// from `offset` to the arena's end are final once the launched kernels end.
+  using Ready = std::function<void(std::int64_t offset)>;
+  void backward(const Pass& pass, const Ready& ready);
+
+  struct Summary {
+    std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, multiply_adds;
+  };
+  Summary summary() const;
+  /// One line a layer: name, kind, output shape, parameters; for people.
+  std::string describe() const;
+
+ private:
+  struct Step {
+    std::unique_ptr<Layer<T>> layer;
+    LayerSpec spec;
+    std::string name;
+    std::vector<std::size_t> inputs;      // values: 0 is the network's input, i + 1 the output of layer i
+    bool in_place = false;
+    bool fused = false;                   // a relu that the layer before applies
+    std::int64_t first_parameter = -1;    // offset of its first parameter; -1: none
+    // Per pass, made once:
+    std::vector<Span<const T>> in;
+    std::vector<Span<T>> in_gradient;     // empty: not wanted
+    std::vector<Span<T>> accumulate_into; // per input: where in_gradient must be added afterwards; empty: nowhere
+    Span<T> out, out_gradient;
+  };
+
+  void resolve_inputs(const Deck& deck);
+  void lay_out_parameters();
+  void plan_memory();
+  Span<T> activation(std::size_t value);
+
+  std::int64_t samples_;
+  Use use_;
+  std::vector<Step> layers_;
+  std::vector<Shape> shapes_;             // of values
+  std::vector<std::vector<std::size_t>> consumers_;
+  std::vector<Parameter> parameters_;
+  std::int64_t arena_size_ = 0, workspace_elements_ = 0;
+  std::vector<std::size_t> block_of_;     // value -> block of memory_
+  std::vector<std::size_t> gradient_block_of_;
+  MemoryPlan memory_;
+  Buffer<T> values_, gradients_, workspace_;
+  Buffer<std::uint8_t> temporary_;
+};
+
+}  // namespace trireme

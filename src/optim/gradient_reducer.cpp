@@ -1,0 +1,60 @@
+#include "optim/gradient_reducer.hpp"
+
+#include <algorithm>
+#include <functional>
+
+#include "base/timer.hpp"
+
+namespace trireme {
+
+template <class T>
+GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, std::int64_t bucket_bytes)
+    : comm_(comm.duplicate()), arena_(arena) {
+  std::ranges::sort(cuts, std::greater<>());
+  const std::int64_t elements = std::max<std::int64_t>(bucket_bytes / static_cast<std::int64_t>(sizeof(T)), 1);
+  std::int64_t end = static_cast<std::int64_t>(arena.size());
+  for (const std::int64_t cut : cuts)
+    if (end - cut >= elements || cut == 0) firsts_.push_back(end = cut);
+  if (firsts_.empty() || firsts_.back() != 0) firsts_.push_back(0);
+  requests_.resize(firsts_.size());
+  if constexpr (!on_host)
+    if (comm_.size() > 1) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
+}
+
+template <class T>
+void GradientReducer<T>::start(const Execution& exec, std::size_t bucket) {
+  const std::int64_t first = firsts_[bucket], end = bucket == 0 ? static_cast<std::int64_t>(arena_.size()) : firsts_[bucket - 1];
+  const std::size_t count = static_cast<std::size_t>(end - first);
+  T* buffer = arena_.data() + first;
+  if constexpr (!on_host) {
+    buffer = staging_.data() + first;
+    Kokkos::deep_copy(exec, Kokkos::View<T*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(buffer, count),
+                      slice<T>(arena_, first, end - first));
+  }
+  exec.fence("trireme::reducer: bucket complete before MPI");
+  requests_[bucket] = comm_.begin_all_reduce(buffer, count);
+}
+
+template <class T>
+void GradientReducer<T>::ready(const Execution& exec, std::int64_t offset) {
+  if (comm_.size() == 1) return;
+  for (; next_ < firsts_.size() && firsts_[next_] >= offset; ++next_) start(exec, next_);
+  // A non-blocking sum moves on only when MPI is asked.
+  for (std::size_t bucket = 0; bucket < next_; ++bucket) requests_[bucket].done();
+}
+
+template <class T>
+void GradientReducer<T>::finish(const Execution& exec) {
+  if (comm_.size() == 1) return;
+  for (; next_ < firsts_.size(); ++next_) start(exec, next_);
+  const Timer timer;
+  for (auto& request : requests_) request.wait();
+  exposed_ += timer.seconds();
+  if constexpr (!on_host) Kokkos::deep_copy(exec, arena_, staging_);
+  next_ = 0;
+}
+
+template class GradientReducer<float>;
+template class GradientReducer<double>;
+
+}  // namespace trireme

@@ -1,0 +1,39 @@
+// From a host batch to the network's input and the loss's targets on the device: one cast, scaled, normalised, channels-last.
+#pragma once
+
+#include "config/deck.hpp"
+#include "data/batch_stream.hpp"
+#include "kokkos_kernels/types.hpp"
+
+namespace trireme {
+
+/// What a batch's labels have become; the one that the loss does not use is empty.
+template <class T>
+struct Targets {
+  Span<const std::int32_t> classes;  // (n)
+  Span<const T> values;              // (n, ..., C), channels-last like the output
+};
+
+template <class T>
+class BatchStager {
+ public:
+  /// Normalisation from the deck's [data] scale, mean, std. `samples`: the most a batch has. Usage errors name the key.
+  BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
+
+  /// Fills `input` from the batch and returns the targets. The batch must stay valid until the kernels launched on `exec` end.
+  Targets<T> load(const Execution& exec, const HostBatch& batch, Span<T> input);
+
+ private:
+  void cast(const Execution& exec, ElementType type, std::int64_t n, const Shape& shape, std::span<const std::byte> raw, Buffer<std::byte>& staging,
+            const Buffer<T>& factor, const Buffer<T>& shift, Span<T> out);
+
+  Shape input_, output_;
+  ElementType feature_type_, label_type_;
+  Buffer<T> factor_, shift_;              // per input channel
+  Buffer<T> one_, zero_;                  // per output channel: targets are not normalised
+  Buffer<T> values_;
+  Buffer<std::int32_t> classes_;
+  Buffer<std::byte> features_staging_, labels_staging_;  // device builds only
+};
+
+}  // namespace trireme

@@ -1,0 +1,50 @@
+// Exact evaluation: every sample counts once, on any number of ranks.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <vector>
+
+#include "comm/communicator.hpp"
+#include "network/network.hpp"
+#include "train/loss_function.hpp"
+
+namespace trireme {
+
+struct Metrics {
+  std::int64_t samples = 0;
+  double loss = 0;
+  // Classes (cross_entropy):
+  bool classification = false;
+  double accuracy = 0, top5 = 0;
+  std::int64_t classes = 0;
+  std::vector<std::int64_t> confusion;  // (true, predicted), row-major
+  // Values:
+  double mae = 0, r2 = 0;  // R^2: mean over the outputs of 1 - sum (y-t)^2 / sum (t - mean t)^2
+
+  /// {"samples", "loss", "accuracy", "top5"} or {"samples", "loss", "mae", "r2"}; with `details` also "confusion".
+  nlohmann::json json(bool details = false) const;
+  /// "loss 0.0312  accuracy 99.04 %  top-5 99.99 %"
+  std::string text() const;
+};
+
+template <class T>
+class Evaluator {
+ public:
+  /// `network` and `data` outlive it. `batch`: samples of a global batch; each rank's share must fit the network.
+  Evaluator(const Deck& deck, const Communicator& comm, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch);
+  /// One pass over the whole data set. Collective.
+  Metrics run(const Execution& exec);
+
+ private:
+  const Communicator& comm_;
+  Network<T>& network_;
+  const DataSet& data_;
+  BatchStream stream_;
+  BatchStager<T> stager_;
+  LossFunction<T> loss_;
+  Buffer<std::int64_t> counts_;
+  Buffer<double> sums_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,132 @@
+#include "train/snapshot.hpp"
+
+#include <algorithm>
+#include <array>
+#include <type_traits>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/sha256.hpp"
+
+namespace trireme {
+
+template <class T>
+std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
+                           const Optimizer<T>& optimizer, const Progress& progress) {
+  // On the host the arenas are written from where they lie; a device's are brought over first.
+  std::vector<std::pair<std::string, HostMirror<T>>> arenas;
+  arenas.emplace_back("model/", Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.value_arena()));
+  for (const auto& state : optimizer.states())
+    arenas.emplace_back("optimizer/" + state.name + "/", Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), state.values));
+  std::vector<CheckpointArray> arrays;
+  for (const auto& [prefix, arena] : arenas)
+    for (const Parameter& parameter : network.parameters())
+      arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, arena.data() + parameter.offset});
+  CheckpointContent content;
+  content.deck = deck.resolved();
+  content.integers = {{"step", progress.step},
+                      {"epoch", progress.epoch},
+                      {"batch", progress.batch},
+                      {"epoch_samples", progress.epoch_samples},
+                      {"seed", deck.integer("run.seed")}};
+  content.reals = {{"epoch_loss", progress.epoch_loss}};
+  return io.run([&] { return write_checkpoint(file, arrays, content, comm.handle()); });
+}
+
+template <class T>
+Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer) {
+  std::vector<std::pair<std::string, Buffer<T>>> arenas{{"model/", network.value_arena()}};
+  if (optimizer != nullptr)
+    for (const auto& state : optimizer->states()) arenas.emplace_back("optimizer/" + state.name + "/", state.values);
+  Progress progress;
+  std::vector<HostMirror<T>> hosts;
+  for (const auto& [prefix, arena] : arenas) hosts.push_back(Kokkos::create_mirror_view(arena));
+  comm.together([&] {
+    if (comm.rank() != 0) return;
+    const CheckpointReader reader(file);
+    for (std::size_t a = 0; a < arenas.size(); ++a)
+      for (const Parameter& parameter : network.parameters()) {
+        const std::string name = arenas[a].first + parameter.name;
+        const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
+        if (found == reader.arrays().end())
+          throw checkpoint_error("checkpoint '{}' has no array '{}' that the deck's network and optimizer want. Hint: it belongs to another deck", file.string(),
+                                 name);
+        if (!(found->shape == parameter.shape))
+          throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
+                                 found->shape.tuple(), parameter.shape.tuple());
+        reader.read(name, hosts[a].data() + parameter.offset, parameter.shape.size());
+      }
+    const auto& content = reader.content();
+    const auto integer = [&](const char* key) {
+      const auto found = content.integers.find(key);
+      if (found == content.integers.end()) throw checkpoint_error("checkpoint '{}': /progress lacks '{}'", file.string(), key);
+      return found->second;
+    };
+    progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0};
+  });
+  for (std::size_t a = 0; a < arenas.size(); ++a) {
+    comm.broadcast(std::span(hosts[a].data(), hosts[a].size()));
+    Kokkos::deep_copy(arenas[a].second, hosts[a]);
+  }
+  std::array<std::int64_t, 4> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples};
+  comm.broadcast(std::span(integers));
+  comm.broadcast(std::span(&progress.epoch_loss, 1));
+  progress.step = integers[0], progress.epoch = integers[1], progress.batch = integers[2], progress.epoch_samples = integers[3];
+  return progress;
+}
+
+std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where) {
+  std::string found;
+  comm.together([&] {
+    if (comm.rank() != 0) return;
+    std::error_code ignored;
+    if (std::filesystem::is_regular_file(where, ignored)) {
+      found = where.string();
+      return;
+    }
+    for (const auto& file : list_checkpoints(where)) {
+      std::string damage;
+      try {
+        if (const auto damaged = CheckpointReader(file).verify(); !damaged.empty()) damage = "damaged arrays: " + fmt::format("{}", fmt::join(damaged, ", "));
+      } catch (const Error& error) {
+        damage = error.what();
+      }
+      if (damage.empty()) {
+        found = file.string();
+        return;
+      }
+      log::warn("checkpoint '{}' is passed over: {}", file.string(), damage);
+    }
+  });
+  found = comm.broadcast(found);
+  if (found.empty()) return std::nullopt;
+  return std::filesystem::path(found);
+}
+
+Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file) {
+  std::string text;
+  comm.together([&] {
+    if (comm.rank() == 0) text = CheckpointReader(file).content().deck;
+  });
+  return Deck(comm.broadcast(text), "deck inside " + file.string());
+}
+
+template <class T>
+std::string parameters_sha256(const Network<T>& network) {
+  const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.value_arena());
+  Sha256 sha;
+  for (const Parameter& parameter : network.parameters())
+    sha.update(std::as_bytes(std::span(host.data() + parameter.offset, static_cast<std::size_t>(parameter.shape.size()))));
+  return sha.hex();
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                                                           \
+  template std::int64_t save_snapshot(const std::filesystem::path&, const Deck&, const Communicator&, IoThread&, const Network<T>&,       \
+                                      const Optimizer<T>&, const Progress&);                                                             \
+  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*);                        \
+  template std::string parameters_sha256(const Network<T>&);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme

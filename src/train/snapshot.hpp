@@ -1,0 +1,46 @@
+// Between arenas and checkpoint files: which arrays a run saves, and how they come back under any number of ranks.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "comm/communicator.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/io_thread.hpp"
+#include "network/network.hpp"
+#include "optim/optimizer.hpp"
+
+namespace trireme {
+
+/// Where a run stands, beyond its arrays.
+struct Progress {
+  std::int64_t step = 0;           // updates done
+  std::int64_t epoch = 0;          // of the next batch
+  std::int64_t batch = 0;          // next batch within the epoch
+  std::int64_t epoch_samples = 0;  // of this epoch so far, for the epoch's mean loss
+  double epoch_loss = 0;           // sum of losses of these samples
+};
+
+/// Writes a checkpoint. Collective; runs on the I/O thread while the caller waits. Returns bytes written.
+template <class T>
+std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
+                           const Optimizer<T>& optimizer, const Progress& progress);
+
+/// Reads a checkpoint (on rank 0, then broadcast): parameters, and with `optimizer` its state. Checkpoint errors name what does not fit.
+/// Collective.
+template <class T>
+Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer);
+
+/// A checkpoint file, or the newest whole one of a run directory. Damaged ones are warned of and passed over. Nothing when a
+/// directory has none. Collective.
+std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where);
+
+/// The deck inside a checkpoint. Collective.
+Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file);
+
+/// SHA-256 of all parameters' bytes in their order, without the arena's gaps. Not collective.
+template <class T>
+std::string parameters_sha256(const Network<T>& network);
+
+}  // namespace trireme

@@ -1,0 +1,303 @@
+#include "train/trainer.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "data/sampler.hpp"
+#include "kokkos_kernels/gemm.hpp"
+
+namespace trireme {
+
+namespace {
+
+std::int64_t largest_share(const Deck& deck, int ranks) {
+  const auto up = [&](std::int64_t n) { return (n + ranks - 1) / ranks; };
+  const std::int64_t batch = deck.integer("data.batch"), test = deck.integer("data.test_batch");
+  return std::max(up(batch), up(test > 0 ? test : batch));
+}
+
+ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
+
+const Communicator& checked(const Deck& deck, const Communicator& comm) {
+  const std::int64_t data = deck.integer("parallel.data");
+  if (data != 0 && data != comm.size())
+    throw usage_error("parallel.data = {} but the job has {} rank(s). Hint: start it with mpiexec -n {}, or set parallel.data = 0 for all ranks", data,
+                      comm.size(), data);
+  if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());
+  return comm;
+}
+
+template <class T>
+std::vector<std::int64_t> cuts(const Network<T>& network) {
+  std::vector<std::int64_t> offsets;
+  for (const auto& parameter : network.parameters()) offsets.push_back(parameter.offset);
+  return offsets;
+}
+
+template <class T>
+constexpr std::size_t loss_slot = 0;   // control(0): sum of the batch's losses
+template <class T>
+constexpr std::size_t stop_slot = 1;   // control(1): ranks that were told to stop
+
+}  // namespace
+
+template <class T>
+Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
+    : deck_(deck),
+      comm_(checked(deck, comm)),
+      batch_(deck.integer("data.batch")),
+      share_(largest_share(deck, comm.size())),
+      network_(deck, share_, Network<T>::Use::training),
+      train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.output_shape())),
+      batches_(train_data_, io_,
+               {.batch = batch_,
+                .rank = comm.rank(),
+                .ranks = comm.size(),
+                .shuffle = deck.boolean("data.shuffle"),
+                .seed = static_cast<std::uint64_t>(deck.integer("run.seed")),
+                .chunk = deck.integer("data.chunk"),
+                .window = deck.integer("data.window"),
+                .cache_bytes = static_cast<std::int64_t>(deck.real("data.cache") * 1024 * 1024)}),
+      stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), share_),
+      loss_(deck, network_.output_shape(), share_),
+      reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),
+      optimizer_(deck, network_),
+      total_steps_(deck.integer("train.epochs") * batches_.batches()),
+      schedule_(deck, batches_.batches(), deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
+      trace_(deck.boolean("train.trace")) {
+  if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
+  if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
+    const std::int64_t test_batch = deck.integer("data.test_batch");
+    test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
+    evaluator_.emplace(deck, comm_, network_, *test_data_, io_, test_batch > 0 ? test_batch : batch_);
+  }
+  resume();
+}
+
+template <class T>
+void Trainer<T>::resume() {
+  const auto path = run_path(deck_);
+  const std::string& wish = deck_.text("checkpoint.resume");
+  std::optional<std::filesystem::path> from;
+  if (wish == "auto")
+    from = find_checkpoint(comm_, path);
+  else if (wish != "never") {
+    from = find_checkpoint(comm_, wish);
+    if (!from) throw checkpoint_error("checkpoint.resume = '{}' holds no whole checkpoint. Hint: name a checkpoint file or a run directory, or say auto", wish);
+  }
+  if (wish == "never") {
+    bool occupied = false;
+    if (comm_.rank() == 0) occupied = !list_checkpoints(path).empty();
+    if (comm_.all_reduce(occupied ? 1 : 0, MPI_MAX) != 0)
+      throw checkpoint_error("checkpoint.resume = never, but run directory '{}' holds checkpoints, which a new run would overwrite. Hint: set run.output to "
+                             "another folder, remove this one, or say auto to continue", path.string());
+  }
+  if (from)
+    progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_);
+  else
+    network_.initialize(static_cast<std::uint64_t>(deck_.integer("run.seed")));
+  first_step_ = logged_step_ = progress_.step;
+  last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
+  directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
+
+  const auto summary = network_.summary();
+  log::info("Trireme {}  |  {} rank(s) x {} thread(s), {}, gemm: {}  |  {}", TRIREME_VERSION, comm_.size(), exec_.concurrency(), Execution::name(),
+            gemm_provider(), deck_.text("train.precision"));
+  log::info("deck {}  ->  {}", deck_.origin(), path.string());
+  log::info("network: {} parameters, {:.2f} M multiply-adds a sample\n{}", summary.parameters, static_cast<double>(summary.multiply_adds) * 1e-6,
+            network_.describe());
+  log::info("memory a rank: parameters and gradients {}, activations {}, workspace {}", human_bytes(2.0 * static_cast<double>(summary.arena_bytes)),
+            human_bytes(static_cast<double>(summary.temporary_bytes)), human_bytes(static_cast<double>(summary.workspace_bytes)));
+  log::info("data: {} training samples in {} shard(s){}; batch {}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
+            test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, batches_.batches(), total_steps_);
+  if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
+  directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
+                     {"threads", exec_.concurrency()}, {"batch", batch_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
+                     {"total_steps", total_steps_}});
+}
+
+template <class T>
+void Trainer<T>::step() {
+  const HostBatch* batch = nullptr;
+  {
+    const Trace::Phase phase(trace_, "data wait", seconds_.data);
+    batch = &batches_.next();
+  }
+  const Pass pass{.exec = exec_,
+                  .samples = batch->count,
+                  .training = true,
+                  .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
+                  .step = progress_.step,
+                  .first_sample = batch->first};
+  {
+    const Trace::Phase phase(trace_, "forward", seconds_.forward);
+    const Targets<T> targets = stager_.load(exec_, *batch, network_.input());
+    network_.zero_gradients(exec_);
+    network_.forward(pass);
+    loss_.apply(exec_, batch->count, batch->global_count, network_.output(), targets, network_.output_gradient());
+    const Span<T> control = network_.control();
+    const Span<double> loss = loss_.value();
+    const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
+    Kokkos::parallel_for("trireme::trainer::control", Range(exec_, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
+      control(loss_slot<T>) = static_cast<T>(loss(0));
+      control(stop_slot<T>) = stop;
+    });
+  }
+  {
+    const Trace::Phase phase(trace_, "backward", seconds_.backward);
+    network_.backward(pass, [&](std::int64_t offset) { reducer_.ready(exec_, offset); });
+  }
+  {
+    const Trace::Phase phase(trace_, "reduce", seconds_.reduce);
+    reducer_.finish(exec_);
+  }
+  {
+    const Trace::Phase phase(trace_, "update", seconds_.update);
+    optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+  }
+  account(batch->global_count);
+}
+
+template <class T>
+void Trainer<T>::account(std::int64_t samples) {
+  T control[2];
+  Kokkos::deep_copy(exec_, Kokkos::View<T[2], Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(control),
+                    Kokkos::View<T[2], Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(network_.control().data()));
+  exec_.fence("trireme::trainer: the step's loss to the host");
+  last_loss_ = loss_.mean(static_cast<double>(control[0]), samples);
+  stop_ = control[1] > T{0};
+  progress_.epoch_loss += static_cast<double>(control[0]);
+  progress_.epoch_samples += samples;
+  samples_done_ += samples;
+  ++progress_.step;
+  if (++progress_.batch == batches_.batches()) ++progress_.epoch, progress_.batch = 0;
+  if (!std::isfinite(last_loss_))
+    throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, or "
+               "set optimizer.clip_norm", progress_.step, last_loss_);
+}
+
+template <class T>
+void Trainer<T>::log_step() {
+  const double now = clock_.seconds(), spent = (now - logged_at_) - (pause_ - logged_pause_);
+  const double rate = static_cast<double>(samples_done_ - logged_samples_) / std::max(spent, 1e-9);
+  const double left = static_cast<double>(total_steps_ - progress_.step) * static_cast<double>(batch_) / std::max(rate, 1e-9);
+  const std::int64_t epoch = (progress_.step - 1) / batches_.batches() + 1;
+  const double lr = schedule_.at(progress_.step - 1);
+  log::info("epoch {}/{}  step {}/{}  loss {:.4f}  lr {:.4g}  {:.0f} samples/s  {} left", epoch, deck_.integer("train.epochs"), progress_.step, total_steps_,
+            last_loss_, lr, rate, human_seconds(left));
+  directory_->event({{"event", "step"}, {"step", progress_.step}, {"epoch", epoch}, {"loss", last_loss_}, {"lr", lr}, {"samples_per_s", rate}, {"seconds", now}});
+  logged_at_ = now;
+  logged_pause_ = pause_;
+  logged_samples_ = samples_done_;
+  logged_step_ = progress_.step;
+}
+
+template <class T>
+void Trainer<T>::end_epoch() {
+  const std::int64_t epoch = progress_.step / batches_.batches(), every = deck_.integer("train.evaluate_every");
+  nlohmann::json event{{"event", "epoch"},
+                       {"epoch", epoch},
+                       {"step", progress_.step},
+                       {"train", {{"loss", loss_.mean(progress_.epoch_loss, progress_.epoch_samples)}}},
+                       {"seconds", clock_.seconds()}};
+  std::string text = fmt::format("epoch {} done: train loss {:.4f}", epoch, loss_.mean(progress_.epoch_loss, progress_.epoch_samples));
+  if (evaluator_ && (epoch % every == 0 || progress_.step == total_steps_)) {
+    const Timer timer;
+    {
+      const Trace::Phase phase(trace_, "evaluate", seconds_.evaluate);
+      last_metrics_ = evaluator_->run(exec_);
+    }
+    event["test"] = last_metrics_->json();
+    text += "  |  test " + last_metrics_->text();
+    pause_ += timer.seconds();
+  }
+  progress_.epoch_loss = 0;
+  progress_.epoch_samples = 0;
+  log::info("{}", text);
+  directory_->event(event);
+}
+
+template <class T>
+void Trainer<T>::checkpoint() {
+  if (last_checkpoint_ == progress_.step) return;
+  const Timer timer;
+  const auto file = checkpoint_path(directory_->path(), progress_.step);
+  std::int64_t bytes = 0;
+  {
+    const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
+    bytes = save_snapshot<T>(file, deck_, comm_, io_, network_, optimizer_, progress_);
+  }
+  last_checkpoint_ = progress_.step;
+  pause_ += timer.seconds();
+  log::info("checkpoint {} ({}, {})", file.string(), human_bytes(static_cast<double>(bytes)), human_seconds(timer.seconds()));
+  directory_->event({{"event", "checkpoint"}, {"step", progress_.step}, {"file", file.string()}, {"bytes", bytes}, {"seconds", timer.seconds()}});
+  if (comm_.rank() == 0) {
+    const auto files = list_checkpoints(directory_->path());
+    for (std::size_t i = static_cast<std::size_t>(deck_.integer("checkpoint.keep")); i < files.size(); ++i) {
+      std::error_code ignored;
+      std::filesystem::remove(files[i], ignored);
+    }
+  }
+}
+
+template <class T>
+ExitCode Trainer<T>::run() {
+  const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
+  if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
+  if (progress_.step < total_steps_) batches_.seek(progress_.epoch, progress_.batch);
+  clock_.reset();
+  while (progress_.step < total_steps_ && !stop_) {
+    step();
+    if (progress_.step % log_every == 0 || progress_.step == total_steps_) log_step();
+    if (progress_.batch == 0) end_epoch();
+    if (save_every > 0 && progress_.step % save_every == 0) checkpoint();
+  }
+  const bool stopped = stop_ && progress_.step < total_steps_;
+  checkpoint();
+  finish(stopped);
+  return stopped ? ExitCode::requeue : ExitCode::done;
+}
+
+template <class T>
+void Trainer<T>::finish(bool stopped) {
+  // A run that ends within an epoch, or was complete before it began, still says how good the network is.
+  if (!stopped && evaluator_ && !last_metrics_) last_metrics_ = evaluator_->run(exec_);
+  const double total = clock_.seconds();
+  const std::string digest = parameters_sha256(network_);
+  nlohmann::json event{{"event", stopped ? "stop" : "end"},
+                       {"step", progress_.step},
+                       {"epoch", progress_.epoch},
+                       {"parameters_sha256", digest},
+                       {"seconds", total},
+                       {"phases",
+                        {{"data_wait", seconds_.data},
+                         {"forward", seconds_.forward},
+                         {"backward", seconds_.backward},
+                         {"reduce_exposed", seconds_.reduce},
+                         {"update", seconds_.update},
+                         {"evaluate", seconds_.evaluate},
+                         {"checkpoint", seconds_.checkpoint}}}};
+  if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
+  directory_->event(event);
+  trace_.write(comm_, directory_->path() / "trace.json");
+  if (progress_.step > first_step_)
+    log::info("time {}: forward {}, backward {}, reduce (exposed) {}, update {}, data wait {}, evaluate {}, checkpoint {}", human_seconds(total),
+              human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),
+              human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
+  log::info("parameters sha256 {}", digest);
+  if (stopped)
+    log::info("stopped by signal {} at step {} of {} with a whole checkpoint; start the same command again to continue", stop_signal_.received(),
+              progress_.step, total_steps_);
+  else if (last_metrics_)
+    log::info("done: test {}", last_metrics_->text());
+  else
+    log::info("done");
+}
+
+template class Trainer<float>;
+template class Trainer<double>;
+
+}  // namespace trireme

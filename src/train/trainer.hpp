@@ -1,0 +1,81 @@
+// Training: data-parallel steps over the batches of a data set, evaluation, checkpoints, and their record in the run directory.
+#pragma once
+
+#include <memory>
+#include <optional>
+
+#include "comm/communicator.hpp"
+#include "config/deck.hpp"
+#include "data/batch_stream.hpp"
+#include "io/io_thread.hpp"
+#include "network/network.hpp"
+#include "optim/gradient_reducer.hpp"
+#include "optim/optimizer.hpp"
+#include "optim/schedule.hpp"
+#include "train/evaluator.hpp"
+#include "train/loss_function.hpp"
+#include "train/run_directory.hpp"
+#include "train/snapshot.hpp"
+#include "train/stop_signal.hpp"
+
+namespace trireme {
+
+template <class T>
+class Trainer {
+ public:
+  /// Builds everything that the deck names, and goes to where the run directory stands. Collective; throws what its parts throw.
+  Trainer(const Deck& deck, const Communicator& comm);
+
+  /// Trains to the end of the deck or to a stop signal. Collective. Returns ExitCode::done or ExitCode::requeue.
+  ExitCode run();
+
+  /// One update of the parameters.
+  void step();
+
+  Network<T>& network() { return network_; }
+  const Progress& progress() const { return progress_; }
+  /// Mean loss of the last step's global batch.
+  double last_loss() const { return last_loss_; }
+
+ private:
+  void resume();
+  void account(std::int64_t samples);
+  void log_step();
+  void end_epoch();
+  void checkpoint();
+  void finish(bool stopped);
+
+  const Deck& deck_;
+  const Communicator& comm_;
+  Execution exec_;
+  IoThread io_;
+  std::int64_t batch_, share_;          // global batch; the most that this rank takes of one
+  Network<T> network_;
+  DataSet train_data_;
+  std::optional<DataSet> test_data_;
+  BatchStream batches_;
+  BatchStager<T> stager_;
+  LossFunction<T> loss_;
+  GradientReducer<T> reducer_;
+  Optimizer<T> optimizer_;
+  std::optional<Evaluator<T>> evaluator_;
+  std::int64_t total_steps_;
+  Schedule schedule_;
+  std::optional<RunDirectory> directory_;
+  Trace trace_;
+  StopSignal stop_signal_;
+
+  Progress progress_;
+  std::int64_t first_step_ = 0;         // where this process began
+  std::int64_t last_checkpoint_ = -1;
+  bool stop_ = false;
+  double last_loss_ = 0;
+  std::optional<Metrics> last_metrics_;
+  Timer clock_;
+  std::int64_t logged_step_ = 0;        // for samples/s between two log lines
+  double logged_at_ = 0, logged_pause_ = 0, pause_ = 0;  // pause_: seconds in evaluation and checkpoints
+  std::int64_t logged_samples_ = 0, samples_done_ = 0;
+  struct { double data = 0, forward = 0, backward = 0, reduce = 0, update = 0, evaluate = 0, checkpoint = 0; } seconds_;
+};
+
+}  // namespace trireme

@@ -1,0 +1,127 @@
+#include "data/window_plan.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "made_shards.hpp"
+
+using namespace trireme;
+
+namespace {
+
+/// Rows of each batch of the window that this rank's plan leads to.
+std::vector<std::vector<std::int64_t>> rows_by_batch(const WindowPlan& plan) {
+  std::vector<std::int64_t> rows;
+  for (const RowRun& run : plan.runs)
+    for (std::int64_t i = 0; i < run.count; ++i) rows.push_back(run.first + i);
+  std::vector<std::vector<std::int64_t>> result;
+  std::vector<std::int64_t> used(rows.size(), 0);
+  for (std::int64_t b = 0; b < plan.batches; ++b) {
+    auto& batch = result.emplace_back();
+    for (const std::int64_t place : plan.places_of(b)) {
+      batch.push_back(rows.at(static_cast<std::size_t>(place)));
+      ++used[static_cast<std::size_t>(place)];
+    }
+  }
+  BOOST_TEST(std::count(used.begin(), used.end(), 1) == static_cast<std::ptrdiff_t>(used.size()), "each row is used once");
+  return result;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(window_plan)
+
+BOOST_AUTO_TEST_CASE(shares_of_all_ranks_make_the_samplers_batches) {
+  RandomStream random(21);
+  const auto upto = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
+  for (int trial = 0; trial < 60; ++trial) {
+    const auto starts = test::starts_of(test::random_sizes(random, 10, 150));
+    const std::int64_t size = starts.back(), batch = upto(40), epoch = upto(5);
+    const auto draw = random.below(2) ? Sampler::Draw::freely : Sampler::Draw::from_strata;
+    const Sampler sampler(starts, batch, upto(50), upto(300), random.bits64(), draw);
+    for (const int ranks : {1, 2, 3, 4, 8}) {
+      std::vector<Planner> planners;
+      for (int r = 0; r < ranks; ++r) planners.emplace_back(sampler, size, batch, r, ranks);
+      for (std::int64_t w = 0; w < sampler.windows(); ++w) {
+        const auto want = sampler.window(epoch, w);
+        std::vector<std::vector<std::int64_t>> got(want.size());
+        for (Planner& planner : planners) {
+          WindowPlan plan, direct;
+          planner.plan(epoch, w, false, plan);
+          planner.plan(epoch, w, true, direct);
+          BOOST_REQUIRE(plan.batches == static_cast<std::int64_t>(want.size()));
+          BOOST_TEST(plan.begin.back() <= planner.most_rows());
+          const auto mine = rows_by_batch(plan);
+          for (std::size_t b = 0; b < mine.size(); ++b) {
+            const auto about = planner.size_of_batch(w * planner.batches_per_window() + static_cast<std::int64_t>(b));
+            BOOST_TEST(about.global_count == static_cast<std::int64_t>(want[b].size()));
+            BOOST_TEST(about.first == static_cast<std::int64_t>(got[b].size()));
+            BOOST_TEST(about.count == static_cast<std::int64_t>(mine[b].size()));
+            BOOST_TEST(about.count <= planner.largest_share());
+            const auto rows = direct.places_of(static_cast<std::int64_t>(b));
+            BOOST_TEST(std::equal(rows.begin(), rows.end(), mine[b].begin(), mine[b].end()));
+            got[b].insert(got[b].end(), mine[b].begin(), mine[b].end());
+          }
+        }
+        BOOST_TEST((got == want));
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(ranks_read_blocks) {
+  // What a rank reads of a window lies side by side but for the gaps between chunks, however many ranks there are.
+  const std::int64_t size = 20000, batch = 500, chunk = 100, window = 5000;
+  const Sampler sampler({0, size}, batch, chunk, window, 4);
+  for (const int ranks : {1, 4, 100, 500})
+    for (const int rank : {0, ranks / 2, ranks - 1}) {
+      Planner planner(sampler, size, batch, rank, ranks);
+      for (std::int64_t w = 0; w < planner.windows(); ++w) {
+        WindowPlan plan;
+        planner.plan(0, w, false, plan);
+        BOOST_TEST(plan.begin.back() == window / ranks);
+        BOOST_TEST(static_cast<std::int64_t>(plan.runs.size()) <= window / ranks / chunk + 2);
+      }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(sequential_blocks_cover_all_rows_in_order) {
+  RandomStream random(22);
+  const auto upto = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
+  for (int trial = 0; trial < 200; ++trial) {
+    const std::int64_t size = upto(300), batch = upto(40), window = upto(200);
+    const int ranks = static_cast<int>(upto(9));
+    std::vector<std::int64_t> all;
+    std::vector<std::int64_t> of_batch(static_cast<std::size_t>(size) + 1, 0);
+    std::int64_t most = 0;
+    for (int r = 0; r < ranks; ++r) {
+      Planner planner(size, batch, window, r, ranks);
+      std::int64_t index = 0, mine = 0;
+      for (std::int64_t w = 0; w < planner.windows(); ++w) {
+        WindowPlan plan;
+        planner.plan(0, w, false, plan);
+        BOOST_TEST(plan.begin.back() <= planner.most_rows());
+        for (const auto& rows : rows_by_batch(plan)) {
+          const auto about = planner.size_of_batch(index);
+          BOOST_TEST(about.count == static_cast<std::int64_t>(rows.size()));
+          BOOST_TEST(about.first == of_batch[static_cast<std::size_t>(index)]);
+          BOOST_TEST(about.count <= planner.largest_share());
+          of_batch[static_cast<std::size_t>(index)] += about.count;
+          all.insert(all.end(), rows.begin(), rows.end());
+          if (!rows.empty()) mine = index + 1;
+          ++index;
+        }
+      }
+      BOOST_TEST(index == planner.batches());
+      most = std::max(most, mine);
+    }
+    const Planner any(size, batch, window, 0, ranks);
+    BOOST_TEST(any.batches() == most);
+    for (std::int64_t b = 0; b < most; ++b)
+      BOOST_TEST(any.size_of_batch(b).global_count == of_batch[static_cast<std::size_t>(b)]);
+    BOOST_REQUIRE(static_cast<std::int64_t>(all.size()) == size);
+    for (std::int64_t row = 0; row < size; ++row) BOOST_REQUIRE(all[static_cast<std::size_t>(row)] == row);
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,220 @@
+// Finding shards, and describing what they hold or what is wrong with them.
+#include <boost/test/unit_test.hpp>
+
+#include "h5_files.hpp"
+#include "support/temporary_directory.hpp"
+
+using namespace trireme;
+using namespace trireme::test;
+namespace fs = std::filesystem;
+
+namespace {
+
+const ShardNames names;
+
+void touch(const fs::path& path) {
+  fs::create_directories(path.parent_path());
+  write_bytes(path, "");
+}
+
+std::vector<std::string> file_names(const std::string& where) {
+  std::vector<std::string> found;
+  for (const auto& path : find_shards(where)) found.push_back(fs::path(path).filename().string());
+  return found;
+}
+
+void make_shard(const fs::path& path, const std::vector<hsize_t>& features, const std::vector<hsize_t>& labels,
+                hid_t feature_type = H5T_STD_U8LE, hid_t label_type = H5T_STD_I64LE) {
+  const h5::File file = new_file(path);
+  add_data_set(file, "/x", feature_type, features);
+  add_data_set(file, "/y", label_type, labels);
+}
+
+using Names = std::vector<std::string>;
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(shard_files)
+
+BOOST_AUTO_TEST_CASE(folders_globs_and_lists) {
+  const TemporaryDirectory folder;
+  for (const char* name : {"b.h5", "a.hdf5", "c.h5", ".d.h5.partial", ".e.h5", "readme.txt", "train/part_2.h5", "train/part_10.h5"})
+    touch(folder / name);
+  fs::create_directory(folder / "f.h5");  // a folder of that name is no shard
+  const std::string at = folder.path().string();
+  BOOST_TEST(file_names(at) == (Names{"a.hdf5", "b.h5", "c.h5"}), boost::test_tools::per_element());
+  BOOST_TEST(file_names(at + "/[ab].*") == (Names{"a.hdf5", "b.h5"}), boost::test_tools::per_element());
+  BOOST_TEST(file_names(at + "/c.h5, " + at + "/train") == (Names{"c.h5", "part_10.h5", "part_2.h5"}), boost::test_tools::per_element());
+  BOOST_TEST(file_names(at + "/readme.txt").size() == 1u);  // what is named is taken, whatever its name
+  touch(folder / "with,comma.h5");
+  BOOST_TEST(file_names(at + "/with,comma.h5") == (Names{"with,comma.h5"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_found_is_said) {
+  const TemporaryDirectory folder;
+  touch(folder / "train/part_1.h5");
+  touch(folder / "empty/readme.txt");
+  const std::string at = folder.path().string();
+  check_error([&] { find_shards(at); }, ExitCode::data, {at, "none", "Hint: '" + at + "/train' holds some"});
+  check_error([&] { find_shards(at + "/empty"); }, ExitCode::data, {at + "/empty", "1 files"});
+  check_error([&] { find_shards(at + "/trian"); }, ExitCode::data, {at + "/trian", "nearest name there is 'train'"});
+  check_error([&] { find_shards(at + "/no/such/folder"); }, ExitCode::data, {"there is no folder '" + at + "/no/such'"});
+  check_error([&] { find_shards(at + "/*.h5"); }, ExitCode::data, {at + "/*.h5", "no file matches"});
+  check_error([&] { find_shards(""); }, ExitCode::data, {"no folder"});
+  check_error([&] { find_shards(at + "/train," + at + "/train/./part_1.h5"); }, ExitCode::data, {"part_1.h5", "more than once"});
+}
+
+BOOST_AUTO_TEST_CASE(rows_and_single_samples) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  struct Case {
+    std::vector<hsize_t> features, labels;
+    Shape wanted;
+    std::int64_t rows;
+    Shape sample, label;
+    bool single;
+  };
+  const std::vector<Case> cases{
+      {{7, 28, 28}, {7}, {}, 7, {28, 28}, {}, false},
+      {{7, 28, 28}, {7}, {1, 28, 28}, 7, {28, 28}, {}, false},
+      {{7, 28, 28}, {7, 1}, {28, 28}, 7, {28, 28}, {}, false},
+      {{7, 784}, {7, 3}, {1, 28, 28}, 7, {784}, {3}, false},
+      {{0, 5}, {0}, {}, 0, {5}, {}, false},
+      {{9}, {9}, {1}, 9, {}, {}, false},
+      {{1, 28, 28}, {1}, {28, 28}, 1, {28, 28}, {}, false},
+      {{28, 28}, {}, {28, 28}, 1, {28, 28}, {}, true},
+      {{28, 28}, {}, {1, 28, 28}, 1, {28, 28}, {}, true},
+      {{28, 28}, {28}, {28}, 28, {28}, {}, false},
+      {{3, 8, 8}, {4}, {3, 8, 8}, 1, {3, 8, 8}, {4}, true},
+      {{1, 28, 28}, {1}, {1, 28, 28}, 1, {1, 28, 28}, {}, true},
+      {{1, 28, 28}, {1, 4}, {1, 28, 28}, 1, {1, 28, 28}, {4}, true},
+  };
+  for (const Case& c : cases) {
+    make_shard(path, c.features, c.labels);
+    const ShardInfo info = describe_shard(path, names, c.wanted);
+    BOOST_TEST_CONTEXT("features " << Shape{std::span(std::vector<std::int64_t>(c.features.begin(), c.features.end()))}.tuple()
+                                   << ", wanted " << c.wanted.tuple()) {
+      BOOST_TEST(info.rows == c.rows);
+      BOOST_TEST(info.sample.tuple() == c.sample.tuple());
+      BOOST_TEST(info.label.tuple() == c.label.tuple());
+      BOOST_TEST(info.single_sample == c.single);
+      BOOST_TEST(info.has_labels);
+      BOOST_TEST(info.path == path);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(labels_may_be_absent_or_elsewhere) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  {
+    const h5::File file = new_file(path);
+    add_data_set(file, "/group/images", H5T_IEEE_F32BE, {4, 2});
+    add_data_set(file, "/group/targets", H5T_IEEE_F64LE, {4, 3});
+    TRIREME_H5(H5Lcreate_soft("/group/images", file, "linked", H5P_DEFAULT, H5P_DEFAULT), path);
+  }
+  const ShardInfo info = describe_shard(path, {"group/images", "/group/targets"});
+  BOOST_TEST(info.rows == 4);
+  BOOST_TEST(std::string(name_of(info.feature_type)) == "float32");
+  BOOST_TEST(std::string(name_of(info.label_type)) == "float64");
+  BOOST_TEST(describe_shard(path, {"/linked", ""}).has_labels == false);
+}
+
+BOOST_AUTO_TEST_CASE(wrong_shards_are_named_with_what_was_found) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  const auto expect = [&](const std::vector<std::string>& words) {
+    std::vector<std::string> all = words;
+    all.push_back(path);
+    check_error([&] { describe_shard(path, names); }, ExitCode::data, all);
+  };
+  expect({"does not exist"});
+  fs::create_directory(path);
+  expect({"is a folder"});
+  fs::remove(path);
+  write_bytes(path, "");
+  expect({"empty"});
+  write_bytes(path, "version https://git-lfs.github.com/spec/v1\n");
+  expect({"not an HDF5 file", "version https://"});
+
+  {
+    const h5::File file = new_file(path);
+    add_data_set(file, "/images", H5T_STD_U8LE, {4, 2});
+    add_data_set(file, "/meta/labels", H5T_STD_U8LE, {4});
+  }
+  expect({"no data set '/x'", "/images, /meta/labels", "data.features", "nearest is '/images'"});
+  check_error([&] { describe_shard(path, {"/images", "/label"}); }, ExitCode::data, {path, "'/label'", "data.labels", "'/meta/labels'"});
+  check_error([&] { describe_shard(path, {"/meta", "/y"}); }, ExitCode::data, {path, "no data set '/meta'"});
+  { new_file(path); }
+  expect({"no data sets at all"});
+
+  make_shard(path, {5, 2}, {4});
+  expect({"5 rows, shape (5, 2)", "have 4, shape (4)"});
+  make_shard(path, {5, 2}, {});
+  expect({"5 rows", "have none"});
+  make_shard(path, {}, {});
+  expect({"single number"});
+  make_shard(path, {5, 0}, {5});
+  expect({"(5, 0)", "no elements"});
+  make_shard(path, {5, 2}, {5, 0});
+  expect({"(5, 0)", "no elements"});
+  make_shard(path, {1, 1, 1, 1, 1, 1, 1, 1, 1}, {1});
+  expect({"9 dimensions"});
+
+  const h5::Type text(H5Tcopy(H5T_C_S1)), record(H5Tcreate(H5T_COMPOUND, 8)), wide(H5Tcopy(H5T_STD_I64LE));
+  H5Tset_size(wide, 16);
+  make_shard(path, {5, 2}, {5}, text);
+  expect({"'/x'", "string"});
+  H5Tinsert(record, "r", 0, H5T_NATIVE_FLOAT);
+  make_shard(path, {5, 2}, {5}, H5T_STD_U8LE, record);
+  expect({"'/y'", "compound"});
+  make_shard(path, {5, 2}, {5}, H5T_STD_U8LE, wide);
+  expect({"'/y'", "int128"});
+  {
+    const h5::File file = new_file(path);
+    const h5::Space null(H5Screate(H5S_NULL));
+    const h5::Dataset nothing(H5Dcreate2(file, "x", H5T_STD_U8LE, null, H5P_DEFAULT, H5P_DEFAULT, H5P_DEFAULT));
+    BOOST_REQUIRE(static_cast<bool>(nothing));
+  }
+  expect({"'/x'", "null"});
+}
+
+BOOST_AUTO_TEST_CASE(filters_that_are_not_there_are_named) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  {
+    const h5::File file = new_file(path);
+    const hsize_t extents[] = {4, 2};
+    const h5::Space space(H5Screate_simple(2, extents, nullptr));
+    const h5::Properties creation(H5Pcreate(H5P_DATASET_CREATE));
+    BOOST_REQUIRE(H5Pset_chunk(creation, 2, extents) >= 0);
+    BOOST_REQUIRE(H5Pset_filter(creation, 32000, H5Z_FLAG_OPTIONAL, 0, nullptr) >= 0);  // h5py's lzf
+    const h5::Dataset features(H5Dcreate2(file, "x", H5T_STD_U8LE, space, H5P_DEFAULT, creation, H5P_DEFAULT));
+    BOOST_REQUIRE(static_cast<bool>(features));
+    add_data_set(file, "y", H5T_STD_I8LE, {4});
+  }
+  if (H5Zfilter_avail(32000) <= 0)
+    check_error([&] { describe_shard(path, names); }, ExitCode::data, {path, "'/x'", "filter 32000", "HDF5_PLUGIN_PATH"});
+}
+
+BOOST_AUTO_TEST_CASE(a_file_cut_anywhere_is_detected) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  make_shard(path, {50, 20}, {50});
+  {
+    const h5::File file(H5Fopen(path.c_str(), H5F_ACC_RDWR, H5P_DEFAULT));
+    add_values(file, "/z", H5T_STD_U8LE, {1000}, std::vector<double>(1000, 1.0));
+  }
+  const std::string whole = bytes_of(path);
+  RandomStream random(11);
+  std::vector<std::size_t> cuts{0, 1, 7, 8, 9, 48, 95, 96, whole.size() / 2, whole.size() - 1};
+  for (int i = 0; i < 40; ++i) cuts.push_back(random.below(whole.size()));
+  for (const std::size_t cut : cuts) {
+    write_bytes(path, whole.substr(0, cut));
+    check_error([&] { describe_shard(path, names); }, ExitCode::data, {path});
+  }
+  write_bytes(path, whole);
+  BOOST_CHECK_NO_THROW(describe_shard(path, names));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
