@@ -32,8 +32,8 @@ struct ByteStream::Impl {
   void require(int code, const char* what) const {
     if (code >= ARCHIVE_WARN) return;
     const char* const words = archive_error_string(handle.get());
-    throw data_error("'{}': cannot {}: {}. Hint: is the file whole? Fetch it again, and compare its size or checksum.", name,
-                     what, words ? words : "unknown error");
+    throw data_error("'{}': cannot {}: {}. Hint: is the file whole? Fetch it again, and compare its size or checksum.",
+                     name, what, words ? words : "unknown error");
   }
 
   void open() {
@@ -88,7 +88,6 @@ std::string ByteStream::member() const {
   return path ? path : "(a name that is not text)";
 }
 
-std::int64_t ByteStream::member_size() const { return archive_entry_size(impl_->entry); }
 const std::string& ByteStream::name() const { return impl_->name; }
 
 std::size_t ByteStream::read(std::span<std::byte> out) {
@@ -96,8 +95,10 @@ std::size_t ByteStream::read(std::span<std::byte> out) {
   while (have < out.size() && !impl_->at_end) {
     const la_ssize_t n = archive_read_data(impl_->handle.get(), out.data() + have, out.size() - have);
     if (n < 0) impl_->require(static_cast<int>(n), "read");
-    if (n <= 0) impl_->at_end = true;
-    else have += static_cast<std::size_t>(n);
+    if (n <= 0)
+      impl_->at_end = true;
+    else
+      have += static_cast<std::size_t>(n);
   }
   return have;
 }

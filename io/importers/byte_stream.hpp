@@ -1,5 +1,5 @@
-// The bytes of a file as they were before packing: plain, gzip, bzip2 or xz, or the members of a tar or zip archive in any
-// of these. Always forward, never whole in memory.
+// The bytes of a file as they were before packing: plain, gzip, bzip2 or xz, or the members of a tar or zip archive in
+// any of these. Always forward, never whole in memory.
 #pragma once
 
 #include <cstddef>
@@ -23,9 +23,8 @@ class ByteStream {
 
   /// Goes to the next regular file of the archive; false after the last.
   bool next_member();
-  /// The member's path inside the archive, and its size.
+  /// The member's path inside the archive.
   std::string member() const;
-  std::int64_t member_size() const;
 
   /// "folder/file.gz" or "archive.tar: member", for messages.
   const std::string& name() const;

@@ -38,9 +38,10 @@ Cifar10Source::Cifar10Source(fs::path source, std::int64_t records_a_file)
   for (const Part part : all_parts)
     for (const auto& name : names_of(part))
       if (!fs::exists(source_ / name))
-        throw data_error("folder '{}': no file '{}'. Expected {}. Hint: take the binary version of CIFAR-10 (the Python version "
-                         "has no .bin files).",
-                         source_.string(), name, expected_files);
+        throw data_error(
+            "folder '{}': no file '{}'. Expected {}. Hint: take the binary version of CIFAR-10 (the Python version "
+            "has no .bin files).",
+            source_.string(), name, expected_files);
 }
 
 void Cifar10Source::stream_file(ByteStream& file, Part part, std::int64_t first_sample, SampleRange wanted,
@@ -49,8 +50,9 @@ void Cifar10Source::stream_file(ByteStream& file, Part part, std::int64_t first_
   const std::int64_t first = std::max(wanted.first - first_sample, std::int64_t{0});
   const std::int64_t end = std::min(wanted.end - first_sample, records_);
   const auto wrong_size = [&](const std::string& found) {
-    return data_error("'{}': {}; expected {} records of {} bytes, {} in all. Hint: the file is damaged; fetch it again.", file.name(),
-                      found, records_, record_bytes, records_ * record_bytes);
+    return data_error(
+        "'{}': {}; expected {} records of {} bytes, {} in all. Hint: the file is damaged; fetch it again.", file.name(),
+        found, records_, record_bytes, records_ * record_bytes);
   };
   std::int64_t seen = file.skip(first * record_bytes);
   std::vector<std::uint8_t> records, pixels;
@@ -66,8 +68,9 @@ void Cifar10Source::stream_file(ByteStream& file, Part part, std::int64_t first_
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint8_t* const record = records.data() + i * record_bytes;
       if (*record > 9)
-        throw data_error("'{}': record {} has the label {}; expected 0 to 9. Hint: the file is damaged, or not CIFAR-10.", file.name(),
-                         at + static_cast<std::int64_t>(i), *record);
+        throw data_error(
+            "'{}': record {} has the label {}; expected 0 to 9. Hint: the file is damaged, or not CIFAR-10.",
+            file.name(), at + static_cast<std::int64_t>(i), *record);
       labels[i] = *record;
       std::copy_n(record + 1, pixel_bytes, pixels.data() + i * pixel_bytes);
     }
@@ -109,15 +112,19 @@ void Cifar10Source::stream_archive(const PerPart<SampleRange>& wanted, const Sam
       stream_file(archive, *part, first_sample, wanted[*part], sink);
   }
   if (!done())
-    throw data_error("archive '{}': {} train and {} test files of CIFAR-10 found, expected {}; other members: {}. Hint: take the binary "
-                     "version of CIFAR-10 (the Python version has no .bin files).",
-                     source_.string(), seen[Part::train] / records_, seen[Part::test] / records_, expected_files,
-                     others.empty() ? "none" : others);
+    throw data_error(
+        "archive '{}': {} train and {} test files of CIFAR-10 found, expected {}; other members: {}. Hint: take the "
+        "binary "
+        "version of CIFAR-10 (the Python version has no .bin files).",
+        source_.string(), seen[Part::train] / records_, seen[Part::test] / records_, expected_files,
+        others.empty() ? "none" : others);
 }
 
 void Cifar10Source::stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const {
-  if (is_folder_) stream_folder(wanted, sink);
-  else stream_archive(wanted, sink);
+  if (is_folder_)
+    stream_folder(wanted, sink);
+  else
+    stream_archive(wanted, sink);
 }
 
 }  // namespace trireme

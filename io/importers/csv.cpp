@@ -30,8 +30,10 @@ std::string shown(std::string_view field) {
   constexpr std::size_t longest = 40;
   std::string text;
   for (const char c : field.substr(0, longest)) {
-    if (static_cast<unsigned char>(c) < 0x20) text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
-    else text += c;
+    if (static_cast<unsigned char>(c) < 0x20)
+      text += fmt::format("\\x{:02x}", static_cast<unsigned char>(c));
+    else
+      text += c;
   }
   return field.size() > longest ? text + "..." : text;
 }
@@ -45,9 +47,12 @@ void append_as(std::vector<std::byte>& out, double value) {
 
 void append(std::vector<std::byte>& out, ElementType type, double value) {
   switch (type) {
-    case ElementType::f32: return append_as<float>(out, value);
-    case ElementType::f64: return append_as<double>(out, value);
-    default: return append_as<std::int64_t>(out, value);
+    case ElementType::f32:
+      return append_as<float>(out, value);
+    case ElementType::f64:
+      return append_as<double>(out, value);
+    default:
+      return append_as<std::int64_t>(out, value);
   }
 }
 
@@ -79,7 +84,10 @@ struct CsvSource::BadFields {
   }
 };
 
-CsvSource::CsvSource(std::filesystem::path path, const CsvOptions& options) : path_(std::move(path)), options_(options) { scan(); }
+CsvSource::CsvSource(std::filesystem::path path, const CsvOptions& options)
+    : path_(std::move(path)), options_(options) {
+  scan();
+}
 
 Part CsvSource::part_of(std::int64_t row) const {
   const std::uint64_t hash = mix(mix(options_.seed, part_purpose), static_cast<std::uint64_t>(row));
@@ -87,7 +95,8 @@ Part CsvSource::part_of(std::int64_t row) const {
 }
 
 std::string CsvSource::column_text(std::size_t column) const {
-  return names_.empty() ? fmt::format("column {}", column + 1) : fmt::format("column {} '{}'", column + 1, shown(names_[column]));
+  return names_.empty() ? fmt::format("column {}", column + 1)
+                        : fmt::format("column {} '{}'", column + 1, shown(names_[column]));
 }
 
 // Looks at the first record, the current one of `records`: how many columns, and is it a header?
@@ -96,12 +105,16 @@ void CsvSource::begin(CsvRecords& records) {
   columns_ = fields.size();
   const auto labels = static_cast<std::size_t>(options_.classes ? 1 : options_.targets);
   if (columns_ <= labels)
-    throw data_error("'{}', line {}: {} column(s) found, separated by {}; {} of labels and at least one of features are needed. Hint: "
-                     "fields may be separated by , ; tab or blanks, the same in all rows.",
-                     records.name(), records.line(), columns_, records.separator_text(), labels);
+    throw data_error(
+        "'{}', line {}: {} column(s) found, separated by {}; {} of labels and at least one of features are needed. "
+        "Hint: "
+        "fields may be separated by , ; tab or blanks, the same in all rows.",
+        records.name(), records.line(), columns_, records.separator_text(), labels);
   features_ = columns_ - labels;
-  const bool no_numbers = std::ranges::none_of(fields, [](std::string_view field) { return number(field).has_value(); });
-  has_header_ = options_.header == CsvOptions::Header::yes || (options_.header == CsvOptions::Header::automatic && no_numbers);
+  const bool no_numbers =
+      std::ranges::none_of(fields, [](std::string_view field) { return number(field).has_value(); });
+  has_header_ =
+      options_.header == CsvOptions::Header::yes || (options_.header == CsvOptions::Header::automatic && no_numbers);
   if (has_header_) names_.assign(fields.begin(), fields.end());
   layout_.sample = Shape{static_cast<std::int64_t>(features_)};
   layout_.feature_type = options_.float64 ? ElementType::f64 : ElementType::f32;
@@ -112,17 +125,20 @@ void CsvSource::begin(CsvRecords& records) {
 void CsvSource::check(const CsvRecords& records, std::vector<double>& row, BadFields& bad) const {
   const auto& fields = records.fields();
   if (fields.size() != columns_)
-    throw data_error("'{}', line {}: {} fields, but the first record has {} (separated by {}). Hint: quote fields that hold the "
-                     "separator.",
-                     records.name(), records.line(), fields.size(), columns_, records.separator_text());
+    throw data_error(
+        "'{}', line {}: {} fields, but the first record has {} (separated by {}). Hint: quote fields that hold the "
+        "separator.",
+        records.name(), records.line(), fields.size(), columns_, records.separator_text());
   for (std::size_t i = 0; i < columns_; ++i) {
     const auto refuse = [&](const std::string& what) {
       bad.add(i, fmt::format("'{}', line {}, {}: {}", records.name(), records.line(), column_text(i), what));
     };
     const auto value = number(fields[i]);
     const double magnitude = value ? std::abs(*value) : 0.0;
-    if (fields[i].empty()) refuse("the field is empty; expected a number");
-    else if (!value || !std::isfinite(*value)) refuse(fmt::format("found '{}'; expected a finite number", shown(fields[i])));
+    if (fields[i].empty())
+      refuse("the field is empty; expected a number");
+    else if (!value || !std::isfinite(*value))
+      refuse(fmt::format("found '{}'; expected a finite number", shown(fields[i])));
     else if (options_.classes && i + 1 == columns_ && (*value < 0 || *value != std::floor(*value) || *value > 0x1p53))
       refuse(fmt::format("found '{}'; expected a class: 0, 1, 2, ...", shown(fields[i])));
     else if (!options_.float64 && magnitude > std::numeric_limits<float>::max())
@@ -147,13 +163,17 @@ void CsvSource::scan() {
   }
   if (!bad.count_by_column.empty()) {
     std::string all;
-    for (const auto& [column, n] : bad.count_by_column) all += fmt::format("{}{} ({} times)", all.empty() ? "" : ", ", column_text(column), n);
-    throw data_error("{}. In all {} rows such fields are found in {}. Hint: fill or drop such rows, and code text as numbers, before "
-                     "sharding{}.",
-                     bad.first, rows, all, has_header_ ? "" : "; if the first line is a header, say --header yes");
+    for (const auto& [column, n] : bad.count_by_column)
+      all += fmt::format("{}{} ({} times)", all.empty() ? "" : ", ", column_text(column), n);
+    throw data_error(
+        "{}. Such fields in the whole file of {} rows: {}. Hint: fill or drop such rows, and code text as numbers, "
+        "before "
+        "sharding{}.",
+        bad.first, rows, all, has_header_ ? "" : "; if the first line is a header, say --header yes");
   }
   if (counts_[Part::train] == 0)
-    throw data_error("'{}': {} rows, none of them in the train part (--test {})", records.name(), rows, options_.test_fraction);
+    throw data_error("'{}': {} rows, none of them in the train part (--test {})", records.name(), rows,
+                     options_.test_fraction);
   mean_ = statistics.mean();
   deviation_ = statistics.deviation();
   for (std::size_t i = 0; i < columns_; ++i) {
@@ -203,8 +223,10 @@ void CsvSource::stream(const PerPart<SampleRange>& wanted, const SampleSink& sin
     Block& filling = blocks[part];
     for (std::size_t i = 0; i < columns_; ++i) {
       const double value = (number(records.fields()[i]).value_or(0.0) - mean_[i]) / deviation_[i];
-      if (i < features_) append(filling.features, layout_.feature_type, value);
-      else append(filling.labels, layout_.label_type, value);
+      if (i < features_)
+        append(filling.features, layout_.feature_type, value);
+      else
+        append(filling.labels, layout_.label_type, value);
     }
     if (++filling.rows == block) deliver(part);
   }

@@ -13,13 +13,13 @@ namespace trireme {
 
 struct CsvOptions {
   enum class Header { automatic, yes, no };
-  std::int64_t targets = 1;     // so many of the last columns are float targets
-  bool classes = false;         // instead, the last column is a class: 0, 1, ...
-  double test_fraction = 0.2;   // of the rows, chosen by a hash of (seed, row)
+  std::int64_t targets = 1;    // so many of the last columns are float targets
+  bool classes = false;        // instead, the last column is a class: 0, 1, ...
+  double test_fraction = 0.2;  // of the rows, chosen by a hash of (seed, row)
   std::uint64_t seed = 1;
   Header header = Header::automatic;  // automatic: the first record is one when none of its fields is a number
-  bool float64 = false;         // else float32
-  bool standardize = false;     // features to mean 0 and deviation 1 over the train part
+  bool float64 = false;               // else float32
+  bool standardize = false;           // features to mean 0 and deviation 1 over the train part
   bool standardize_targets = false;
 };
 
@@ -39,8 +39,8 @@ class ColumnStatistics {
 
 class CsvSource : public SampleSource {
  public:
-  /// Reads the whole file once: counts, checks every field, takes mean and deviation. Throws a data error that names file, line,
-  /// column and what was found.
+  /// Reads the whole file once: counts, checks every field, takes mean and deviation. Throws a data error that names
+  /// file, line, column and what was found.
   CsvSource(std::filesystem::path path, const CsvOptions& options);
   const SampleLayout& layout() const override { return layout_; }
   std::int64_t count(Part part) const override { return counts_[part]; }

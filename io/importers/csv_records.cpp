@@ -28,7 +28,8 @@ char find_separator(std::string_view record) {
 
 }  // namespace
 
-CsvRecords::CsvRecords(const std::filesystem::path& path) : stream_(ByteStream::of_file(path)), buffer_(std::size_t{1} << 18) {}
+CsvRecords::CsvRecords(const std::filesystem::path& path)
+    : stream_(ByteStream::of_file(path)), buffer_(std::size_t{1} << 18) {}
 
 bool CsvRecords::read_line(std::string& line) {
   const std::size_t before = line.size();
@@ -48,8 +49,8 @@ bool CsvRecords::read_line(std::string& line) {
     at_ += n + (end ? 1 : 0);
     if (end) break;
     if (line.size() > longest_line)
-      throw data_error("'{}', line {}: no end of line within {}. Hint: this is not a text file.", name(), lines_read_ + 1,
-                       human_bytes(static_cast<double>(longest_line)));
+      throw data_error("'{}', line {}: no end of line within {}. Hint: this is not a text file.", name(),
+                       lines_read_ + 1, human_bytes(static_cast<double>(longest_line)));
   }
   ++lines_read_;
   if (line.ends_with('\r')) line.pop_back();
@@ -69,7 +70,8 @@ bool CsvRecords::next() {
   while (!split()) {
     record_ += '\n';
     if (record_.size() > longest_quoted_record || !read_line(record_))
-      throw data_error("'{}', line {}: a quoted field is not closed. Hint: look for a lone \" on that line.", name(), first_line_);
+      throw data_error("'{}', line {}: a quoted field is not closed. Hint: look for a lone \" on that line.", name(),
+                       first_line_);
   }
   return true;
 }
@@ -98,7 +100,8 @@ bool CsvRecords::split() {
       }
       ++at;
       skip_blanks();
-      fields_.push_back(trim(std::string_view(first, static_cast<std::size_t>(unquoted_.data() + unquoted_.size() - first))));
+      fields_.push_back(
+          trim(std::string_view(first, static_cast<std::size_t>(unquoted_.data() + unquoted_.size() - first))));
       if (!blanks && at != end && *at != separator_) {  // text after the closing quote: the field as it stands
         while (at != end && *at != separator_) ++at;
         fields_.back() = trim(std::string_view(quote, static_cast<std::size_t>(at - quote)));

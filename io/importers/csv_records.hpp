@@ -1,5 +1,6 @@
-// Records of a delimited text file: fields between separators, quoted where they like ("a ""b"", c"), one record a line (more
-// where a quoted field holds line ends). Blank lines and lines that begin with '#' are no records. Packed files are unpacked.
+// Records of a delimited text file: fields between separators, quoted where they like ("a ""b"", c"), one record a line
+// (more where a quoted field holds line ends). Blank lines and lines that begin with '#' are no records. Packed files
+// are unpacked.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,8 @@ namespace trireme {
 
 class CsvRecords {
  public:
-  /// The separator is the first of , ; tab that stands outside quotes in the first record; else runs of blanks separate.
+  /// The separator is the first of , ; tab that stands outside quotes in the first record; else runs of blanks
+  /// separate.
   explicit CsvRecords(const std::filesystem::path& path);
 
   /// Goes to the next record; false after the last. Throws a data error where a quoted field is not closed.

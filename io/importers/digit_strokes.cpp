@@ -82,8 +82,16 @@ class Writer {
 
 void write_two(Writer& pen) {
   if (pen.chance(0.35)) {  // with a loop at the foot
-    pen.curve({{-0.55, -0.55}, {-0.2, -0.95}, {0.35, -0.9}, {0.5, -0.4}, {0.1, 0.3}, {-0.4, 0.9}, {-0.6, 0.75},
-               {-0.35, 0.6}, {0.1, 0.9}, {0.6, 0.9}});
+    pen.curve({{-0.55, -0.55},
+               {-0.2, -0.95},
+               {0.35, -0.9},
+               {0.5, -0.4},
+               {0.1, 0.3},
+               {-0.4, 0.9},
+               {-0.6, 0.75},
+               {-0.35, 0.6},
+               {0.1, 0.9},
+               {0.6, 0.9}});
     return;
   }
   pen.curve({{-0.55, -0.55}, {-0.25, -0.95}, {0.3, -0.95}, {0.55, -0.5}, {0.3, 0.0}, {-0.2, 0.55}, {-0.58, 1.0}});
@@ -91,8 +99,10 @@ void write_two(Writer& pen) {
 }
 
 void write_three(Writer& pen) {
-  if (pen.chance(0.25)) pen.lines({{-0.5, -0.98}, {0.5, -0.98}, {-0.1, -0.1}});
-  else pen.curve({{-0.5, -0.75}, {0.0, -1.0}, {0.5, -0.65}, {0.3, -0.18}, {-0.12, -0.05}});
+  if (pen.chance(0.25))
+    pen.lines({{-0.5, -0.98}, {0.5, -0.98}, {-0.1, -0.1}});
+  else
+    pen.curve({{-0.5, -0.75}, {0.0, -1.0}, {0.5, -0.65}, {0.3, -0.18}, {-0.12, -0.05}});
   pen.curve({{-0.12, -0.05}, {0.42, 0.12}, {0.58, 0.55}, {0.15, 0.98}, {-0.55, 0.78}});
 }
 
@@ -118,8 +128,8 @@ void write_seven(Writer& pen) {
 
 void write_eight(Writer& pen) {
   if (pen.chance(0.7)) {
-    pen.closed_curve({{0.42, -0.68}, {0.0, -1.0}, {-0.43, -0.62}, {0.0, -0.08}, {0.5, 0.5}, {0.0, 1.0}, {-0.5, 0.52},
-                      {0.0, -0.1}});
+    pen.closed_curve(
+        {{0.42, -0.68}, {0.0, -1.0}, {-0.43, -0.62}, {0.0, -0.08}, {0.5, 0.5}, {0.0, 1.0}, {-0.5, 0.52}, {0.0, -0.1}});
   } else {
     pen.ellipse(0, -0.53, 0.38, 0.45);
     pen.ellipse(0, 0.45, 0.48, 0.53);
@@ -128,8 +138,10 @@ void write_eight(Writer& pen) {
 
 void write_nine(Writer& pen) {
   pen.ellipse(0, -0.5, 0.46, 0.47);
-  if (pen.chance(0.5)) pen.lines({{0.46, -0.6}, {0.36, 1.0}});
-  else pen.curve({{0.46, -0.55}, {0.46, 0.2}, {0.22, 0.82}, {-0.38, 0.9}});
+  if (pen.chance(0.5))
+    pen.lines({{0.46, -0.6}, {0.36, 1.0}});
+  else
+    pen.curve({{0.46, -0.55}, {0.46, 0.2}, {0.22, 0.82}, {-0.38, 0.9}});
 }
 
 }  // namespace
@@ -137,26 +149,46 @@ void write_nine(Writer& pen) {
 std::vector<Stroke> write_digit(int digit, double jitter, RandomStream& random) {
   Writer pen(jitter, random);
   switch (digit) {
-    case 0: pen.ellipse(0, 0, 0.58, 0.98); break;
+    case 0:
+      pen.ellipse(0, 0, 0.58, 0.98);
+      break;
     case 1:
       pen.lines({{0.0, -1.0}, {0.0, 1.0}});
       if (pen.chance(0.35)) pen.lines({{-0.34, -0.6}, {0.0, -1.0}});
       if (pen.chance(0.15)) pen.lines({{-0.4, 1.0}, {0.4, 1.0}});
       break;
-    case 2: write_two(pen); break;
-    case 3: write_three(pen); break;
-    case 4: write_four(pen); break;
+    case 2:
+      write_two(pen);
+      break;
+    case 3:
+      write_three(pen);
+      break;
+    case 4:
+      write_four(pen);
+      break;
     case 5:
       pen.lines({{0.52, -0.97}, {-0.4, -0.95}, {-0.46, -0.12}});
       pen.curve({{-0.46, -0.12}, {0.05, -0.3}, {0.53, 0.08}, {0.5, 0.65}, {0.05, 0.98}, {-0.55, 0.8}});
       break;
     case 6:
-      pen.curve({{0.4, -0.95}, {-0.15, -0.6}, {-0.5, 0.1}, {-0.43, 0.75}, {0.0, 1.0}, {0.48, 0.75}, {0.48, 0.3},
-                 {0.05, 0.05}, {-0.42, 0.38}});
+      pen.curve({{0.4, -0.95},
+                 {-0.15, -0.6},
+                 {-0.5, 0.1},
+                 {-0.43, 0.75},
+                 {0.0, 1.0},
+                 {0.48, 0.75},
+                 {0.48, 0.3},
+                 {0.05, 0.05},
+                 {-0.42, 0.38}});
       break;
-    case 7: write_seven(pen); break;
-    case 8: write_eight(pen); break;
-    default: write_nine(pen);
+    case 7:
+      write_seven(pen);
+      break;
+    case 8:
+      write_eight(pen);
+      break;
+    default:
+      write_nine(pen);
   }
   return pen.take();
 }

@@ -18,8 +18,8 @@ constexpr std::uint64_t class_purpose = 0x636c617373;  // "class"
 constexpr std::uint64_t glyph_purpose = 0x676c797068;  // "glyph"
 constexpr std::uint64_t first_test_index = std::uint64_t{1} << 40;
 
-// How one sample differs from the ideal glyph. Chosen so that a small convolutional network trained on 20,000 samples errs on
-// about one in a hundred.
+// How one sample differs from the ideal glyph. Chosen so that a small convolutional network trained on 20,000 samples
+// errs on about one in a hundred.
 struct Hand {
   double xx, xy, yx, yy;          // the affine map, glyph units to pixels
   double x0, y0;                  // centre, pixels
@@ -27,7 +27,7 @@ struct Hand {
   double pen;                     // half the stroke's width, pixels
   double softness;                // width of the stroke's edge, pixels
   double contrast;
-  double noise;                   // standard deviation, of full brightness
+  double noise;  // standard deviation, of full brightness
 
   explicit Hand(RandomStream& random) {
     const double angle = std::clamp(0.16 * random.normal(), -0.5, 0.5);
@@ -122,7 +122,8 @@ void draw_digit(std::uint64_t seed, std::uint64_t index, std::span<std::uint8_t,
   }
 }
 
-DigitSource::DigitSource(std::uint64_t seed, std::int64_t train, std::int64_t test) : seed_(seed), counts_(train, test) {
+DigitSource::DigitSource(std::uint64_t seed, std::int64_t train, std::int64_t test)
+    : seed_(seed), counts_(train, test) {
   layout_.sample = Shape{1, digit_extent, digit_extent};
 }
 

@@ -1,5 +1,5 @@
-// Synthetic digits: 28x28 grey glyphs from 0 to 9, bright on dark, drawn as strokes under random affine maps, wobble, pen
-// width, blur, contrast and noise. A stand-in for MNIST that needs no download.
+// Synthetic digits: 28x28 grey glyphs from 0 to 9, bright on dark, drawn as strokes under random affine maps, wobble,
+// pen width, blur, contrast and noise. A stand-in for MNIST that needs no download.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,8 @@ int digit_class(std::uint64_t seed, std::uint64_t index);
 /// Draws sample `index`; a function of (seed, index) alone. Rows from top to bottom.
 void draw_digit(std::uint64_t seed, std::uint64_t index, std::span<std::uint8_t, digit_pixels> out);
 
-/// Train samples have the indices 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed alone.
+/// Train samples have the indices 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed
+/// alone.
 class DigitSource : public SampleSource {
  public:
   DigitSource(std::uint64_t seed, std::int64_t train, std::int64_t test);

@@ -15,13 +15,20 @@ namespace {
 
 std::optional<ElementType> element_type(std::uint8_t code) {
   switch (code) {
-    case 0x08: return ElementType::u8;
-    case 0x09: return ElementType::i8;
-    case 0x0B: return ElementType::i16;
-    case 0x0C: return ElementType::i32;
-    case 0x0D: return ElementType::f32;
-    case 0x0E: return ElementType::f64;
-    default: return std::nullopt;
+    case 0x08:
+      return ElementType::u8;
+    case 0x09:
+      return ElementType::i8;
+    case 0x0B:
+      return ElementType::i16;
+    case 0x0C:
+      return ElementType::i32;
+    case 0x0D:
+      return ElementType::f32;
+    case 0x0E:
+      return ElementType::f64;
+    default:
+      return std::nullopt;
   }
 }
 
@@ -42,11 +49,16 @@ void widen_as(std::span<const std::byte> bytes, std::span<std::int64_t> out) {
 
 void widen(ElementType type, std::span<const std::byte> bytes, std::span<std::int64_t> out) {
   switch (type) {
-    case ElementType::u8: return widen_as<std::uint8_t>(bytes, out);
-    case ElementType::i8: return widen_as<std::int8_t>(bytes, out);
-    case ElementType::i16: return widen_as<std::int16_t>(bytes, out);
-    case ElementType::i32: return widen_as<std::int32_t>(bytes, out);
-    default: throw internal_error("idx labels of type {} are not integers", name_of(type));
+    case ElementType::u8:
+      return widen_as<std::uint8_t>(bytes, out);
+    case ElementType::i8:
+      return widen_as<std::int8_t>(bytes, out);
+    case ElementType::i16:
+      return widen_as<std::int16_t>(bytes, out);
+    case ElementType::i32:
+      return widen_as<std::int32_t>(bytes, out);
+    default:
+      throw internal_error("idx labels of type {} are not integers", name_of(type));
   }
 }
 
@@ -58,9 +70,9 @@ Shape sample_shape(const Shape& row) {
 
 void require_same(const IdxFile& file, const IdxFile& other) {
   if (file.row() == other.row() && file.type() == other.type()) return;
-  throw data_error("'{}': samples of shape {} and type {}; '{}' has {} and {}. Hint: do they belong to the same data set?",
-                   file.name(), file.row().tuple(), name_of(file.type()), other.name(), other.row().tuple(),
-                   name_of(other.type()));
+  throw data_error(
+      "'{}': samples of shape {} and type {}; '{}' has {} and {}. Hint: do they belong to the same data set?",
+      file.name(), file.row().tuple(), name_of(file.type()), other.name(), other.row().tuple(), name_of(other.type()));
 }
 
 }  // namespace
@@ -72,7 +84,8 @@ IdxFile::IdxFile(const std::filesystem::path& path) : stream_(ByteStream::of_fil
   const int rank = magic[3];
   if (got < magic.size() || magic[0] != 0 || magic[1] != 0 || !type || rank == 0)
     throw data_error(
-        "'{}' is not an IDX file: it begins with the {} bytes {:02x} {:02x} {:02x} {:02x}; expected 00 00, an element type (08, 09, "
+        "'{}' is not an IDX file: it begins with the {} bytes {:02x} {:02x} {:02x} {:02x}; expected 00 00, an element "
+        "type (08, 09, "
         "0b, 0c, 0d, 0e) and the number of dimensions. Hint: a file from the web may be an error page; fetch it again.",
         name(), got, magic[0], magic[1], magic[2], magic[3]);
   if (rank > Shape::max_rank - 1)
@@ -84,12 +97,14 @@ IdxFile::IdxFile(const std::filesystem::path& path) : stream_(ByteStream::of_fil
     std::array<std::uint8_t, 4> digits{};
     if (stream_.read(std::as_writable_bytes(std::span(digits))) < digits.size())
       throw data_error("'{}' ends inside its header: {} extents expected, {} found", name(), rank, i);
-    extents.push_back(std::int64_t{digits[0]} << 24 | std::int64_t{digits[1]} << 16 | std::int64_t{digits[2]} << 8 | digits[3]);
+    extents.push_back(std::int64_t{digits[0]} << 24 | std::int64_t{digits[1]} << 16 | std::int64_t{digits[2]} << 8 |
+                      digits[3]);
     bytes *= static_cast<double>(extents.back());
     if (i > 0 && extents.back() == 0) throw data_error("'{}': dimension {} of {} has no elements", name(), i, rank);
   }
   if (bytes > 1e18)
-    throw data_error("'{}': its header {} means {:.1e} bytes. Hint: the header is damaged.", name(), Shape(extents).tuple(), bytes);
+    throw data_error("'{}': its header {} means {:.1e} bytes. Hint: the header is damaged.", name(),
+                     Shape(extents).tuple(), bytes);
   rows_ = extents.front();
   row_ = Shape(extents).without_first();
 }
@@ -97,14 +112,18 @@ IdxFile::IdxFile(const std::filesystem::path& path) : stream_(ByteStream::of_fil
 void IdxFile::advance(std::int64_t count, std::int64_t found_bytes) {
   const auto width = static_cast<std::int64_t>(row_bytes());
   if (found_bytes < count * width)
-    throw data_error("'{}' is shorter than its header says: {} of {} means {} bytes of elements, found {}. Hint: the file was cut off; "
-                     "fetch it again.",
-                     name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width, at_ * width + found_bytes);
+    throw data_error(
+        "'{}' is shorter than its header says: {} of {} means {} bytes of elements, found {}. Hint: the file was cut "
+        "off; "
+        "fetch it again.",
+        name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width, at_ * width + found_bytes);
   at_ += count;
   if (at_ == rows_ && stream_.skip(1) > 0)
-    throw data_error("'{}' is longer than its header says: {} of {} means {} bytes of elements, and more follow. Hint: the header or "
-                     "the file is damaged; fetch it again.",
-                     name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width);
+    throw data_error(
+        "'{}' is longer than its header says: {} of {} means {} bytes of elements, and more follow. Hint: the header "
+        "or "
+        "the file is damaged; fetch it again.",
+        name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width);
 }
 
 void IdxFile::skip_rows(std::int64_t count) {
@@ -125,8 +144,10 @@ IdxSource::IdxSource(IdxFiles files) : files_(std::move(files)) {
       throw data_error("'{}' holds {} samples, but '{}' holds {} labels. Hint: do they belong to the same data set?",
                        features.name(), features.rows(), labels.name(), labels.rows());
     if (is_integer(labels.type()) && labels.row().rank() > 0)
-      throw data_error("'{}': integer labels of shape {}; expected one number a sample (class labels), or float targets of any shape",
-                       labels.name(), labels.row().tuple());
+      throw data_error(
+          "'{}': integer labels of shape {}; expected one number a sample (class labels), or float targets of any "
+          "shape",
+          labels.name(), labels.row().tuple());
     if (part == Part::test) {
       require_same(features, IdxFile(files_.features[Part::train]));
       require_same(labels, IdxFile(files_.labels[Part::train]));

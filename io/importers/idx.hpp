@@ -42,8 +42,8 @@ struct IdxFiles {
   PerPart<std::filesystem::path> labels;
 };
 
-/// Finds train-images-idx3-ubyte and its fellows (t10k or test, '.' or '-' before idx, packed or not) in the folder `source`; or
-/// takes the single file of features `source` as the train part, with the labels beside it.
+/// Finds train-images-idx3-ubyte and its fellows (t10k or test, '.' or '-' before idx, packed or not) in the folder
+/// `source`; or takes the single file of features `source` as the train part, with the labels beside it.
 IdxFiles find_idx_files(const std::filesystem::path& source);
 
 class IdxSource : public SampleSource {

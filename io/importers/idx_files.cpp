@@ -1,9 +1,9 @@
 // Which files of a folder are the parts of an IDX data set. Publishers and unpackers vary the names.
+#include <fmt/ranges.h>
+
 #include <algorithm>
 #include <regex>
 #include <vector>
-
-#include <fmt/ranges.h>
 
 #include "base/error.hpp"
 #include "io/importers/idx.hpp"
@@ -42,9 +42,10 @@ fs::path only(const fs::path& folder, const std::vector<std::string>& matches, c
   if (matches.empty()) return {};
   for (const auto& name : matches)
     if (unpacked_name(name) != unpacked_name(matches.front()))
-      throw data_error("folder '{}': several files could be {}: {}. Hint: name the file of features itself, or leave one data set "
-                       "in the folder.",
-                       folder.string(), wanted, fmt::join(matches, ", "));
+      throw data_error(
+          "folder '{}': several files could be {}: {}. Hint: name the file of features itself, or leave one data set "
+          "in the folder.",
+          folder.string(), wanted, fmt::join(matches, ", "));
   return folder / matches.front();
 }
 
@@ -53,17 +54,19 @@ fs::path labels_beside(const fs::path& features) {
   const std::string name = features.filename().string();
   const auto at = name.find("-images");
   if (at == std::string::npos)
-    throw usage_error("'{}' is not named like a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or the folder "
-                      "that holds such files",
-                      features.string());
+    throw usage_error(
+        "'{}' is not named like a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or the "
+        "folder "
+        "that holds such files",
+        features.string());
   const std::string prefix = name.substr(0, at) + "-labels";
   std::vector<std::string> matches;
   for (const auto& candidate : files_in(folder))
     if (candidate.starts_with(prefix)) matches.push_back(candidate);
   const fs::path labels = only(folder, matches, "the labels of " + name);
   if (labels.empty())
-    throw data_error("'{}': no labels beside it. Looked for {}-idx1-ubyte, packed or not, in folder '{}'", features.string(), prefix,
-                     folder.string());
+    throw data_error("'{}': no labels beside it. Looked for {}-idx1-ubyte, packed or not, in folder '{}'",
+                     features.string(), prefix, folder.string());
   return labels;
 }
 
@@ -84,13 +87,16 @@ IdxFiles find_idx_files(const fs::path& source) {
       matches[match[2] == "train" ? Part::train : Part::test].push_back(name);
   }
   for (const Part part : all_parts) {
-    files.features[part] = only(source, matches[part], part == Part::train ? "the train features" : "the test features");
+    files.features[part] =
+        only(source, matches[part], part == Part::train ? "the train features" : "the test features");
     if (!files.features[part].empty()) files.labels[part] = labels_beside(files.features[part]);
   }
   if (files.features[Part::train].empty())
-    throw data_error("folder '{}' holds no IDX train features. Looked for train-images-idx3-ubyte or train-images.idx3-ubyte, packed or "
-                     "not; found {}",
-                     source.string(), names.empty() ? "an empty folder" : fmt::format("{}", fmt::join(names, ", ")));
+    throw data_error(
+        "folder '{}' holds no IDX train features. Looked for train-images-idx3-ubyte or train-images.idx3-ubyte, "
+        "packed or "
+        "not; found {}",
+        source.string(), names.empty() ? "an empty folder" : fmt::format("{}", fmt::join(names, ", ")));
   return files;
 }
 

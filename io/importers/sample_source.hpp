@@ -64,8 +64,8 @@ class SampleSource {
   virtual const SampleLayout& layout() const = 0;
   virtual std::int64_t count(Part part) const = 0;
   virtual std::vector<SourceAttribute> attributes() const { return {}; }
-  /// Hands the wanted samples to `sink`, ascending within each part (parts may interleave), holding a block of them at a time.
-  /// What is checked only by reading is checked here. Throws a data error that names the file. Not collective.
+  /// Hands the wanted samples to `sink`, ascending within each part (parts may interleave), holding a block of them at
+  /// a time. What is checked only by reading is checked here. Throws a data error that names the file. Not collective.
   virtual void stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const = 0;
 };
 

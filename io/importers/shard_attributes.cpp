@@ -5,7 +5,8 @@
 
 namespace trireme {
 
-void write_attributes(const std::filesystem::path& shard, const ShardNames& names, const std::vector<SourceAttribute>& attributes) {
+void write_attributes(const std::filesystem::path& shard, const ShardNames& names,
+                      const std::vector<SourceAttribute>& attributes) {
   if (attributes.empty()) return;
   h5::quiet();
   const std::string where = "shard '" + shard.string() + "'";
@@ -21,7 +22,8 @@ void write_attributes(const std::filesystem::path& shard, const ShardNames& name
     TRIREME_H5(H5Awrite(target, H5T_NATIVE_DOUBLE, attribute.values.data()), at);
   }
   file.close(where);
-  if (const auto error = detail::sync_to_disk(shard)) throw data_error("{} cannot be brought to the disk: {}", where, error.message());
+  if (const auto error = detail::sync_to_disk(shard))
+    throw data_error("{} cannot be brought to the disk: {}", where, error.message());
 }
 
 }  // namespace trireme

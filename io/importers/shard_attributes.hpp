@@ -9,6 +9,7 @@
 namespace trireme {
 
 /// Adds `attributes` to the data sets of a finished shard that nobody reads yet, and brings it to the disk.
-void write_attributes(const std::filesystem::path& shard, const ShardNames& names, const std::vector<SourceAttribute>& attributes);
+void write_attributes(const std::filesystem::path& shard, const ShardNames& names,
+                      const std::vector<SourceAttribute>& attributes);
 
 }  // namespace trireme

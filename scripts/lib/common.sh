@@ -39,13 +39,16 @@ plot_python() {
   return 1
 }
 
+# Cores of this process; nproc alone would answer OMP_NUM_THREADS where that is set.
+cores() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 2; }
+
 # How many parallel compile jobs: one a core, but no more than one for each 1.5 GiB of memory.
 build_jobs() {
-  local cores mem
-  cores=$(nproc 2>/dev/null || echo 2)
-  mem=$(awk '/MemAvailable/{print int($2/1572864)}' /proc/meminfo 2>/dev/null || echo "$cores")
+  local most mem
+  most=$(cores)
+  mem=$(awk '/MemAvailable/{print int($2/1572864)}' /proc/meminfo 2>/dev/null || echo "$most")
   [ "$mem" -lt 1 ] && mem=1
-  [ "$mem" -lt "$cores" ] && echo "$mem" || echo "$cores"
+  [ "$mem" -lt "$most" ] && echo "$mem" || echo "$most"
 }
 
 # Installs build and run-time flags for a Kokkos kept in the cache; prints its folder. $1: openmp | cuda

@@ -116,13 +116,13 @@ def compare_speed(path, ranks, threads, arguments, overrides):
     deck = Deck.read(path, overrides)
     batch = deck.integer("data.batch", 32)
     probe, _ = run_torch(path, "eager", ranks, threads, overrides, ["--steps=30", "--skip=10"])
-    steps = max(40, min(20000, int(arguments.seconds * probe["samples_per_s"] / batch)))
-    skip = steps // 4
+    log_every = max(2, min(1000, int(arguments.seconds * probe["samples_per_s"] / batch / 20)))
+    steps, skip = 20 * log_every, 5 * log_every
     variants = variants_of(deck, arguments.compile)
     torch_rates, torch_peaks = {v: [] for v in variants}, {v: [] for v in variants}
     our_rates, our_peaks = [], []
     ours = [*overrides, f"--train.steps={steps}", "--train.epochs=100000", "--train.evaluate_every=0",
-            f"--train.log_every={max(1, steps // 20)}", "--checkpoint.every=0"]
+            f"--train.log_every={log_every}", "--checkpoint.every=0"]
     for number in range(arguments.runs):
         events, peak = run_trireme(arguments.trireme, path, ranks, threads, ours)
         our_rates.append(steady_rate(events, skip))

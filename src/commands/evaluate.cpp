@@ -2,6 +2,7 @@
 #include <cstdio>
 
 #include "base/log.hpp"
+#include "base/timer.hpp"
 #include "commands/arguments.hpp"
 #include "commands/checkpoint_argument.hpp"
 #include "commands/commands.hpp"

@@ -2,9 +2,8 @@
 
 #include <fmt/ranges.h>
 
-#include <boost/program_options.hpp>
-
 #include <algorithm>
+#include <boost/program_options.hpp>
 #include <filesystem>
 #include <functional>
 #include <memory>
@@ -57,7 +56,9 @@ std::unique_ptr<SampleSource> open_csv(const fs::path& source, const Values& val
   options.test_fraction = values["test"].as<double>();
   options.seed = seed_of(values);
   if (options.classes && !values["targets"].defaulted())
-    throw usage_error("--classes and --targets exclude each other: the last column is a class, or the last columns are float targets");
+    throw usage_error(
+        "--classes and --targets exclude each other: the last column is a class, or the last columns are float "
+        "targets");
   if (options.classes && options.standardize_targets)
     throw usage_error("--classes and --standardize-targets exclude each other: classes stay as they are");
   if (!(options.test_fraction >= 0 && options.test_fraction < 1))
@@ -66,7 +67,8 @@ std::unique_ptr<SampleSource> open_csv(const fs::path& source, const Values& val
   const auto header = values["header"].as<std::string>();
   const auto at = std::ranges::find(legal, header);
   if (at == legal.end())
-    throw usage_error("--header {}: expected auto, yes or no. Hint: did you mean '{}'?", header, nearest(header, legal));
+    throw usage_error("--header {}: expected auto, yes or no. Hint: did you mean '{}'?", header,
+                      nearest(header, legal));
   options.header = static_cast<CsvOptions::Header>(at - legal.begin());
   return std::make_unique<CsvSource>(source, options);
 }
@@ -80,7 +82,8 @@ const std::vector<Kind>& kinds() {
              "seed", po::value<std::int64_t>()->default_value(1), "all samples are a function of it");
        },
        [](const fs::path&, const Values& values) {
-         return std::make_unique<DigitSource>(seed_of(values), at_least(values, "train", 1), at_least(values, "test", 0));
+         return std::make_unique<DigitSource>(seed_of(values), at_least(values, "train", 1),
+                                              at_least(values, "test", 0));
        }},
       {"idx", "folder with train-images-idx3-ubyte[.gz] and its fellows, or one file of features",
        "IDX files, the format of MNIST", [](po::options_description&) {},
@@ -90,12 +93,14 @@ const std::vector<Kind>& kinds() {
        [](const fs::path& source, const Values&) { return std::make_unique<Cifar10Source>(source); }},
       {"csv", "text file of numbers, separated by , ; tab or blanks; .gz or not", "tables as text",
        [](po::options_description& options) {
-         options.add_options()("targets", po::value<std::int64_t>()->default_value(1), "so many of the last columns are float targets")(
+         options.add_options()("targets", po::value<std::int64_t>()->default_value(1),
+                               "so many of the last columns are float targets")(
              "classes", "the last column is a class instead: 0, 1, ...")(
-             "test", po::value<double>()->default_value(0.2, "0.2"), "share of the rows for DIR/test, chosen by a hash of (seed, row)")(
+             "test", po::value<double>()->default_value(0.2, "0.2"),
+             "share of the rows for DIR/test, chosen by a hash of (seed, row)")(
              "seed", po::value<std::int64_t>()->default_value(1), "chooses the rows for DIR/test")(
-             "header", po::value<std::string>()->default_value("auto"), "is the first row one of names: auto, yes or no")(
-             "float64", "keep double precision (default: float32)")(
+             "header", po::value<std::string>()->default_value("auto"),
+             "is the first row one of names: auto, yes or no")("float64", "keep double precision (default: float32)")(
              "standardize", "features to mean 0, deviation 1 over the train part; both are kept as attributes of /x")(
              "standardize-targets", "the same for the targets, kept with /y");
        },
@@ -112,8 +117,8 @@ std::vector<std::string> kind_names() {
 const Kind& find_kind(const std::string& name) {
   for (const auto& kind : kinds())
     if (kind.name == name) return kind;
-  throw usage_error("shard: unknown kind '{}'; expected {}. Hint: did you mean '{}'?", name, fmt::join(kind_names(), ", "),
-                    nearest(name, kind_names()));
+  throw usage_error("shard: unknown kind '{}'; expected {}. Hint: did you mean '{}'?", name,
+                    fmt::join(kind_names(), ", "), nearest(name, kind_names()));
 }
 
 po::options_description options_of(const Kind& kind) {
@@ -121,22 +126,23 @@ po::options_description options_of(const Kind& kind) {
   options.add_options()("out", po::value<std::string>(), "folder for DIR/train and DIR/test (required)")(
       "shards", po::value<std::int64_t>()->default_value(1), "files in DIR/train")(
       "test-shards", po::value<std::int64_t>(), "files in DIR/test (default: a quarter of --shards)")(
-      "gzip", po::value<std::int64_t>()->default_value(0), "compress: 0 (not at all) to 9")("force", "replace shards that stand in DIR")(
-      "help", "print this");
+      "gzip", po::value<std::int64_t>()->default_value(0), "compress: 0 (not at all) to 9")(
+      "force", "replace shards that stand in DIR")("help", "print this");
   kind.add_options(options);
   return options;
 }
 
 std::string help() {
-  std::string text = "trireme shard KIND [SOURCE] --out DIR --shards N [options]: make the shards of a data set\n\nKIND\n";
+  std::string text =
+      "trireme shard KIND [SOURCE] --out DIR --shards N [options]: make the shards of a data set\n\nKIND\n";
   for (const auto& kind : kinds()) text += fmt::format("  {:8} {}\n", kind.name, kind.about);
   return text + "\ntrireme shard KIND --help tells the options of a kind.";
 }
 
 std::string help(const Kind& kind) {
   std::ostringstream text;
-  text << "trireme shard " << kind.name << (kind.source.empty() ? "" : " SOURCE") << " --out DIR --shards N [options]: " << kind.about
-       << "\n";
+  text << "trireme shard " << kind.name << (kind.source.empty() ? "" : " SOURCE")
+       << " --out DIR --shards N [options]: " << kind.about << "\n";
   if (!kind.source.empty()) text << "SOURCE: " << kind.source << "\n";
   text << "\n" << options_of(kind);
   return text.str();
@@ -155,8 +161,8 @@ Values parse(const Kind& kind, const std::vector<std::string>& arguments) {
     po::store(po::command_line_parser(arguments).options(options).positional(positions).style(style).run(), values);
   } catch (const po::unknown_option& error) {
     const std::string found = error.get_option_name();
-    throw usage_error("shard {}: unknown option '{}'. Hint: did you mean '{}'? trireme shard {} --help lists all.", kind.name, found,
-                      nearest(found, legal), kind.name);
+    throw usage_error("shard {}: unknown option '{}'. Hint: did you mean '{}'? trireme shard {} --help lists all.",
+                      kind.name, found, nearest(found, legal), kind.name);
   } catch (const po::error& error) {
     throw usage_error("shard {}: {}. Hint: trireme shard {} --help", kind.name, error.what(), kind.name);
   }
@@ -164,9 +170,11 @@ Values parse(const Kind& kind, const std::vector<std::string>& arguments) {
 }
 
 fs::path source_of(const Kind& kind, const Values& values) {
-  const auto sources = values.count("source") ? values["source"].as<std::vector<std::string>>() : std::vector<std::string>{};
+  const auto sources =
+      values.count("source") ? values["source"].as<std::vector<std::string>>() : std::vector<std::string>{};
   if (kind.source.empty()) {
-    if (!sources.empty()) throw usage_error("shard {}: '{}' is not expected: this kind has no SOURCE", kind.name, sources.front());
+    if (!sources.empty())
+      throw usage_error("shard {}: '{}' is not expected: this kind has no SOURCE", kind.name, sources.front());
     return {};
   }
   if (sources.size() != 1)
@@ -186,8 +194,8 @@ ShardJob job_of(const Kind& kind, const fs::path& source, const Values& values) 
   const std::string file = source.filename().string();
   job.name = kind.name == "csv" && !file.starts_with('.') ? file.substr(0, file.find('.')) : kind.name;
   job.shards[Part::train] = at_least(values, "shards", 1);
-  job.shards[Part::test] =
-      values.count("test-shards") ? at_least(values, "test-shards", 1) : std::max<std::int64_t>(1, job.shards[Part::train] / 4);
+  job.shards[Part::test] = values.count("test-shards") ? at_least(values, "test-shards", 1)
+                                                       : std::max<std::int64_t>(1, job.shards[Part::train] / 4);
   job.gzip = static_cast<int>(std::min<std::int64_t>(at_least(values, "gzip", 0), 10));
   if (job.gzip > 9) throw usage_error("--gzip {}: expected 0 to 9", values["gzip"].as<std::int64_t>());
   job.force = values.count("force") > 0;
@@ -217,11 +225,12 @@ int shard_command(const Communicator& comm, const std::vector<std::string>& argu
   require_free(comm, job);
   comm.together([&] { source = kind.open(path, values); });
   log::info("shard {}: {} train and {} test samples of shape {} ({}) to {}", kind.name, source->count(Part::train),
-            source->count(Part::test), source->layout().sample.tuple(), name_of(source->layout().feature_type), job.out.string());
+            source->count(Part::test), source->layout().sample.tuple(), name_of(source->layout().feature_type),
+            job.out.string());
   const ShardReport report = write_shards(comm, *source, job);
-  log::info("made {} train samples in {} shard(s), {} test samples in {} shard(s): {} in {}", report.samples[Part::train],
-            report.shards[Part::train], report.samples[Part::test], report.shards[Part::test],
-            human_bytes(static_cast<double>(report.bytes)), human_seconds(timer.seconds()));
+  log::info("made {} train samples in {} shard(s), {} test samples in {} shard(s): {} in {}",
+            report.samples[Part::train], report.shards[Part::train], report.samples[Part::test],
+            report.shards[Part::test], human_bytes(static_cast<double>(report.bytes)), human_seconds(timer.seconds()));
   return static_cast<int>(ExitCode::done);
 }
 

@@ -8,8 +8,8 @@
 
 namespace trireme {
 
-/// Runs the command; `arguments` are those after the word `shard`. Returns the exit code. Throws trireme::Error, on all ranks
-/// alike. Collective.
+/// Runs the command; `arguments` are those after the word `shard`. Returns the exit code. Throws trireme::Error, on all
+/// ranks alike. Collective.
 int shard_command(const Communicator& comm, const std::vector<std::string>& arguments);
 
 }  // namespace trireme

@@ -18,7 +18,9 @@ namespace fs = std::filesystem;
 
 std::string folder_name(Part part) { return part == Part::train ? "train" : "test"; }
 fs::path final_folder(const ShardJob& job, Part part) { return job.out / folder_name(part); }
-fs::path staging_folder(const ShardJob& job, Part part) { return job.out / ("." + folder_name(part) + ".partial"); }
+fs::path staging_folder(const ShardJob& job, Part part) {
+  return job.out / fmt::format(".{}.partial", folder_name(part));
+}
 
 void require(const std::error_code& error, const char* what, const fs::path& path) {
   if (error) throw data_error("'{}' cannot be {}: {}", path.string(), what, error.message());
@@ -142,7 +144,8 @@ class PartWriter {
       options.gzip = job_.gzip;
       // Chunks small enough to read a shuffled window well, large enough to be worth compressing.
       constexpr std::int64_t chunk_bytes = std::int64_t{1} << 17;
-      options.chunk_rows = std::clamp<std::int64_t>(chunk_bytes / static_cast<std::int64_t>(layout.feature_bytes()), 1, 1024);
+      options.chunk_rows =
+          std::clamp<std::int64_t>(chunk_bytes / static_cast<std::int64_t>(layout.feature_bytes()), 1, 1024);
       writer_.emplace(path_, missing_, options);
       if (missing_ > 0 || next_ + 1 == end_) return;
       close();
@@ -170,17 +173,20 @@ class PartWriter {
 };
 
 // Streams this rank's samples into this rank's shards; returns their bytes.
-std::int64_t write_own_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job, ShardProgress& progress) {
+std::int64_t write_own_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job,
+                              ShardProgress& progress) {
   const auto writer_of = [&](Part part) {
     const std::int64_t shards = source.count(part) > 0 ? job.shards[part] : 0;
-    return PartWriter(job, part, source, first_of(comm.rank(), comm.size(), shards), first_of(comm.rank() + 1, comm.size(), shards));
+    return PartWriter(job, part, source, first_of(comm.rank(), comm.size(), shards),
+                      first_of(comm.rank() + 1, comm.size(), shards));
   };
   PartWriter train = writer_of(Part::train), test = writer_of(Part::test);
-  source.stream({train.samples(), test.samples()},
-                [&](Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels) {
-                  (part == Part::train ? train : test).take(count, features, labels);
-                  progress.add(count);
-                });
+  source.stream(
+      {train.samples(), test.samples()},
+      [&](Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels) {
+        (part == Part::train ? train : test).take(count, features, labels);
+        progress.add(count);
+      });
   return train.finish() + test.finish();
 }
 
@@ -192,8 +198,9 @@ void require_free(const Communicator& comm, const ShardJob& job) {
     for (const Part part : all_parts) {
       const auto found = shards_in(final_folder(job, part));
       if (!found.empty())
-        throw usage_error("--out {}: '{}' already holds {} shard(s). Hint: name another folder, or replace them with --force",
-                          job.out.string(), final_folder(job, part).string(), found.size());
+        throw usage_error(
+            "--out {}: '{}' already holds {} shard(s). Hint: name another folder, or replace them with --force",
+            job.out.string(), final_folder(job, part).string(), found.size());
     }
   });
 }

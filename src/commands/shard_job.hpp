@@ -1,4 +1,5 @@
-// Writes the samples of a source as shards, in parallel: each rank streams the source and writes the shards dealt to it.
+// Writes the samples of a source as shards, in parallel: each rank streams the source and writes the shards dealt to
+// it.
 #pragma once
 
 #include <cstdint>
@@ -11,11 +12,11 @@
 namespace trireme {
 
 struct ShardJob {
-  std::filesystem::path out;          // DIR; the shards go to DIR/train and DIR/test
-  std::string name;                   // DIR/train/NAME-0000.h5
+  std::filesystem::path out;  // DIR; the shards go to DIR/train and DIR/test
+  std::string name;           // DIR/train/NAME-0000.h5
   PerPart<std::int64_t> shards{1, 1};
   int gzip = 0;
-  bool force = false;                 // replace shards that stand in DIR
+  bool force = false;  // replace shards that stand in DIR
 };
 
 struct ShardReport {
@@ -24,12 +25,12 @@ struct ShardReport {
   std::int64_t bytes = 0;  // of all files
 };
 
-/// Refuses, with a usage error, when DIR/train or DIR/test already hold shards and `force` is not given. Worth calling before a
-/// source is read. Collective.
+/// Refuses, with a usage error, when DIR/train or DIR/test already hold shards and `force` is not given. Worth calling
+/// before a source is read. Collective.
 void require_free(const Communicator& comm, const ShardJob& job);
 
-/// Shard s of S holds the samples [n s / S, n (s + 1) / S). They are made beside their place, and put there when all are
-/// whole: on an error, thrown on all ranks, what stood there before still stands. Collective.
+/// Shard s of S holds the samples [n s / S, n (s + 1) / S). They are made beside their place, and put there when all
+/// are whole: on an error, thrown on all ranks, what stood there before still stands. Collective.
 ShardReport write_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job);
 
 }  // namespace trireme

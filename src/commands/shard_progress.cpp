@@ -10,10 +10,15 @@ namespace trireme {
 
 namespace {
 constexpr double seconds_between_reports = 0.5;
-}
+// Lines for people come less often the longer it takes.
+double seconds_between_lines(double elapsed) { return std::max(1.0, 0.05 * elapsed); }
+}  // namespace
 
 ShardProgress::ShardProgress(const Communicator& comm, std::int64_t total)
-    : comm_(comm.duplicate()), total_(total), done_(static_cast<std::size_t>(comm.size()), 0), answered_(done_.size(), 0) {
+    : comm_(comm.duplicate()),
+      total_(total),
+      done_(static_cast<std::size_t>(comm.size()), 0),
+      answered_(done_.size(), 0) {
   answered_[0] = 1;
 }
 
@@ -42,12 +47,14 @@ void ShardProgress::hear(bool wait) {
   while (true) {
     int waiting = 1;
     MPI_Status status;
-    if (wait) TRIREME_MPI(MPI_Probe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_.handle(), &status));
-    else TRIREME_MPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_.handle(), &waiting, &status));
+    if (wait)
+      TRIREME_MPI(MPI_Probe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_.handle(), &status));
+    else
+      TRIREME_MPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_.handle(), &waiting, &status));
     if (!waiting) return;
     wait = false;
-    TRIREME_MPI(MPI_Recv(&done_[static_cast<std::size_t>(status.MPI_SOURCE)], 1, MPI_INT64_T, status.MPI_SOURCE, status.MPI_TAG,
-                         comm_.handle(), MPI_STATUS_IGNORE));
+    TRIREME_MPI(MPI_Recv(&done_[static_cast<std::size_t>(status.MPI_SOURCE)], 1, MPI_INT64_T, status.MPI_SOURCE,
+                         status.MPI_TAG, comm_.handle(), MPI_STATUS_IGNORE));
     if (status.MPI_TAG != working) ++ended_;
     if (status.MPI_TAG == failing) send_verdict(true);
   }
@@ -79,15 +86,18 @@ void ShardProgress::finish(bool failed) {
   send_verdict(false);
 }
 
-void ShardProgress::show() const {
+void ShardProgress::show() {
+  if (since_line_.seconds() < seconds_between_lines(since_start_.seconds())) return;
+  since_line_.reset();
   const std::int64_t done = std::accumulate(done_.begin(), done_.end(), std::int64_t{0});
   if (done == 0) {
     log::info("  reading the source");
     return;
   }
   const double rate = static_cast<double>(done) / since_start_.seconds();
-  log::info("  {:3.0f} %  {} of {} samples, {:.0f} samples/s, {} left", 100.0 * static_cast<double>(done) / static_cast<double>(total_),
-            done, total_, rate, human_seconds(static_cast<double>(total_ - done) / rate));
+  log::info("  {:3.0f} %  {} of {} samples, {:.0f} samples/s, {} left",
+            100.0 * static_cast<double>(done) / static_cast<double>(total_), done, total_, rate,
+            human_seconds(static_cast<double>(total_ - done) / rate));
 }
 
 }  // namespace trireme

@@ -1,8 +1,8 @@
-// How far all ranks are, told by rank 0 while they work; and the word to stop when one of them fails. Ranks never wait for each
-// other before finish().
+// How far all ranks are, told by rank 0 while they work; and the word to stop when one of them fails. Ranks never wait
+// for each other before finish().
 //
-// Each rank tells rank 0 its count now and then, and at the end how it ended. Rank 0 answers each rank exactly once: "stop" as
-// soon as any has failed, else "end" when all are done. So no message is left over.
+// Each rank tells rank 0 its count now and then, and at the end how it ended. Rank 0 answers each rank exactly once:
+// "stop" as soon as any has failed, else "end" when all are done. So no message is left over.
 #pragma once
 
 #include <cstdint>
@@ -30,12 +30,12 @@ class ShardProgress {
   enum Tag : int { working, succeeded, failing, verdict };
   void hear(bool wait);
   void send_verdict(bool stop);
-  void show() const;
+  void show();
 
   Communicator comm_;
   std::int64_t total_;
   std::int64_t mine_ = 0;
-  Timer since_start_, since_report_;
+  Timer since_start_, since_report_, since_line_;
   // On rank 0, by rank:
   std::vector<std::int64_t> done_;
   std::vector<char> answered_;

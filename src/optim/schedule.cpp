@@ -12,7 +12,7 @@ Schedule::Schedule(const Deck& deck, std::int64_t steps_per_epoch, std::int64_t 
   kind_ = kind == "step" ? Kind::step : kind == "cosine" ? Kind::cosine : kind == "linear" ? Kind::linear : Kind::constant;
   const double per_epoch = static_cast<double>(steps_per_epoch);
   warmup_ = std::round(deck.real("schedule.warmup") * per_epoch);
-  every_ = std::max(1.0, std::round(deck.real("schedule.every") * per_epoch));
+  every_ = std::max(1.0, std::round(static_cast<double>(deck.integer("schedule.every")) * per_epoch));
   decay_steps_ = std::max(1.0, static_cast<double>(total_steps) - warmup_);
 }
 

@@ -69,7 +69,7 @@ Progress load_snapshot(const std::filesystem::path& file, const Communicator& co
     Kokkos::deep_copy(arenas[a].second, hosts[a]);
   }
   std::array<std::int64_t, 4> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples};
-  comm.broadcast(std::span(integers));
+  comm.broadcast(std::span<std::int64_t>(integers));
   comm.broadcast(std::span(&progress.epoch_loss, 1));
   progress.step = integers[0], progress.epoch = integers[1], progress.batch = integers[2], progress.epoch_samples = integers[3];
   return progress;

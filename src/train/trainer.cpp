@@ -60,7 +60,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
                 .seed = static_cast<std::uint64_t>(deck.integer("run.seed")),
                 .chunk = deck.integer("data.chunk"),
                 .window = deck.integer("data.window"),
-                .cache_bytes = static_cast<std::int64_t>(deck.real("data.cache") * 1024 * 1024)}),
+                .cache_bytes = deck.integer("data.cache") * 1024 * 1024}),
       stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), share_),
       loss_(deck, network_.output_shape(), share_),
       reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),

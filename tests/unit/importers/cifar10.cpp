@@ -4,7 +4,6 @@
 #include <archive_entry.h>
 
 #include <boost/test/unit_test.hpp>
-
 #include <map>
 
 #include "support.hpp"
@@ -24,7 +23,8 @@ using Files = std::vector<std::pair<std::string, std::string>>;
 Files random_files(std::uint64_t seed) {
   RandomStream random(seed);
   Files files;
-  for (const char* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}) {
+  for (const char* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
+                           "data_batch_5.bin", "test_batch.bin"}) {
     std::string bytes;
     for (std::int64_t i = 0; i < records; ++i) {
       bytes += static_cast<char>(random.below(10));
@@ -105,9 +105,9 @@ BOOST_AUTO_TEST_CASE(an_archive_comes_in_its_own_order) {
   const TemporaryDirectory folder;
   RandomStream random(2);
   const std::vector<std::pair<std::string, int (*)(archive*)>> packings{{"c.tar", archive_write_add_filter_none},
-                                                                         {"c.tar.gz", archive_write_add_filter_gzip},
-                                                                         {"c.tgz", archive_write_add_filter_gzip},
-                                                                         {"c.tar.xz", archive_write_add_filter_xz}};
+                                                                        {"c.tar.gz", archive_write_add_filter_gzip},
+                                                                        {"c.tgz", archive_write_add_filter_gzip},
+                                                                        {"c.tar.xz", archive_write_add_filter_xz}};
   for (const auto& [name, filter] : packings) {
     Files files = random_files(random.bits());
     files.insert(files.begin() + 2, {"batches.meta.txt", "airplane\n"});
@@ -134,7 +134,8 @@ BOOST_AUTO_TEST_CASE(bad_records_are_named) {
       write_folder(folder / "folder", bad);
       write_archive(folder / "a.tar", bad, archive_write_add_filter_none);
       BOOST_TEST(says(message(folder / "folder"), {bad[which].first, words, "Hint"}), words);
-      BOOST_TEST(says(message(folder / "a.tar"), {"a.tar: cifar-10-batches-bin/" + bad[which].first, words, "Hint"}), words);
+      BOOST_TEST(says(message(folder / "a.tar"), {"a.tar: cifar-10-batches-bin/" + bad[which].first, words, "Hint"}),
+                 words);
     }
 }
 

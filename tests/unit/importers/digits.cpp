@@ -1,8 +1,7 @@
 #include "io/importers/digits.hpp"
 
-#include <boost/test/unit_test.hpp>
-
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <set>
 
 #include "support.hpp"
@@ -97,10 +96,12 @@ BOOST_AUTO_TEST_CASE(the_source_gives_the_same_samples_in_any_pieces) {
   const DigitSource source(5, 700, 300);
   BOOST_TEST(source.layout().sample.tuple() == "(1, 28, 28)");
   BOOST_TEST(pieces_agree(source, random));
-  // The test part does not depend on how many train samples there are; a longer train part goes on where a shorter one ends.
+  // The test part does not depend on how many train samples there are; a longer train part goes on where a shorter one
+  // ends.
   const Collected all = collect(source), other = collect(DigitSource(5, 900, 300));
   BOOST_TEST((all.features[Part::test] == other.features[Part::test]));
-  BOOST_TEST(std::ranges::equal(all.features[Part::train], std::span(other.features[Part::train]).first(700 * digit_pixels)));
+  BOOST_TEST(
+      std::ranges::equal(all.features[Part::train], std::span(other.features[Part::train]).first(700 * digit_pixels)));
 }
 
 BOOST_AUTO_TEST_CASE(train_and_test_share_no_sample) {

@@ -1,7 +1,6 @@
 #include "io/importers/idx.hpp"
 
 #include <boost/test/unit_test.hpp>
-
 #include <cmath>
 
 #include "support.hpp"

@@ -1,7 +1,6 @@
-#include "commands/shard.hpp"
-
 #include <boost/test/unit_test.hpp>
 
+#include "commands/shard.hpp"
 #include "commands/shard_job.hpp"
 #include "io/importers/digits.hpp"
 #include "io/shard.hpp"
@@ -40,7 +39,8 @@ Rows read_all(const fs::path& folder) {
 int run(std::vector<std::string> arguments) { return shard_command(Communicator::world(), arguments); }
 
 std::vector<std::string> digits(const fs::path& out, const std::string& shards, const std::string& gzip = "0") {
-  return {"digits", "--out", out.string(), "--shards", shards, "--train", "610", "--test=120", "--seed", "7", "--gzip", gzip};
+  return {"digits", "--out",      out.string(), "--shards", shards,   "--train",
+          "610",    "--test=120", "--seed",     "7",        "--gzip", gzip};
 }
 
 // A source that fails on one rank when it comes to a sample.
@@ -130,7 +130,8 @@ BOOST_AUTO_TEST_CASE(an_error_on_one_rank_reaches_all_and_leaves_what_stood) {
   for (const std::int64_t bad : {0, 29, 59}) {
     const std::string message = message_of([&] { write_shards(comm, FailingSource(bad, 60), job); });
     BOOST_TEST(message == fmt::format("sample {} is bad", bad));
-    BOOST_TEST(read_all(folder / "d/train").rows_by_shard == (std::vector<std::int64_t>(6, 10)), boost::test_tools::per_element());
+    BOOST_TEST(read_all(folder / "d/train").rows_by_shard == (std::vector<std::int64_t>(6, 10)),
+               boost::test_tools::per_element());
     comm.barrier();
     BOOST_TEST(std::distance(fs::directory_iterator(job.out), fs::directory_iterator()) == 1);
     comm.barrier();
@@ -160,8 +161,8 @@ BOOST_AUTO_TEST_CASE(standardised_tables_carry_mean_and_deviation) {
   const Communicator comm = Communicator::world();
   if (comm.rank() == 0) write_file(folder / "table.csv", "1,10,100\n3,10,300\n");
   comm.barrier();
-  BOOST_TEST(run({"csv", (folder / "table.csv").string(), "--out", (folder / "d").string(), "--shards", "2", "--test", "0", "--standardize",
-                  "--standardize-targets"}) == 0);
+  BOOST_TEST(run({"csv", (folder / "table.csv").string(), "--out", (folder / "d").string(), "--shards", "2", "--test",
+                  "0", "--standardize", "--standardize-targets"}) == 0);
   const h5::File file = h5::open_file((folder / "d/train/table-0001.h5").string(), "shard", ExitCode::data);
   const auto values = [&](const char* dataset, const char* name) {
     const h5::Attribute attribute(TRIREME_H5(H5Aopen_by_name(file, dataset, name, H5P_DEFAULT, H5P_DEFAULT), dataset));

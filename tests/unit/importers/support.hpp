@@ -27,7 +27,8 @@ struct Collected {
 
 inline Collected collect(const SampleSource& source, const PerPart<SampleRange>& wanted) {
   Collected all;
-  source.stream(wanted, [&](Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels) {
+  source.stream(wanted, [&](Part part, std::int64_t count, std::span<const std::byte> features,
+                            std::span<const std::byte> labels) {
     all.count[part] += count;
     all.features[part].insert(all.features[part].end(), features.begin(), features.end());
     all.labels[part].insert(all.labels[part].end(), labels.begin(), labels.end());

@@ -1,0 +1,41 @@
+// trireme inspect PATH: one function for each kind of thing that a path may name. All are collective; rank 0 speaks.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "base/shape.hpp"
+#include "comm/communicator.hpp"
+
+namespace trireme {
+
+struct InspectRequest {
+  std::string path;
+  bool json = false;
+  bool full = false;                   // data sets: read the features, too
+  std::vector<std::string> overrides;  // section.key=value
+};
+
+/// A checkpoint. Code 4, with the names of the damaged arrays, when it is not whole.
+int inspect_checkpoint(const Communicator& comm, const InspectRequest& request);
+/// A run directory: its checkpoints and how far it came. Code 4 when it has checkpoints and none is whole.
+int inspect_run(const Communicator& comm, const InspectRequest& request);
+/// Shards: a file, a folder, a glob or a list. Code 3 when something is wrong with them.
+int inspect_data(const Communicator& comm, const InspectRequest& request);
+/// A deck: the values in force, the network, and what it needs.
+int inspect_deck(const Communicator& comm, const InspectRequest& request);
+
+/// Whether a file says of itself that it is a checkpoint, or, where it cannot be opened, has the name of one. On one rank.
+bool is_checkpoint(const std::filesystem::path& file);
+/// Whether a file says of itself that trireme predict wrote it. On one rank.
+bool is_prediction(const std::filesystem::path& file);
+
+/// One line of JSON on standard output; rank 0 only.
+void print_json(const Communicator& comm, const nlohmann::json& object);
+nlohmann::json json_of(const Shape& shape);
+
+}  // namespace trireme

@@ -1,0 +1,160 @@
+// What a shard or a data set holds, and what is wrong with it.
+#include <algorithm>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+#include "commands/inspect.hpp"
+#include "commands/shard_survey.hpp"
+
+namespace trireme {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t most_problems = 20;
+
+/// The keys of a deck that say how to read a data set; others have no meaning here.
+SurveyOptions survey_options(const InspectRequest& request, bool prediction) {
+  SurveyOptions options;
+  options.read_features = request.full;
+  if (prediction) options.names = {"/output", "/class"};
+  for (const std::string& word : request.overrides) {
+    const auto equals = word.find('=');
+    const std::string key = word.substr(0, equals), value = word.substr(equals + 1);
+    if (key == "data.features") {
+      if (value.empty()) throw usage_error("data.features is empty; it names the data set of the features");
+      options.names.features = value;
+    } else if (key == "data.labels") {
+      options.names.labels = value;
+      options.labels_required = !value.empty();
+    } else if (key == "model.input") {
+      options.sample = Shape::parse(value, key);
+    } else {
+      throw usage_error("'--{}' says nothing about a data set. Known: --data.features, --data.labels, --model.input (the shape of a sample, where files hold one each)",
+                        word);
+    }
+  }
+  return options;
+}
+
+json describe(const InspectRequest& request, const ShardSurvey& survey, const SurveyOptions& options, bool prediction) {
+  std::int64_t rows = 0, bytes = 0, most = 0, least = std::numeric_limits<std::int64_t>::max(), empty = 0;
+  const SurveyedShard* typical = nullptr;
+  for (const auto& shard : survey.shards) {
+    rows += shard.rows;
+    bytes += shard.bytes;
+    most = std::max(most, shard.rows);
+    least = std::min(least, shard.rows);
+    empty += shard.rows == 0;
+    if (typical == nullptr && shard.problem.empty() && shard.rows > 0) typical = &shard;
+  }
+  json object{{"kind", prediction ? "predictions" : "data"},
+              {"path", request.path},
+              {"whole", survey.problems.empty()},
+              {"shards", survey.shards.size()},
+              {"rows", rows},
+              {"rows_least", least},
+              {"rows_most", most},
+              {"empty_shards", empty},
+              {"bytes", bytes},
+              {"problems", survey.problems}};
+  object["features"] = {{"name", options.names.features}};
+  if (typical != nullptr) {
+    object["features"]["shape"] = json_of(typical->sample);
+    object["features"]["type"] = typical->feature_type;
+    if (!typical->label_type.empty()) {
+      object["labels"] = survey.labels.json();
+      object["labels"]["name"] = options.names.labels;
+      object["labels"]["shape"] = json_of(typical->label);
+      object["labels"]["type"] = typical->label_type;
+    }
+  }
+  if (options.read_features) object["features"].update(survey.features.json());
+  return object;
+}
+
+std::string shape_text(const json& extents) {
+  const auto list = extents.get<std::vector<std::int64_t>>();
+  return Shape(std::span(list)).tuple();
+}
+
+std::string numbers_text(const json& of) {
+  if (!of.contains("min")) return {};
+  return fmt::format("from {:.6g} to {:.6g}, mean {:.6g}, standard deviation {:.6g}", of["min"].get<double>(), of["max"].get<double>(),
+                     of["mean"].get<double>(), of["std"].get<double>());
+}
+
+void print(const json& object) {
+  const auto integer = [&](const char* key) { return object[key].get<std::int64_t>(); };
+  const bool prediction = object["kind"] == "predictions";
+  log::info("{} {}: {} rows in {} shard(s), {}", prediction ? "predictions" : "data", object["path"].get<std::string>(), integer("rows"), integer("shards"),
+            human_bytes(object["bytes"].get<double>()));
+  if (integer("rows_least") != integer("rows_most"))
+    log::info("shards are unequal: {} to {} rows{}", integer("rows_least"), integer("rows_most"),
+              integer("empty_shards") > 0 ? fmt::format(", {} of them empty", integer("empty_shards")) : "");
+  const json& features = object["features"];
+  if (features.contains("shape"))
+    log::info("{} {}: one row is {} {}{}", prediction ? "output" : "features", features["name"].get<std::string>(), shape_text(features["shape"]),
+              features["type"].get<std::string>(), features.contains("min") ? "; " + numbers_text(features) : "");
+  if (object.contains("labels")) {
+    const json& labels = object["labels"];
+    const bool single = labels["shape"].empty();
+    log::info("{} {}: {} {}; {}", prediction ? "classes" : "labels", labels["name"].get<std::string>(),
+              single ? std::string("one number a row,") : "one row is " + shape_text(labels["shape"]), labels["type"].get<std::string>(), numbers_text(labels));
+    if (labels.contains("histogram")) {
+      const json& histogram = labels["histogram"];
+      if (histogram.size() > 50) {
+        log::info("  {} different values", histogram.size());
+      } else {
+        std::vector<std::pair<std::int64_t, std::int64_t>> counts;
+        for (const auto& [value, count] : histogram.items()) counts.emplace_back(std::stoll(value), count.get<std::int64_t>());
+        std::ranges::sort(counts);
+        std::string text = "   value      rows";
+        for (const auto& [value, count] : counts) text += fmt::format("\n{:>8} {:>9}", value, count);
+        log::info("{}", text);
+      }
+    }
+  } else if (features.contains("shape")) {
+    log::info("labels: none found");
+  }
+}
+
+std::string problems_text(const std::vector<std::string>& problems) {
+  std::string text = fmt::format("{} problem(s)", problems.size());
+  for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i) text += "\n  " + problems[i];
+  if (problems.size() > most_problems) text += fmt::format("\n  and {} more", problems.size() - most_problems);
+  return text;
+}
+
+}  // namespace
+
+int inspect_data(const Communicator& comm, const InspectRequest& request) {
+  std::string list;
+  int prediction = 0;
+  comm.together([&] {
+    if (comm.rank() != 0) return;
+    const auto found = find_shards(request.path);
+    for (const std::string& path : found) list += path + '\0';
+    prediction = found.size() == 1 && is_prediction(found.front()) ? 1 : 0;
+  });
+  list = comm.broadcast(list);
+  comm.broadcast(std::span(&prediction, 1));
+  std::vector<std::string> paths;
+  for (std::size_t at = 0, end; (end = list.find('\0', at)) != std::string::npos; at = end + 1) paths.push_back(list.substr(at, end - at));
+  if (paths.empty()) throw data_error("'{}' holds no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these", request.path);
+
+  const SurveyOptions options = survey_options(request, prediction != 0);
+  const ShardSurvey survey = survey_shards(comm, paths, options);
+  const bool broken = comm.all_reduce(survey.problems.empty() ? 0 : 1) != 0;
+  if (comm.rank() == 0) {
+    const json object = describe(request, survey, options, prediction != 0);
+    request.json ? print_json(comm, object) : print(object);
+  }
+  if (!broken) return 0;
+  if (request.json) return static_cast<int>(ExitCode::data);
+  throw Error(ExitCode::data, comm.broadcast(comm.rank() == 0 ? fmt::format("'{}': {}", request.path, problems_text(survey.problems)) : std::string()));
+}
+
+}  // namespace trireme

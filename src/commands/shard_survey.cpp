@@ -1,0 +1,154 @@
+#include "commands/shard_survey.hpp"
+
+#include <algorithm>
+#include <filesystem>
+#include <functional>
+
+#include "base/error.hpp"
+#include "commands/inspect.hpp"
+
+namespace trireme {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::int64_t block_bytes = std::int64_t{8} << 20;
+
+bool holds(const std::string& path, const std::string& name) {
+  const h5::File file = h5::open_file(path, "shard", ExitCode::data);
+  const auto held = h5::data_sets(file);
+  return std::ranges::find(held, name.starts_with('/') ? name.substr(1) : name) != held.end();
+}
+
+/// Reads all rows of one data set and adds them to `summary`. Throws where a row cannot be read or a number is not finite.
+void read_all(const std::string& what, const ShardInfo& info, const Shape& row, ElementType type, NumberSummary& summary,
+              const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
+  const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)), rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
+  std::vector<std::byte> block(static_cast<std::size_t>(std::min(rows_a_block, info.rows) * row_bytes));
+  for (std::int64_t first = 0; first < info.rows; first += rows_a_block) {
+    const std::int64_t count = std::min(rows_a_block, info.rows - first), bad = summary.not_finite();
+    read(first, count, std::span(block).first(static_cast<std::size_t>(count * row_bytes)));
+    summary.add(type, block.data(), count * row.size());
+    if (summary.not_finite() != bad)
+      throw data_error("shard '{}': {} has {} numbers that are NaN or infinite among its rows [{}, {})", info.path, what, summary.not_finite() - bad, first,
+                       first + count);
+  }
+}
+
+/// What one rank knows of one shard, as it travels.
+json look_at(const std::string& path, const SurveyOptions& options, NumberSummary& labels, NumberSummary& features) {
+  json found{{"path", path}, {"problem", ""}};
+  std::error_code ignored;
+  const auto bytes = std::filesystem::file_size(path, ignored);
+  if (!ignored) found["bytes"] = bytes;
+  try {
+    ShardNames names = options.names;
+    if (!names.labels.empty() && !options.labels_required && !holds(path, names.labels)) names.labels.clear();
+    const ShardInfo info = describe_shard(path, names, options.sample);
+    found["rows"] = info.rows;
+    found["sample"] = json_of(info.sample);
+    found["feature_type"] = name_of(info.feature_type);
+    if (info.has_labels) {
+      found["label"] = json_of(info.label);
+      found["label_type"] = name_of(info.label_type);
+    }
+    ShardReader reader(info, names);
+    if (info.has_labels)
+      read_all("data set '" + names.labels + "'", info, info.label, info.label_type, labels,
+               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) { reader.read_labels(first, count, out); });
+    if (options.read_features)
+      read_all("data set '" + names.features + "'", info, info.sample, info.feature_type, features,
+               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) { reader.read_features(first, count, out); });
+  } catch (const Error& error) {
+    found["problem"] = error.what();
+  }
+  return found;
+}
+
+Shape shape_of(const json& extents) {
+  const auto list = extents.get<std::vector<std::int64_t>>();
+  return Shape(std::span(list));
+}
+
+Shape without_leading_ones(Shape shape) {
+  while (shape.rank() > 0 && shape[0] == 1) shape = shape.without_first();
+  return shape;
+}
+
+SurveyedShard unpack(const json& found) {
+  SurveyedShard shard;
+  shard.path = found["path"];
+  shard.problem = found["problem"];
+  shard.bytes = found.value("bytes", std::int64_t{0});
+  if (!found.contains("sample")) return shard;
+  shard.rows = found["rows"];
+  shard.sample = shape_of(found["sample"]);
+  shard.feature_type = found["feature_type"];
+  if (!found.contains("label")) return shard;
+  shard.label = shape_of(found["label"]);
+  shard.label_type = found["label_type"];
+  return shard;
+}
+
+/// What a shard has, in the words of a message: as many shards have it as the data set's other shards are compared with.
+struct Trait {
+  const char* name;
+  std::function<std::string(const SurveyedShard&)> of;
+};
+
+/// Where shards differ, those in the minority are the odd ones. Shards without rows are of any shape.
+void compare(ShardSurvey& survey) {
+  const Trait traits[] = {{"samples of shape", [](const SurveyedShard& s) { return without_leading_ones(s.sample).tuple(); }},
+                          {"features of type", [](const SurveyedShard& s) { return s.feature_type; }},
+                          {"labels", [](const SurveyedShard& s) {
+                             return s.label_type.empty() ? std::string("that are missing") : fmt::format("of shape {} and type {}", s.label.tuple(), s.label_type);
+                           }}};
+  for (const Trait& trait : traits) {
+    std::map<std::string, std::int64_t> kinds;
+    for (const auto& shard : survey.shards)
+      if (shard.problem.empty() && shard.rows > 0) ++kinds[trait.of(shard)];
+    if (kinds.size() < 2) continue;
+    const auto usual = std::ranges::max_element(kinds, {}, [](const auto& kind) { return kind.second; })->first;
+    for (auto& shard : survey.shards) {
+      if (!shard.problem.empty() || shard.rows == 0 || trait.of(shard) == usual) continue;
+      shard.problem = fmt::format("shard '{}': it has {} {}; {} of its siblings have {}. All shards of a data set must agree. Hint: remove the shards that do "
+                                  "not belong", shard.path, trait.name, trait.of(shard), kinds[usual], usual);
+    }
+  }
+}
+
+}  // namespace
+
+ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths, const SurveyOptions& options) {
+  NumberSummary labels, features;
+  json mine = json::array();
+  comm.together([&] {
+    for (auto s = static_cast<std::size_t>(comm.rank()); s < paths.size(); s += static_cast<std::size_t>(comm.size()))
+      mine.push_back(look_at(paths[s], options, labels, features));
+  });
+  const json told{{"shards", std::move(mine)}, {"labels", labels.pack()}, {"features", features.pack()}};
+  // Paths may hold any bytes; JSON in its text form wants UTF-8, in this form not.
+  const auto bytes = json::to_cbor(told);
+  ShardSurvey survey;
+  survey.shards.resize(paths.size());
+  std::size_t rank = 0;
+  for (const std::string& text : comm.gather(std::string(bytes.begin(), bytes.end()))) {
+    const json part = json::from_cbor(text);
+    for (std::size_t i = 0; i < part["shards"].size(); ++i) survey.shards[rank + i * static_cast<std::size_t>(comm.size())] = unpack(part["shards"][i]);
+    survey.labels.merge(NumberSummary::unpack(part["labels"]));
+    survey.features.merge(NumberSummary::unpack(part["features"]));
+    ++rank;
+  }
+  if (comm.rank() != 0) return survey;
+  compare(survey);
+  std::int64_t rows = 0;
+  for (const auto& shard : survey.shards) {
+    rows += shard.rows;
+    if (!shard.problem.empty()) survey.problems.push_back(shard.problem);
+  }
+  if (rows == 0 && survey.problems.empty()) survey.problems.push_back(fmt::format("no row in any of the {} shard(s)", survey.shards.size()));
+  return survey;
+}
+
+}  // namespace trireme
