@@ -33,7 +33,8 @@ Rows::Rows(const Shape& shape, bool is_double) {
 std::uint64_t checksum(const std::byte* data, std::int64_t first, std::int64_t count, std::int64_t row_bytes) {
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i < count; ++i)
-    sum += XXH3_64bits_withSeed(data + i * row_bytes, static_cast<std::size_t>(row_bytes), static_cast<XXH64_hash_t>(first + i));
+    sum += XXH3_64bits_withSeed(data + i * row_bytes, static_cast<std::size_t>(row_bytes),
+                                static_cast<XXH64_hash_t>(first + i));
   return sum;
 }
 
@@ -49,7 +50,8 @@ std::optional<std::int64_t> step_of(std::string_view name) {
   name.remove_suffix(suffix.size());
   std::int64_t step = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-  if (name.size() < 8 || name[0] == '-' || error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
+  if (name.size() < 8 || name[0] == '-' || error != std::errc{} || end != name.data() + name.size())
+    return std::nullopt;
   return step;
 }
 

@@ -3,18 +3,21 @@
 //   /model/<parameter>              global arrays, PyTorch's names and layouts
 //   /optimizer/<state>/<parameter>  the same shapes
 //   /progress                       a group whose attributes are the integers and reals of the run's progress
-//   /deck                           the resolved deck, a string
-//   attributes of the root: format_version (1), program "trireme"
+//   /deck                           the resolved deck, a fixed-length UTF-8 string, with a checksum as if it were an array of one row
+//   attributes of the root: format_version (1), program "trireme", arrays (how many there are below /model and /optimizer)
 //   each array's attribute `checksum`: sum over its rows i (dimension 0) of XXH3-64(bytes of row i, little-endian; seed i),
 //   modulo 2^64. A sum of rows, so that any split over ranks can make it.
+//
+// The file's bytes are a function of arrays and content alone, not of the number of ranks or the time of day. Its metadata carry HDF5's
+// own checksums (object headers of HDF5 1.8), so that a flipped bit anywhere in the file is detected or lies where nothing is stored.
 #pragma once
 
 #include <mpi.h>
 
 #include <cstdint>
 #include <filesystem>
-#include <memory>
 #include <map>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -24,8 +27,8 @@ namespace trireme {
 
 inline constexpr int checkpoint_format_version = 1;
 
-/// An array as it goes into the file. `data` is the whole array on every rank that owns any of it (replicated); each rank writes
-/// a share of it. Elements are float or double (`is_double`).
+/// An array as it goes into the file. All ranks give the same arrays in the same order. `data` is the whole array on every rank that
+/// holds it, and null on the others; those that hold it write a share each. Elements are float or double (`is_double`).
 struct CheckpointArray {
   std::string name;  // "model/conv1.weight"
   Shape shape;
@@ -39,8 +42,8 @@ struct CheckpointContent {
   std::map<std::string, double> reals;
 };
 
-/// Writes `file` in parallel: temporary name in the same folder, HDF5 flush, fsync, close, rename by rank 0, fsync of the folder.
-/// Collective over `comm`. Either the file stands whole under its name on return, or every rank throws a checkpoint error
+/// Writes `file` in parallel: temporary name in the same folder, fsync by every rank, close, rename by rank 0, fsync of the folder.
+/// Collective over `comm`; `content` is taken from rank 0. The folder must exist. Either the file stands whole under its name on return, or every rank throws a checkpoint error
 /// and what stood before still stands. Returns the bytes of the arrays.
 std::int64_t write_checkpoint(const std::filesystem::path& file, const std::vector<CheckpointArray>& arrays,
                               const CheckpointContent& content, MPI_Comm comm);

@@ -39,7 +39,8 @@ herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) {
 
 struct CheckpointReader::Impl {
   explicit Impl(const std::filesystem::path& path)
-      : where("checkpoint '" + path.string() + "'"), file(h5::open_file(path.string(), "checkpoint", ExitCode::checkpoint)) {
+      : where("checkpoint '" + path.string() + "'"),
+        file(h5::open_file(path.string(), "checkpoint", ExitCode::checkpoint)) {
     check_format();
     read_progress();
     read_deck();
@@ -49,23 +50,31 @@ struct CheckpointReader::Impl {
   void check_format() const {
     const char* const hint = "Hint: a checkpoint is what trireme writes to RUN/checkpoints/step-*.h5";
     if (H5Aexists(file, detail::version_attribute) <= 0 || H5Aexists(file, detail::program_attribute) <= 0)
-      throw checkpoint_error("{} is an HDF5 file, but not a checkpoint of Trireme: it has no attributes '{}' and '{}'. {}", where,
-                             detail::version_attribute, detail::program_attribute, hint);
+      throw checkpoint_error(
+          "{} is an HDF5 file, but not a checkpoint of Trireme: it has no attributes '{}' and '{}'. {}", where,
+          detail::version_attribute, detail::program_attribute, hint);
     const h5::Attribute attribute(TRIREME_H5_READ(H5Aopen(file, detail::program_attribute, H5P_DEFAULT), where));
     const h5::Type type(TRIREME_H5_READ(H5Aget_type(attribute), where));
     if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0)
-      throw checkpoint_error("{}: its attribute '{}' is no fixed-length string. {}", where, detail::program_attribute, hint);
-    const std::string program = read_text(type, [&](void* out) { return H5Aread(attribute, type, out); }, where);
+      throw checkpoint_error("{}: its attribute '{}' is no fixed-length string. {}", where, detail::program_attribute,
+                             hint);
+    const std::string program = read_text(
+        type, [&](void* out) { return H5Aread(attribute, type, out); }, where);
     if (program != detail::checkpoint_program)
-      throw checkpoint_error("{} was written by '{}', not by '{}'. {}", where, program, detail::checkpoint_program, hint);
+      throw checkpoint_error("{} was written by '{}', not by '{}'. {}", where, program, detail::checkpoint_program,
+                             hint);
     const auto version = read_number<std::int64_t>(file, detail::version_attribute, where);
     if (version < 1 || version > checkpoint_format_version)
-      throw checkpoint_error("{} has format version {}; this Trireme reads versions 1 to {}. Hint: use the Trireme that wrote it, or a newer one",
-                             where, version, checkpoint_format_version);
+      throw checkpoint_error(
+          "{} has format version {}; this Trireme reads versions 1 to {}. Hint: use the Trireme that wrote it, or a "
+          "newer one",
+          where, version, checkpoint_format_version);
     for (const char* name : {"model", "optimizer", "progress", "deck"})
       if (H5Lexists(file, name, H5P_DEFAULT) <= 0)
-        throw checkpoint_error("{} has no '/{}'; a checkpoint has /model, /optimizer, /progress and /deck. "
-                               "Hint: use the checkpoint before it", where, name);
+        throw checkpoint_error(
+            "{} has no '/{}'; a checkpoint has /model, /optimizer, /progress and /deck. "
+            "Hint: use the checkpoint before it",
+            where, name);
   }
 
   void read_progress() {
@@ -77,7 +86,8 @@ struct CheckpointReader::Impl {
     for (const auto& name : names) {
       const h5::Attribute attribute(TRIREME_H5_READ(H5Aopen(group, name.c_str(), H5P_DEFAULT), context));
       const h5::Type type(TRIREME_H5_READ(H5Aget_type(attribute), context));
-      if (H5Tget_class(type) == H5T_INTEGER) content.integers[name] = read_number<std::int64_t>(group, name.c_str(), context);
+      if (H5Tget_class(type) == H5T_INTEGER)
+        content.integers[name] = read_number<std::int64_t>(group, name.c_str(), context);
       if (H5Tget_class(type) == H5T_FLOAT) content.reals[name] = read_number<double>(group, name.c_str(), context);
     }
   }
@@ -89,7 +99,8 @@ struct CheckpointReader::Impl {
     const h5::Space space(TRIREME_H5_READ(H5Dget_space(dataset), context));
     if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0 || H5Sget_simple_extent_npoints(space) != 1)
       throw checkpoint_error("{}: expected one fixed-length string, found {}", context, h5::type_text(type));
-    content.deck = read_text(type, [&](void* out) { return H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); }, context);
+    content.deck = read_text(
+        type, [&](void* out) { return H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); }, context);
     const auto sum = detail::checksum(reinterpret_cast<const std::byte*>(content.deck.data()), 0, 1,
                                       static_cast<std::int64_t>(content.deck.size()));
     require_equal("deck", read_number<std::uint64_t>(dataset, detail::checksum_attribute, context), sum);
@@ -109,8 +120,9 @@ struct CheckpointReader::Impl {
     }
     const auto count = read_number<std::int64_t>(file, detail::count_attribute, where);
     if (count != static_cast<std::int64_t>(arrays.size()))
-      throw checkpoint_error("{} is damaged: {} arrays were written to it, {} can be found. Hint: use the checkpoint before it", where,
-                             count, arrays.size());
+      throw checkpoint_error(
+          "{} is damaged: {} arrays were written to it, {} can be found. Hint: use the checkpoint before it", where,
+          count, arrays.size());
   }
 
   const ArrayInfo* find(const std::string& name) const {
@@ -120,12 +132,14 @@ struct CheckpointReader::Impl {
 
   void require_equal(const std::string& name, std::uint64_t expected, std::uint64_t found) const {
     if (expected != found)
-      throw checkpoint_error("{}: array '{}' is damaged: its checksum was {:016x} when it was written and is {:016x} now. "
-                             "Hint: use the checkpoint before it", where, name, expected, found);
+      throw checkpoint_error(
+          "{}: array '{}' is damaged: its checksum was {:016x} when it was written and is {:016x} now. "
+          "Hint: use the checkpoint before it",
+          where, name, expected, found);
   }
 
-  /// Reads the array piece by piece into what `place(first element)` points at, calls `done(first element, elements)` after
-  /// each, and checks the checksum at the end.
+  /// Reads the array piece by piece into what `place(first element)` points at, calls `done(first element, elements)`
+  /// after each, and checks the checksum at the end.
   void stream(const ArrayInfo& array, const std::function<std::byte*(std::int64_t)>& place,
               const std::function<void(std::int64_t, std::int64_t)>& done) const {
     const std::string context = where + ", '/" + array.name + "'";
@@ -134,16 +148,19 @@ struct CheckpointReader::Impl {
     const h5::Space space(TRIREME_H5_READ(H5Dget_space(dataset), context));
     const hid_t type = array.is_double ? h5::native_type<double>() : h5::native_type<float>();
     const std::int64_t row_elements = rows.bytes / (array.is_double ? 8 : 4);
-    std::vector<hsize_t> start(static_cast<std::size_t>(array.shape.rank()), 0), size(array.shape.span().begin(), array.shape.span().end());
+    std::vector<hsize_t> start(static_cast<std::size_t>(array.shape.rank()), 0),
+        size(array.shape.span().begin(), array.shape.span().end());
     std::uint64_t sum = 0;
     for (std::int64_t first = 0; first < rows.count; first += rows.per_piece) {
       const std::int64_t count = std::min(rows.per_piece, rows.count - first);
       if (!start.empty()) {
         start[0] = static_cast<hsize_t>(first);
         size[0] = static_cast<hsize_t>(count);
-        TRIREME_H5_READ(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), context);
+        TRIREME_H5_READ(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
+                        context);
       }
-      const h5::Space memory(TRIREME_H5_READ(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), context));
+      const h5::Space memory(
+          TRIREME_H5_READ(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), context));
       std::byte* const out = place(first * row_elements);
       TRIREME_H5_READ(H5Dread(dataset, type, memory, space, H5P_DEFAULT, out), context);
       sum += detail::checksum(out, first, count, rows.bytes);
@@ -163,23 +180,30 @@ struct CheckpointReader::Impl {
     if (array == nullptr) {
       std::vector<std::string> names;
       for (const auto& other : arrays) names.push_back(other.name);
-      throw checkpoint_error("{} has no array '{}'; the nearest of its {} is '{}'. Hint: the deck's [model] and [optimizer] must be those "
-                             "of the checkpoint", where, name, names.size(), nearest(name, names));
+      throw checkpoint_error(
+          "{} has no array '{}'; the nearest of its {} is '{}'. Hint: the deck's [model] and [optimizer] must be those "
+          "of the checkpoint",
+          where, name, names.size(), nearest(name, names));
     }
     if (array->shape.size() != size)
-      throw checkpoint_error("{}: array '{}' has shape {}, that is {} numbers; {} are wanted. Hint: the deck's [model] must be that of "
-                             "the checkpoint", where, name, array->shape.tuple(), array->shape.size(), size);
+      throw checkpoint_error(
+          "{}: array '{}' has shape {}, that is {} numbers; {} are wanted. Hint: the deck's [model] must be that of "
+          "the checkpoint",
+          where, name, array->shape.tuple(), array->shape.size(), size);
     if (array->is_double == std::is_same_v<T, double>) {
-      stream(*array, [&](std::int64_t first) { return reinterpret_cast<std::byte*>(out + first); }, [](std::int64_t, std::int64_t) {});
+      stream(
+          *array, [&](std::int64_t first) { return reinterpret_cast<std::byte*>(out + first); },
+          [](std::int64_t, std::int64_t) {});
       return;
     }
     using Stored = std::conditional_t<std::is_same_v<T, double>, float, double>;
     std::vector<std::byte> scratch = scratch_for(*array);
-    stream(*array, [&](std::int64_t) { return scratch.data(); },
-           [&](std::int64_t first, std::int64_t count) {
-             const auto* const stored = reinterpret_cast<const Stored*>(scratch.data());
-             std::transform(stored, stored + count, out + first, [](Stored value) { return static_cast<T>(value); });
-           });
+    stream(
+        *array, [&](std::int64_t) { return scratch.data(); },
+        [&](std::int64_t first, std::int64_t count) {
+          const auto* const stored = reinterpret_cast<const Stored*>(scratch.data());
+          std::transform(stored, stored + count, out + first, [](Stored value) { return static_cast<T>(value); });
+        });
   }
 
   std::string where;
@@ -195,15 +219,20 @@ const CheckpointContent& CheckpointReader::content() const { return impl_->conte
 const std::vector<CheckpointReader::ArrayInfo>& CheckpointReader::arrays() const { return impl_->arrays; }
 bool CheckpointReader::has(const std::string& name) const { return impl_->find(name) != nullptr; }
 
-void CheckpointReader::read(const std::string& name, float* out, std::int64_t size) const { impl_->read(name, out, size); }
-void CheckpointReader::read(const std::string& name, double* out, std::int64_t size) const { impl_->read(name, out, size); }
+void CheckpointReader::read(const std::string& name, float* out, std::int64_t size) const {
+  impl_->read(name, out, size);
+}
+void CheckpointReader::read(const std::string& name, double* out, std::int64_t size) const {
+  impl_->read(name, out, size);
+}
 
 std::vector<std::string> CheckpointReader::verify() const {
   std::vector<std::string> damaged;
   for (const auto& array : impl_->arrays) {
     std::vector<std::byte> scratch = impl_->scratch_for(array);
     try {
-      impl_->stream(array, [&](std::int64_t) { return scratch.data(); }, [](std::int64_t, std::int64_t) {});
+      impl_->stream(
+          array, [&](std::int64_t) { return scratch.data(); }, [](std::int64_t, std::int64_t) {});
     } catch (const Error&) {
       damaged.push_back(array.name);
     }

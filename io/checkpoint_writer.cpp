@@ -1,9 +1,10 @@
-// Writes a checkpoint with all ranks. Rank 0 has HDF5 lay the file out: names, shapes, and a contiguous place for each array. Then every
-// rank writes its rows to those places, from the caller's memory, and last rank 0 adds the checksums and publishes the name.
+// Writes a checkpoint with all ranks. Rank 0 has HDF5 lay the file out: names, shapes, and a contiguous place for each
+// array. Then every rank writes its rows to those places, from the caller's memory, and last rank 0 adds the checksums
+// and publishes the name.
 //
-// Why not through HDF5's MPI driver: its metadata calls are collective, and a rank whose disk is full leaves them with an error while
-// the others wait in them for ever. Here only one rank calls HDF5, and what each rank writes is the same: long runs of one shared file.
-// The file's bytes do not depend on the number of ranks.
+// Why not through HDF5's MPI driver: its metadata calls are collective, and a rank whose disk is full leaves them with
+// an error while the others wait in them for ever. Here only one rank calls HDF5, and what each rank writes is the
+// same: long runs of one shared file. The file's bytes do not depend on the number of ranks.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -40,7 +41,8 @@ class Writers {
   int size() const { return size_; }
   MPI_Comm comm() const { return comm_; }
 
-  /// Runs `action` on every rank; if it throws on any, all throw a checkpoint error with the words of the lowest such rank.
+  /// Runs `action` on every rank; if it throws on any, all throw a checkpoint error with the words of the lowest such
+  /// rank.
   void together(const std::function<void()>& action) const {
     std::string message;
     int failed = size_;
@@ -73,8 +75,8 @@ struct RowRange {
   std::int64_t first = 0, count = 0;
 };
 
-/// Which rows of each array this rank writes. The arrays that the same ranks hold are laid end to end and cut at equal bytes, to
-/// whole rows: each rank writes long runs, and all write about the same.
+/// Which rows of each array this rank writes. The arrays that the same ranks hold are laid end to end and cut at equal
+/// bytes, to whole rows: each rank writes long runs, and all write about the same.
 std::vector<RowRange> shares(const Writers& writers, const std::vector<CheckpointArray>& arrays) {
   const std::size_t n = arrays.size(), ranks = static_cast<std::size_t>(writers.size());
   std::vector<char> mine(n), held(n * ranks);
@@ -99,7 +101,8 @@ std::vector<RowRange> shares(const Writers& writers, const std::vector<Checkpoin
     const std::int64_t start = line.filled;
     line.filled += rows.count * rows.bytes;
     const std::int64_t parts = std::ranges::count(holders[k], '\1');
-    if (rows.count > 0 && parts == 0) throw internal_error("checkpoint array '{}': no rank has its data", arrays[k].name);
+    if (rows.count > 0 && parts == 0)
+      throw internal_error("checkpoint array '{}': no rank has its data", arrays[k].name);
     if (rows.count == 0 || mine[k] == 0) continue;
     const std::int64_t part = std::count(holders[k].begin(), holders[k].begin() + writers.rank(), '\1');
     // First row that begins at or after the cut.
@@ -159,9 +162,11 @@ class Layout {
     std::vector<std::int64_t> offsets;
     for (const auto& array : arrays) {
       for (auto at = array.name.find('/'); at != std::string::npos; at = array.name.find('/', at + 1))
-        if (const std::string parent = array.name.substr(0, at); H5Lexists(file_, parent.c_str(), H5P_DEFAULT) <= 0) group(parent);
+        if (const std::string parent = array.name.substr(0, at); H5Lexists(file_, parent.c_str(), H5P_DEFAULT) <= 0)
+          group(parent);
       const std::vector<hsize_t> extents(array.shape.span().begin(), array.shape.span().end());
-      const h5::Space space(TRIREME_H5_WRITE(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), where_));
+      const h5::Space space(
+          TRIREME_H5_WRITE(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), where_));
       datasets_.push_back(data_set(array.name, array.is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, space));
       const haddr_t offset = array.shape.size() == 0 ? 0 : H5Dget_offset(datasets_.back());
       if (offset == HADDR_UNDEF) h5::throw_failure("H5Dget_offset", where_, ExitCode::checkpoint);
@@ -175,7 +180,8 @@ class Layout {
 
   void finish(const std::vector<std::uint64_t>& checksums) {
     for (std::size_t k = 0; k < checksums.size(); ++k) {
-      const h5::Attribute made(TRIREME_H5_WRITE(H5Aopen(datasets_[k], detail::checksum_attribute, H5P_DEFAULT), where_));
+      const h5::Attribute made(
+          TRIREME_H5_WRITE(H5Aopen(datasets_[k], detail::checksum_attribute, H5P_DEFAULT), where_));
       TRIREME_H5_WRITE(H5Awrite(made, h5::native_type<std::uint64_t>(), &checksums[k]), where_);
     }
     datasets_.clear();
@@ -202,8 +208,9 @@ class Layout {
     TRIREME_H5_WRITE(H5Pset_obj_track_times(creation, false), where_);
     TRIREME_H5_WRITE(H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY), where_);
     TRIREME_H5_WRITE(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where_);
-    return h5::Dataset(TRIREME_H5_WRITE(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
-                                        where_ + ", '/" + name + "'"));
+    return h5::Dataset(
+        TRIREME_H5_WRITE(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
+                         where_ + ", '/" + name + "'"));
   }
 
   h5::Type text_type(std::size_t size) const {
@@ -221,8 +228,9 @@ class Layout {
 };
 
 /// Writes this rank's rows and brings them to the disk; returns their parts of the checksums. Not collective.
-std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& partial, const std::vector<CheckpointArray>& arrays,
-                                      const std::vector<RowRange>& ranges, const std::vector<std::int64_t>& offsets) {
+std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& partial,
+                                      const std::vector<CheckpointArray>& arrays, const std::vector<RowRange>& ranges,
+                                      const std::vector<std::int64_t>& offsets) {
   std::vector<std::uint64_t> sums(arrays.size(), 0);
   detail::WriteStatus status;
   const int descriptor = ::open(partial.c_str(), O_WRONLY | O_CLOEXEC);
@@ -234,7 +242,8 @@ std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& 
       const std::int64_t count = std::min(rows.per_piece, end - first), at = first * rows.bytes;
       const auto* const data = static_cast<const std::byte*>(arrays[k].data) + at;
       sums[k] += detail::checksum(data, first, count, rows.bytes);
-      status.error = detail::write_fully(descriptor, data, static_cast<std::size_t>(count * rows.bytes), offsets[k] + at);
+      status.error =
+          detail::write_fully(descriptor, data, static_cast<std::size_t>(count * rows.bytes), offsets[k] + at);
     }
   }
   if (status.error == 0 && ::fsync(descriptor) != 0) status.error = errno;
@@ -243,8 +252,8 @@ std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& 
   return sums;
 }
 
-void write_and_publish(const Writers& writers, const fs::path& file, const fs::path& partial, const std::vector<CheckpointArray>& arrays,
-                       const CheckpointContent& content) {
+void write_and_publish(const Writers& writers, const fs::path& file, const fs::path& partial,
+                       const std::vector<CheckpointArray>& arrays, const CheckpointContent& content) {
   const std::string where = "checkpoint '" + file.string() + "'";
   const bool first = writers.rank() == 0;
   const std::vector<RowRange> ranges = shares(writers, arrays);
@@ -274,8 +283,8 @@ void write_and_publish(const Writers& writers, const fs::path& file, const fs::p
 
 }  // namespace
 
-std::int64_t write_checkpoint(const fs::path& file, const std::vector<CheckpointArray>& arrays, const CheckpointContent& content,
-                              MPI_Comm comm) {
+std::int64_t write_checkpoint(const fs::path& file, const std::vector<CheckpointArray>& arrays,
+                              const CheckpointContent& content, MPI_Comm comm) {
   const Writers writers(comm);
   const fs::path partial = detail::partial_name(file);
   try {

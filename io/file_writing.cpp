@@ -59,7 +59,8 @@ herr_t close_file(H5FD_t* base) {
 }
 
 herr_t query(const H5FD_t*, unsigned long* flags) {
-  *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_AGGREGATE_SMALLDATA;
+  *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
+           H5FD_FEAT_AGGREGATE_SMALLDATA;
   return 0;
 }
 
@@ -91,7 +92,8 @@ herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, void*
 herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, const void* buffer) {
   OpenFile& file = self(base);
   // After the first failure the file is lost: there is no sense in filling the disk further.
-  if (file.status->error == 0) note(file, write_fully(file.descriptor, buffer, size, static_cast<std::int64_t>(address)));
+  if (file.status->error == 0)
+    note(file, write_fully(file.descriptor, buffer, size, static_cast<std::int64_t>(address)));
   file.end = std::max(file.end, address + size);
   return 0;
 }
@@ -99,7 +101,8 @@ herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, cons
 herr_t truncate(H5FD_t* base, hid_t, hbool_t) {
   OpenFile& file = self(base);
   if (file.end == file.allocated) return 0;
-  if (file.status->error == 0 && ::ftruncate(file.descriptor, static_cast<off_t>(file.allocated)) != 0) note(file, errno);
+  if (file.status->error == 0 && ::ftruncate(file.descriptor, static_cast<off_t>(file.allocated)) != 0)
+    note(file, errno);
   file.end = file.allocated;
   return 0;
 }
@@ -132,8 +135,9 @@ H5FD_class_t driver_class() {
 
 void WriteStatus::check(const std::string& context, ExitCode code) const {
   if (error == 0) return;
-  const char* const hint = error == ENOSPC || error == EDQUOT || error == EFBIG ? "free some space, or write elsewhere"
-                                                                               : "the folder must exist and be writable";
+  const char* const hint = error == ENOSPC || error == EDQUOT || error == EFBIG
+                               ? "free some space, or write elsewhere"
+                               : "the folder must exist and be writable";
   throw fail(code, "{} cannot be written: {}. Hint: {}", context, std::generic_category().message(error), hint);
 }
 

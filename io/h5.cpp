@@ -82,9 +82,11 @@ File open_file(const std::string& path, const std::string& what, ExitCode code) 
   if (bytes == 0) throw fail(code, "{} '{}' is empty (0 bytes); expected an HDF5 file", what, path);
   if (H5Fis_hdf5(path.c_str()) <= 0) {
     H5Eclear2(H5E_DEFAULT);
-    throw fail(code, "{} '{}' is not an HDF5 file: it has {} bytes and begins with \"{}\"", what, path, bytes, first_bytes(path));
+    throw fail(code, "{} '{}' is not an HDF5 file: it has {} bytes and begins with \"{}\"", what, path, bytes,
+               first_bytes(path));
   }
-  throw fail(code, "{} '{}' is cut short or damaged ({} bytes): {}. Hint: copy or make it again", what, path, bytes, words);
+  throw fail(code, "{} '{}' is cut short or damaged ({} bytes): {}. Hint: copy or make it again", what, path, bytes,
+             words);
 }
 
 std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context, ExitCode code) {
@@ -106,18 +108,30 @@ std::vector<std::string> data_sets(hid_t group) {
 std::string type_text(hid_t type) {
   const std::size_t bits = 8 * H5Tget_size(type);
   switch (H5Tget_class(type)) {
-    case H5T_INTEGER: return (H5Tget_sign(type) == H5T_SGN_NONE ? "uint" : "int") + std::to_string(bits);
-    case H5T_FLOAT: return "float" + std::to_string(bits);
-    case H5T_STRING: return "string";
-    case H5T_BITFIELD: return "bit field of " + std::to_string(bits) + " bits";
-    case H5T_OPAQUE: return "opaque";
-    case H5T_COMPOUND: return "compound (a record, or complex numbers)";
-    case H5T_REFERENCE: return "reference";
-    case H5T_ENUM: return "enumeration";
-    case H5T_VLEN: return "variable-length";
-    case H5T_ARRAY: return "array";
-    case H5T_TIME: return "time";
-    default: return "unknown";
+    case H5T_INTEGER:
+      return (H5Tget_sign(type) == H5T_SGN_NONE ? "uint" : "int") + std::to_string(bits);
+    case H5T_FLOAT:
+      return "float" + std::to_string(bits);
+    case H5T_STRING:
+      return "string";
+    case H5T_BITFIELD:
+      return "bit field of " + std::to_string(bits) + " bits";
+    case H5T_OPAQUE:
+      return "opaque";
+    case H5T_COMPOUND:
+      return "compound (a record, or complex numbers)";
+    case H5T_REFERENCE:
+      return "reference";
+    case H5T_ENUM:
+      return "enumeration";
+    case H5T_VLEN:
+      return "variable-length";
+    case H5T_ARRAY:
+      return "array";
+    case H5T_TIME:
+      return "time";
+    default:
+      return "unknown";
   }
 }
 

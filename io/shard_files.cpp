@@ -1,4 +1,5 @@
 // Finding the files of a data set, and saying what one of them holds without reading it.
+#include <fmt/ranges.h>
 #include <glob.h>
 
 #include <algorithm>
@@ -6,8 +7,6 @@
 #include <filesystem>
 #include <set>
 #include <system_error>
-
-#include <fmt/ranges.h>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
@@ -96,13 +95,16 @@ h5::Dataset open_data_set(const h5::File& file, const std::string& path, const s
   for (auto& other : held) other = fmt::format("/{}", other);
   const std::string wanted = name.starts_with('/') ? name : fmt::format("/{}", name);
   if (std::ranges::find(held, wanted) != held.end())
-    throw data_error("shard '{}': data set '{}' cannot be opened: {}. Hint: the file is damaged; copy or make it again", path, name, words);
-  if (held.empty()) throw data_error("shard '{}' has no data set '{}'; it holds no data sets at all: {}", path, name, words);
+    throw data_error("shard '{}': data set '{}' cannot be opened: {}. Hint: the file is damaged; copy or make it again",
+                     path, name, words);
+  if (held.empty())
+    throw data_error("shard '{}' has no data set '{}'; it holds no data sets at all: {}", path, name, words);
   const std::string near = nearest(wanted, held);
   const std::size_t all = held.size();
   if (all > 8) held.resize(8);
-  throw data_error("shard '{}' has no data set '{}'; it holds {}{}. Hint: the deck's {} names the data set; the nearest is '{}'",
-                   path, name, fmt::join(held, ", "), all > 8 ? fmt::format(" and {} more", all - 8) : "", key, near);
+  throw data_error(
+      "shard '{}' has no data set '{}'; it holds {}{}. Hint: the deck's {} names the data set; the nearest is '{}'",
+      path, name, fmt::join(held, ", "), all > 8 ? fmt::format(" and {} more", all - 8) : "", key, near);
 }
 
 /// Filters that this HDF5 lacks are found here, before a job has trained for an hour.
@@ -114,12 +116,14 @@ void check_filters(const h5::Dataset& dataset, const std::string& path, const st
     std::array<char, 64> text{};
     unsigned flags = 0, config = 0;
     std::size_t values = 0;
-    const H5Z_filter_t filter = TRIREME_H5(
-        H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values, nullptr, text.size() - 1, text.data(), &config), context);
+    const H5Z_filter_t filter = TRIREME_H5(H5Pget_filter2(creation, static_cast<unsigned>(i), &flags, &values, nullptr,
+                                                          text.size() - 1, text.data(), &config),
+                                           context);
     if (H5Zfilter_avail(filter) <= 0)
-      throw data_error("shard '{}': data set '{}' is compressed with filter {} ('{}'), which this HDF5 does not have. "
-                       "Hint: point HDF5_PLUGIN_PATH at the folder of the filter's plug-in, or write the file again with gzip",
-                       path, name, filter, text.data());
+      throw data_error(
+          "shard '{}': data set '{}' is compressed with filter {} ('{}'), which this HDF5 does not have. "
+          "Hint: point HDF5_PLUGIN_PATH at the folder of the filter's plug-in, or write the file again with gzip",
+          path, name, filter, text.data());
   }
 }
 
@@ -134,15 +138,17 @@ Description describe(const h5::File& file, const std::string& path, const std::s
   const h5::Type type(TRIREME_H5(H5Dget_type(dataset), context));
   const auto element = detail::element_type(type);
   if (!element)
-    throw data_error("shard '{}': data set '{}' holds elements of type {}; expected integers of at most 64 bits, booleans or floats",
-                     path, name, h5::type_text(type));
+    throw data_error(
+        "shard '{}': data set '{}' holds elements of type {}; expected integers of at most 64 bits, booleans or floats",
+        path, name, h5::type_text(type));
   const h5::Space space(TRIREME_H5(H5Dget_space(dataset), context));
-  if (H5Sget_simple_extent_type(space) == H5S_NULL) throw data_error("shard '{}': data set '{}' is null: it has no elements", path, name);
+  if (H5Sget_simple_extent_type(space) == H5S_NULL)
+    throw data_error("shard '{}': data set '{}' is null: it has no elements", path, name);
   check_filters(dataset, path, name);
   Description found{h5::extents(dataset, context), *element};
   if (found.extents.size() > Shape::max_rank)
-    throw data_error("shard '{}': data set '{}' has {} dimensions; at most {} are supported, the rows' one among them", path, name,
-                     found.extents.size(), static_cast<int>(Shape::max_rank));
+    throw data_error("shard '{}': data set '{}' has {} dimensions; at most {} are supported, the rows' one among them",
+                     path, name, found.extents.size(), static_cast<int>(Shape::max_rank));
   return found;
 }
 
@@ -151,7 +157,8 @@ std::span<const std::int64_t> without_leading_ones(std::span<const std::int64_t>
   return extents;
 }
 
-/// Is this one sample rather than rows of samples? Only the wanted shape can say: (28, 28) may be 28 rows of 28 numbers.
+/// Is this one sample rather than rows of samples? Only the wanted shape can say: (28, 28) may be 28 rows of 28
+/// numbers.
 bool is_single_sample(const Shape& found, const Shape& wanted) {
   if (wanted.rank() == 0) return false;
   if (found == wanted) return true;
@@ -191,12 +198,14 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
   const Shape shape{std::span(features.extents)};
   info.feature_type = features.type;
   if (shape.rank() == 0)
-    throw data_error("shard '{}': data set '{}' is a single number; expected rows of samples, (n, ...)", path, names.features);
+    throw data_error("shard '{}': data set '{}' is a single number; expected rows of samples, (n, ...)", path,
+                     names.features);
   info.single_sample = is_single_sample(shape, sample);
   info.rows = info.single_sample ? 1 : shape[0];
   info.sample = info.single_sample ? shape : shape.without_first();
   if (info.sample.size() == 0)
-    throw data_error("shard '{}': data set '{}' has shape {}; a sample of it has no elements", path, names.features, shape.tuple());
+    throw data_error("shard '{}': data set '{}' has shape {}; a sample of it has no elements", path, names.features,
+                     shape.tuple());
 
   info.has_labels = !names.labels.empty();
   if (!info.has_labels) return info;
@@ -209,13 +218,16 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
     info.label = label_shape(with_row ? label.without_first() : label);
   } else {
     if (label.rank() == 0 || label[0] != info.rows)
-      throw data_error("shard '{}': features '{}' have {} rows, shape {}; labels '{}' have {}, shape {}. Hint: both need the same first extent",
-                       path, names.features, info.rows, shape.tuple(), names.labels,
-                       label.rank() == 0 ? "none" : std::to_string(label[0]), label.tuple());
+      throw data_error(
+          "shard '{}': features '{}' have {} rows, shape {}; labels '{}' have {}, shape {}. Hint: both need the same "
+          "first extent",
+          path, names.features, info.rows, shape.tuple(), names.labels,
+          label.rank() == 0 ? "none" : std::to_string(label[0]), label.tuple());
     info.label = label_shape(label.without_first());
   }
   if (info.label.size() == 0)
-    throw data_error("shard '{}': data set '{}' has shape {}; a label of it has no elements", path, names.labels, label.tuple());
+    throw data_error("shard '{}': data set '{}' has shape {}; a label of it has no elements", path, names.labels,
+                     label.tuple());
   return info;
 }
 

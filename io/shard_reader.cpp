@@ -10,11 +10,13 @@ namespace trireme {
 
 namespace {
 
-/// Room for every chunk that one row touches, so that reads of rising rows decompress each chunk once; no more than this.
+/// Room for every chunk that one row touches, so that reads of rising rows decompress each chunk once; no more than
+/// this.
 constexpr std::size_t largest_cache = std::size_t{256} << 20;
 
 /// Access properties whose chunk cache suits reading rows in rising runs.
-h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int64_t>& extents, const std::string& context) {
+h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int64_t>& extents,
+                          const std::string& context) {
   h5::Properties access(TRIREME_H5(H5Pcreate(H5P_DATASET_ACCESS), context));
   const h5::Properties creation(TRIREME_H5(H5Dget_create_plist(dataset), context));
   if (H5Pget_layout(creation) != H5D_CHUNKED) return access;
@@ -29,7 +31,8 @@ h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int
     chunks *= across;
     slots *= std::bit_ceil(across);  // HDF5's hash is the chunk's coordinates, each in its own bits, modulo the slots
   }
-  const std::size_t bytes = std::clamp(chunks * chunk_bytes, std::size_t{1} << 20, std::max(largest_cache, chunk_bytes));
+  const std::size_t bytes =
+      std::clamp(chunks * chunk_bytes, std::size_t{1} << 20, std::max(largest_cache, chunk_bytes));
   slots = std::clamp(2 * slots + 1, std::size_t{521}, std::size_t{1} << 20);
   // 1.0: a chunk that was read to its end goes first.
   TRIREME_H5(H5Pset_chunk_cache(access, slots, bytes, 1.0), context);
@@ -57,34 +60,35 @@ class RowSet {
     std::int64_t elements = 1;
     for (const std::int64_t extent : extents_) elements *= extent;
     if (elements != rows * row.size())
-      throw data_error("shard '{}': data set '{}' now has shape {}; {} rows of {} were there when the run began. "
-                       "Hint: do not change shards while they are read",
-                       path, name, Shape{std::span(extents_)}.tuple(), rows, row.tuple());
+      throw data_error(
+          "shard '{}': data set '{}' now has shape {}; {} rows of {} were there when the run began. "
+          "Hint: do not change shards while they are read",
+          path, name, Shape{std::span(extents_)}.tuple(), rows, row.tuple());
   }
 
   void read(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
     if (first < 0 || count < 0 || first + count > rows_ || out.size() != static_cast<std::size_t>(count) * row_bytes_)
-      throw internal_error("shard '{}': rows [{}, {}) of '{}' into {} bytes; it has {} rows of {} bytes", path_, first, first + count,
-                           name_, out.size(), rows_, row_bytes_);
+      throw internal_error("shard '{}': rows [{}, {}) of '{}' into {} bytes; it has {} rows of {} bytes", path_, first,
+                           first + count, name_, out.size(), rows_, row_bytes_);
     if (count == 0) return;
-    const auto status = single_ ? H5Dread(dataset_, type_, H5S_ALL, H5S_ALL, H5P_DEFAULT, out.data())
-                                : read_slab(static_cast<hsize_t>(first), static_cast<hsize_t>(count), out.data());
-    if (status < 0)
-      throw data_error("shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy or make it again",
-                       path_, first, first + count, name_, h5::error_stack());
+    std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+    if (!single_) {
+      start[0] = static_cast<hsize_t>(first);
+      size[0] = static_cast<hsize_t>(count);
+      TRIREME_H5(H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
+                 path_ + ":" + name_);
+    }
+    // The same rank as in the file: HDF5 then pairs the selections chunk by chunk instead of element by element.
+    const h5::Space memory(
+        TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
+    if (H5Dread(dataset_, type_, memory, space_, H5P_DEFAULT, out.data()) < 0)
+      throw data_error(
+          "shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy or make it "
+          "again",
+          path_, first, first + count, name_, h5::error_stack());
   }
 
  private:
-  herr_t read_slab(hsize_t first, hsize_t count, std::byte* out) {
-    std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
-    start[0] = first;
-    size[0] = count;
-    if (H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr) < 0) return -1;
-    // The same rank as in the file: HDF5 then pairs the selections chunk by chunk instead of element by element.
-    const h5::Space memory(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr));
-    return memory ? H5Dread(dataset_, type_, memory, space_, H5P_DEFAULT, out) : -1;
-  }
-
   std::string path_, name_;
   std::int64_t rows_;
   bool single_;
@@ -100,9 +104,11 @@ class RowSet {
 
 struct ShardReader::Impl {
   Impl(const ShardInfo& i, const ShardNames& names) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
-    features = std::make_unique<RowSet>(file, info.path, names.features, info.feature_type, info.rows, info.sample, info.single_sample);
+    features = std::make_unique<RowSet>(file, info.path, names.features, info.feature_type, info.rows, info.sample,
+                                        info.single_sample);
     if (info.has_labels)
-      labels = std::make_unique<RowSet>(file, info.path, names.labels, info.label_type, info.rows, info.label, info.single_sample);
+      labels = std::make_unique<RowSet>(file, info.path, names.labels, info.label_type, info.rows, info.label,
+                                        info.single_sample);
   }
   ShardInfo info;
   h5::File file;
@@ -121,7 +127,8 @@ void ShardReader::read_features(std::int64_t first, std::int64_t count, std::spa
 }
 
 void ShardReader::read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-  if (!impl_->labels) throw internal_error("shard '{}': labels were asked for, but it was described without", impl_->info.path);
+  if (!impl_->labels)
+    throw internal_error("shard '{}': labels were asked for, but it was described without", impl_->info.path);
   impl_->labels->read(first, count, out);
 }
 

@@ -1,8 +1,8 @@
 // Element types: their sizes, numpy's names, and how they come out of whatever type a file holds.
+#include "io/detail/shard_types.hpp"
+
 #include <array>
 #include <utility>
-
-#include "io/detail/shard_types.hpp"
 
 namespace trireme {
 
@@ -16,15 +16,15 @@ struct Traits {
 
 // In the order of ElementType.
 constexpr std::array<Traits, 10> traits{{{"uint8", 1, true},
-                                                 {"int8", 1, true},
-                                                 {"uint16", 2, true},
-                                                 {"int16", 2, true},
-                                                 {"uint32", 4, true},
-                                                 {"int32", 4, true},
-                                                 {"uint64", 8, true},
-                                                 {"int64", 8, true},
-                                                 {"float32", 4, false},
-                                                 {"float64", 8, false}}};
+                                         {"int8", 1, true},
+                                         {"uint16", 2, true},
+                                         {"int16", 2, true},
+                                         {"uint32", 4, true},
+                                         {"int32", 4, true},
+                                         {"uint64", 8, true},
+                                         {"int64", 8, true},
+                                         {"float32", 4, false},
+                                         {"float64", 8, false}}};
 
 const Traits& of(ElementType type) { return traits[static_cast<std::size_t>(type)]; }
 
@@ -45,16 +45,26 @@ bool is_integer(ElementType type) { return of(type).integer; }
 
 hid_t memory_type(ElementType type) {
   switch (type) {
-    case ElementType::u8: return H5T_NATIVE_UINT8;
-    case ElementType::i8: return H5T_NATIVE_INT8;
-    case ElementType::u16: return H5T_NATIVE_UINT16;
-    case ElementType::i16: return H5T_NATIVE_INT16;
-    case ElementType::u32: return H5T_NATIVE_UINT32;
-    case ElementType::i32: return H5T_NATIVE_INT32;
-    case ElementType::u64: return H5T_NATIVE_UINT64;
-    case ElementType::i64: return H5T_NATIVE_INT64;
-    case ElementType::f32: return H5T_NATIVE_FLOAT;
-    case ElementType::f64: return H5T_NATIVE_DOUBLE;
+    case ElementType::u8:
+      return H5T_NATIVE_UINT8;
+    case ElementType::i8:
+      return H5T_NATIVE_INT8;
+    case ElementType::u16:
+      return H5T_NATIVE_UINT16;
+    case ElementType::i16:
+      return H5T_NATIVE_INT16;
+    case ElementType::u32:
+      return H5T_NATIVE_UINT32;
+    case ElementType::i32:
+      return H5T_NATIVE_INT32;
+    case ElementType::u64:
+      return H5T_NATIVE_UINT64;
+    case ElementType::i64:
+      return H5T_NATIVE_INT64;
+    case ElementType::f32:
+      return H5T_NATIVE_FLOAT;
+    case ElementType::f64:
+      return H5T_NATIVE_DOUBLE;
   }
   return H5I_INVALID_HID;
 }
@@ -64,23 +74,26 @@ namespace detail {
 std::optional<ElementType> element_type(hid_t type) {
   const std::size_t size = H5Tget_size(type);
   switch (H5Tget_class(type)) {
-    case H5T_INTEGER: return integer_type(size, H5Tget_sign(type) == H5T_SGN_2);
-    case H5T_FLOAT: return size <= 4 ? ElementType::f32 : ElementType::f64;
-    case H5T_BITFIELD: return integer_type(size, false);
+    case H5T_INTEGER:
+      return integer_type(size, H5Tget_sign(type) == H5T_SGN_2);
+    case H5T_FLOAT:
+      return size <= 4 ? ElementType::f32 : ElementType::f64;
+    case H5T_BITFIELD:
+      return integer_type(size, false);
     case H5T_ENUM: {
       if (size == 1) return ElementType::u8;
       const h5::Type base(H5Tget_super(type));
       return integer_type(size, H5Tget_sign(base) == H5T_SGN_2);
     }
-    default: return std::nullopt;
+    default:
+      return std::nullopt;
   }
 }
 
 h5::Type reading_type(hid_t file_type, ElementType element, const std::string& context) {
-  // HDF5 converts neither bit fields nor one-byte enumerations to integers as we want them: they are read in the machine's own
-  // form of themselves, which has the same bytes.
-  const H5T_class_t kind = H5Tget_class(file_type);
-  if (kind == H5T_BITFIELD || kind == H5T_ENUM)
+  // HDF5 converts bit fields to nothing else: they are read in the machine's own form of themselves, which has the same
+  // bytes.
+  if (H5Tget_class(file_type) == H5T_BITFIELD)
     return h5::Type(TRIREME_H5(H5Tget_native_type(file_type, H5T_DIR_DEFAULT), context));
   return h5::Type(TRIREME_H5(H5Tcopy(memory_type(element)), context));
 }

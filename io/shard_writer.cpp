@@ -45,7 +45,9 @@ struct ShardWriter::Impl {
     std::filesystem::remove(partial, ignored);
   }
 
-  std::string context(const std::string& name) const { return "shard '" + file_path.string() + "', data set '" + name + "'"; }
+  std::string context(const std::string& name) const {
+    return "shard '" + file_path.string() + "', data set '" + name + "'";
+  }
 
   RowSet create(const std::string& name, const Shape& row, ElementType element) const {
     const std::string where = context(name);
@@ -54,7 +56,8 @@ struct ShardWriter::Impl {
     set.extents.push_back(static_cast<hsize_t>(rows));
     for (const std::int64_t extent : row.span()) set.extents.push_back(static_cast<hsize_t>(extent));
     set.type = h5::Type(TRIREME_H5(H5Tcopy(memory_type(element)), where));
-    set.space = h5::Space(TRIREME_H5(H5Screate_simple(static_cast<int>(set.extents.size()), set.extents.data(), nullptr), where));
+    set.space = h5::Space(
+        TRIREME_H5(H5Screate_simple(static_cast<int>(set.extents.size()), set.extents.data(), nullptr), where));
     const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_DATASET_CREATE), where));
     const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_DATASET_ACCESS), where));
     const h5::Properties link(TRIREME_H5(H5Pcreate(H5P_LINK_CREATE), where));
@@ -62,8 +65,8 @@ struct ShardWriter::Impl {
     TRIREME_H5(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where);
     if (options.gzip > 0 && rows > 0) {
       const auto row_bytes = static_cast<std::int64_t>(std::max<std::size_t>(set.row_bytes, 1));
-      const std::int64_t chunk_rows =
-          std::clamp(options.chunk_rows, std::int64_t{1}, std::min(rows, std::max(largest_chunk / row_bytes, std::int64_t{1})));
+      const std::int64_t chunk_rows = std::clamp(options.chunk_rows, std::int64_t{1},
+                                                 std::min(rows, std::max(largest_chunk / row_bytes, std::int64_t{1})));
       std::vector<hsize_t> chunk = set.extents;
       chunk[0] = static_cast<hsize_t>(chunk_rows);
       TRIREME_H5(H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), where);
@@ -73,7 +76,8 @@ struct ShardWriter::Impl {
       const std::size_t cache = std::max(static_cast<std::size_t>(chunk_rows) * set.row_bytes, std::size_t{1} << 20);
       TRIREME_H5(H5Pset_chunk_cache(access, 521, cache, 1.0), where);
     }
-    set.dataset = h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), set.type, set.space, link, creation, access), where));
+    set.dataset =
+        h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), set.type, set.space, link, creation, access), where));
     return set;
   }
 
@@ -106,11 +110,14 @@ ShardWriter::~ShardWriter() = default;
 void ShardWriter::append(std::span<const std::byte> features, std::span<const std::byte> labels) {
   Impl& shard = *impl_;
   const auto count = static_cast<std::int64_t>(features.size() / shard.features.row_bytes);
-  const std::size_t label_bytes = shard.options.has_labels ? static_cast<std::size_t>(count) * shard.labels.row_bytes : 0;
-  if (features.size() % shard.features.row_bytes != 0 || labels.size() != label_bytes || shard.written + count > shard.rows)
-    throw internal_error("shard '{}': {} bytes of features and {} of labels appended after {} of {} rows of {} and {} bytes",
-                         shard.file_path.string(), features.size(), labels.size(), shard.written, shard.rows,
-                         shard.features.row_bytes, shard.labels.row_bytes);
+  const std::size_t label_bytes =
+      shard.options.has_labels ? static_cast<std::size_t>(count) * shard.labels.row_bytes : 0;
+  if (features.size() % shard.features.row_bytes != 0 || labels.size() != label_bytes ||
+      shard.written + count > shard.rows)
+    throw internal_error(
+        "shard '{}': {} bytes of features and {} of labels appended after {} of {} rows of {} and {} bytes",
+        shard.file_path.string(), features.size(), labels.size(), shard.written, shard.rows, shard.features.row_bytes,
+        shard.labels.row_bytes);
   if (count == 0) return;
   shard.write(shard.features, shard.options.names.features, count, features.data());
   if (shard.options.has_labels) shard.write(shard.labels, shard.options.names.labels, count, labels.data());

@@ -7,7 +7,8 @@
 // smaller batch runs on the same plan.
 //
 // On the host all three passes are the same direct kernel over a list of taps: a tile of output pixels times two registers of
-// output channels stays in registers while the taps are walked. Backward-data is that kernel on dy, one list of taps for each phase of
+// output channels stays in registers while the taps are walked, kernel rows that lie outside the source are skipped, and columns that do
+// are read from a copy with zeros around. Backward-data is that kernel on dy, one list of taps for each phase of
 // the stride; backward-weights holds a tile of (tap, channel) times two registers and walks the pixels.
 #pragma once
 
@@ -38,11 +39,31 @@ std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stri
 namespace detail {
 
 /// One phase of a tap kernel: destination pixels first + step*j (j < count, per dimension) read the source at j*pace + tap offset.
+/// The taps are the product of three lists; along each the offsets rise.
 struct TapPhase {
   std::array<std::int64_t, 3> first, step, count;
-  std::vector<std::array<std::int64_t, 3>> offsets;  // source pixel offset of each tap
-  std::vector<std::int64_t> taps;                    // index of the tap within the kernel
+  std::array<std::vector<std::int64_t>, 3> offsets;  // source pixel offset of each tap, per dimension
+  std::vector<std::int64_t> taps;                    // index of each tap within the kernel, last dimension fastest
   std::array<std::int64_t, 3> low, high;             // smallest and largest offset
+};
+
+/// Consecutive taps of one kernel row whose channels lie one after the other in memory: `length` source elements from `offset`, which
+/// counts from the first column that the phase reads.
+struct TapRun {
+  std::int64_t offset, length;
+};
+
+/// What the host's kernels know of a phase before they run.
+struct HostPhase {
+  TapPhase phase;
+  std::array<std::int64_t, 3> pace;
+  std::int64_t rows = 1;           // destination rows handled together
+  std::int64_t window = 0;         // elements of a padded copy of the source rows that they read
+  bool copies = false;             // the kernels read a copy of the rows with zeros around, not the source itself
+  bool zero_rows = false;          // the copy has zeros for rows outside the source too; else such rows are never read
+  std::int64_t row_stride = 0, plane_stride = 0;         // elements between rows and planes as the kernels see them
+  std::vector<std::int64_t> plane_offsets, row_offsets;  // elements, per kernel plane and kernel row
+  std::vector<TapRun> runs;        // of one kernel row
 };
 
 }  // namespace detail
@@ -67,8 +88,8 @@ class ConvPlan {
 
  private:
   ConvGeometry geometry_;
-  detail::TapPhase forward_;
-  std::vector<detail::TapPhase> backward_;  // product of strides
+  detail::HostPhase forward_, weights_;
+  std::vector<detail::HostPhase> backward_;  // at most the product of the strides
   std::int64_t workspace_ = 0;
 };
 

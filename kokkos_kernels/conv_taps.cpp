@@ -22,15 +22,12 @@ TapPhase join(const ConvGeometry& g, const std::array<std::vector<Tap>, 3>& list
   TapPhase phase{};
   for (const Tap& d : lists[0])
     for (const Tap& h : lists[1])
-      for (const Tap& w : lists[2]) {
-        phase.offsets.push_back({d.offset, h.offset, w.offset});
-        phase.taps.push_back((d.index * g.kernel[1] + h.index) * g.kernel[2] + w.index);
-      }
+      for (const Tap& w : lists[2]) phase.taps.push_back((d.index * g.kernel[1] + h.index) * g.kernel[2] + w.index);
   for (std::size_t a = 0; a < 3; ++a) {
-    phase.low[a] = phase.high[a] = 0;
+    for (const Tap& tap : lists[a]) phase.offsets[a].push_back(tap.offset);
     if (lists[a].empty()) continue;
-    const auto [low, high] = std::ranges::minmax_element(lists[a], {}, &Tap::offset);
-    phase.low[a] = low->offset, phase.high[a] = high->offset;
+    const auto [low, high] = std::ranges::minmax(phase.offsets[a]);
+    phase.low[a] = low, phase.high[a] = high;
   }
   return phase;
 }
@@ -58,7 +55,7 @@ std::vector<TapPhase> backward_taps(const ConvGeometry& g) {
         std::array<std::int64_t, 3> count{};
         for (std::size_t a = 0; a < 3; ++a) {
           count[a] = r[a] < g.in[a] ? (g.in[a] - 1 - r[a]) / g.stride[a] + 1 : 0;
-          for (std::int64_t k = 0; k < g.kernel[a]; ++k) {
+          for (std::int64_t k = g.kernel[a] - 1; k >= 0; --k) {  // so that offsets rise
             const std::int64_t reach = r[a] + g.padding[a] - k * g.dilation[a];
             if (reach % g.stride[a] == 0) lists[a].push_back({k, reach / g.stride[a]});
           }

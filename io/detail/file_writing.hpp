@@ -1,8 +1,9 @@
 // Creating HDF5 files on disks that may fill up.
 //
-// HDF5 cannot let go of a file whose metadata it could not write: the close fails, and the library crashes when the program ends
-// (or, with its MPI driver, some ranks wait for ever for others that left with an error). So our files are written through
-// a small driver of our own, which keeps the first failure of the operating system to itself, tells HDF5 that all is well, and tells us.
+// HDF5 cannot let go of a file whose metadata it could not write: the close fails, and the library crashes when the
+// program ends (or, with its MPI driver, some ranks wait for ever for others that left with an error). So our files are
+// written through a small driver of our own, which keeps the first failure of the operating system to itself, tells
+// HDF5 that all is well, and tells us.
 #pragma once
 
 #include <filesystem>

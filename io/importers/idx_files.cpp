@@ -2,7 +2,8 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <regex>
+#include <optional>
+#include <string_view>
 #include <vector>
 
 #include "base/error.hpp"
@@ -14,27 +15,40 @@ namespace {
 
 namespace fs = std::filesystem;
 
-const std::string packing = R"((\.gz|\.bz2|\.xz)?)";
+std::string unpacked_name(std::string name) {
+  for (const std::string_view packing : {".gz", ".bz2", ".xz"})
+    if (name.ends_with(packing)) return name.substr(0, name.size() - packing.size());
+  return name;
+}
 
-// "train-images-idx3-ubyte.gz": prefix, part, packing.
-const std::regex& features_name() {
-  static const std::regex pattern("(.*)(train|t10k|test)-images[-.]idx[0-9]+-[a-z0-9]+" + packing);
-  return pattern;
+// What follows "-images" or "-labels" in the names of IDX files; not so for "-idx3-ubyte.gz.md5".
+bool is_tail(const std::string& tail) {
+  return (tail.starts_with("-idx") || tail.starts_with(".idx")) &&
+         unpacked_name(tail).find('.', 1) == std::string::npos;
+}
+
+// The part that a file of features belongs to by its name, as "train-images-idx3-ubyte.gz" or
+// "emnist-test-images.idx3-ubyte".
+std::optional<Part> part_of(const std::string& name) {
+  constexpr std::string_view middle = "-images";
+  const auto at = name.find(middle);
+  if (at == std::string::npos) return std::nullopt;
+  if (!is_tail(name.substr(at + middle.size()))) return std::nullopt;
+  const std::string before = name.substr(0, at);
+  if (before.ends_with("train")) return Part::train;
+  if (before.ends_with("t10k") || before.ends_with("test")) return Part::test;
+  return std::nullopt;
 }
 
 std::vector<std::string> files_in(const fs::path& folder) {
   std::error_code error;
   std::vector<std::string> names;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (!it->is_directory(error)) names.push_back(it->path().filename().string());
+    if (const auto name = it->path().filename().string(); !name.starts_with('.') && !it->is_directory(error))
+      names.push_back(name);
   if (error) throw data_error("folder '{}' cannot be read: {}", folder.string(), error.message());
   std::ranges::sort(names);
   return names;
-}
-
-std::string unpacked_name(const std::string& name) {
-  static const std::regex pattern(packing + "$");
-  return std::regex_replace(name, pattern, "", std::regex_constants::format_first_only);
 }
 
 // The only match, where the same file packed and unpacked counts once (unpacked first, for it sorts first).
@@ -55,14 +69,13 @@ fs::path labels_beside(const fs::path& features) {
   const auto at = name.find("-images");
   if (at == std::string::npos)
     throw usage_error(
-        "'{}' is not named like a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or the "
-        "folder "
-        "that holds such files",
+        "'{}' is not named like a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or "
+        "the folder that holds such files",
         features.string());
   const std::string prefix = name.substr(0, at) + "-labels";
   std::vector<std::string> matches;
   for (const auto& candidate : files_in(folder))
-    if (candidate.starts_with(prefix)) matches.push_back(candidate);
+    if (candidate.starts_with(prefix) && is_tail(candidate.substr(prefix.size()))) matches.push_back(candidate);
   const fs::path labels = only(folder, matches, "the labels of " + name);
   if (labels.empty())
     throw data_error("'{}': no labels beside it. Looked for {}-idx1-ubyte, packed or not, in folder '{}'",
@@ -81,11 +94,8 @@ IdxFiles find_idx_files(const fs::path& source) {
   }
   const auto names = files_in(source);
   PerPart<std::vector<std::string>> matches;
-  for (const auto& name : names) {
-    std::smatch match;
-    if (std::regex_match(name, match, features_name()))
-      matches[match[2] == "train" ? Part::train : Part::test].push_back(name);
-  }
+  for (const auto& name : names)
+    if (const auto part = part_of(name)) matches[*part].push_back(name);
   for (const Part part : all_parts) {
     files.features[part] =
         only(source, matches[part], part == Part::train ? "the train features" : "the test features");

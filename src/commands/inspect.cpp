@@ -1,9 +1,7 @@
 // trireme inspect PATH [--json] [--full] [--section.key=value ...]: recognises by content what PATH is, and says what it holds.
 #include "commands/inspect.hpp"
 
-#include <array>
-#include <cstdio>
-#include <fstream>
+#include <algorithm>
 
 #include "commands/arguments.hpp"
 #include "commands/commands.hpp"
@@ -76,17 +74,6 @@ bool is_checkpoint(const fs::path& path) {
 bool is_prediction(const fs::path& path) {
   const h5::File file = try_open(path);
   return file && root_text(file, "program") == "trireme" && root_text(file, "kind") == "predictions";
-}
-
-void print_json(const Communicator& comm, const nlohmann::json& object) {
-  // Names of files may be of any bytes; JSON is UTF-8.
-  if (comm.rank() == 0) std::printf("%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
-}
-
-nlohmann::json json_of(const Shape& shape) {
-  auto extents = nlohmann::json::array();
-  for (const std::int64_t extent : shape.span()) extents.push_back(extent);
-  return extents;
 }
 
 int inspect_command(const Communicator& comm, const std::vector<std::string>& words) {

@@ -1,14 +1,10 @@
 // trireme inspect PATH: one function for each kind of thing that a path may name. All are collective; rank 0 speaks.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
-#include <cstdint>
 #include <filesystem>
 #include <string>
 #include <vector>
 
-#include "base/shape.hpp"
 #include "comm/communicator.hpp"
 
 namespace trireme {
@@ -33,9 +29,5 @@ int inspect_deck(const Communicator& comm, const InspectRequest& request);
 bool is_checkpoint(const std::filesystem::path& file);
 /// Whether a file says of itself that trireme predict wrote it. On one rank.
 bool is_prediction(const std::filesystem::path& file);
-
-/// One line of JSON on standard output; rank 0 only.
-void print_json(const Communicator& comm, const nlohmann::json& object);
-nlohmann::json json_of(const Shape& shape);
 
 }  // namespace trireme

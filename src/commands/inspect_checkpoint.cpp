@@ -7,6 +7,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "commands/inspect.hpp"
+#include "commands/json_output.hpp"
 #include "train/snapshot.hpp"
 
 namespace trireme {

@@ -1,10 +1,12 @@
 // What a shard or a data set holds, and what is wrong with it.
 #include <algorithm>
+#include <limits>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "commands/inspect.hpp"
+#include "commands/json_output.hpp"
 #include "commands/shard_survey.hpp"
 
 namespace trireme {

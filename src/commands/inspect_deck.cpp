@@ -3,6 +3,7 @@
 #include "base/text.hpp"
 #include "commands/deck_file.hpp"
 #include "commands/inspect.hpp"
+#include "commands/json_output.hpp"
 #include "optim/optimizer.hpp"
 #include "train/loss_function.hpp"
 

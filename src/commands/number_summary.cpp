@@ -18,7 +18,7 @@ void NumberSummary::count_value(std::int64_t value, std::int64_t times) {
 template <class T>
 void NumberSummary::add_all(const T* values, std::int64_t count) {
   // One block's mean and squares by themselves, then joined as merge() does: sums of a billion numbers lose digits otherwise.
-  NumberSummary block;
+  NumberSummary block(few_);
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) {
     const auto value = static_cast<double>(values[i]);
@@ -39,11 +39,8 @@ void NumberSummary::add_all(const T* values, std::int64_t count) {
     const double distance = static_cast<double>(values[i]) - block.mean_;
     if (std::isfinite(distance)) block.squares_ += distance * distance;
   }
-  if constexpr (std::is_integral_v<T>) {
-    for (std::int64_t i = 0; i < count && block.few_; ++i) block.count_value(static_cast<std::int64_t>(values[i]), 1);
-  } else {
-    block.few_ = false;
-  }
+  if constexpr (std::is_floating_point_v<T>) block.few_ = false;
+  for (std::int64_t i = 0; i < count && block.few_; ++i) block.count_value(static_cast<std::int64_t>(values[i]), 1);
   merge(block);
 }
 

@@ -5,7 +5,7 @@
 #include <functional>
 
 #include "base/error.hpp"
-#include "commands/inspect.hpp"
+#include "commands/json_output.hpp"
 
 namespace trireme {
 
@@ -91,29 +91,24 @@ SurveyedShard unpack(const json& found) {
   return shard;
 }
 
-/// What a shard has, in the words of a message: as many shards have it as the data set's other shards are compared with.
-struct Trait {
-  const char* name;
-  std::function<std::string(const SurveyedShard&)> of;
-};
-
 /// Where shards differ, those in the minority are the odd ones. Shards without rows are of any shape.
 void compare(ShardSurvey& survey) {
-  const Trait traits[] = {{"samples of shape", [](const SurveyedShard& s) { return without_leading_ones(s.sample).tuple(); }},
-                          {"features of type", [](const SurveyedShard& s) { return s.feature_type; }},
-                          {"labels", [](const SurveyedShard& s) {
-                             return s.label_type.empty() ? std::string("that are missing") : fmt::format("of shape {} and type {}", s.label.tuple(), s.label_type);
-                           }}};
-  for (const Trait& trait : traits) {
+  const std::function<std::string(const SurveyedShard&)> traits[] = {
+      [](const SurveyedShard& shard) { return "samples of shape " + without_leading_ones(shard.sample).tuple(); },
+      [](const SurveyedShard& shard) { return "features of type " + shard.feature_type; },
+      [](const SurveyedShard& shard) {
+        return shard.label_type.empty() ? std::string("no labels") : fmt::format("labels of shape {} and type {}", shard.label.tuple(), shard.label_type);
+      }};
+  for (const auto& trait : traits) {
     std::map<std::string, std::int64_t> kinds;
     for (const auto& shard : survey.shards)
-      if (shard.problem.empty() && shard.rows > 0) ++kinds[trait.of(shard)];
+      if (shard.problem.empty() && shard.rows > 0) ++kinds[trait(shard)];
     if (kinds.size() < 2) continue;
     const auto usual = std::ranges::max_element(kinds, {}, [](const auto& kind) { return kind.second; })->first;
     for (auto& shard : survey.shards) {
-      if (!shard.problem.empty() || shard.rows == 0 || trait.of(shard) == usual) continue;
-      shard.problem = fmt::format("shard '{}': it has {} {}; {} of its siblings have {}. All shards of a data set must agree. Hint: remove the shards that do "
-                                  "not belong", shard.path, trait.name, trait.of(shard), kinds[usual], usual);
+      if (!shard.problem.empty() || shard.rows == 0 || trait(shard) == usual) continue;
+      shard.problem = fmt::format("shard '{}' has {}; {} of the shards have {}. All shards of a data set must agree. Hint: remove those that do not belong",
+                                  shard.path, trait(shard), kinds[usual], usual);
     }
   }
 }
@@ -121,7 +116,7 @@ void compare(ShardSurvey& survey) {
 }  // namespace
 
 ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths, const SurveyOptions& options) {
-  NumberSummary labels, features;
+  NumberSummary labels, features(false);
   json mine = json::array();
   comm.together([&] {
     for (auto s = static_cast<std::size_t>(comm.rank()); s < paths.size(); s += static_cast<std::size_t>(comm.size()))

@@ -3,6 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -16,6 +18,7 @@ class NumberSummary {
  public:
   static constexpr std::size_t most_values = 1000;
 
+  explicit NumberSummary(bool histogram = true) : few_(histogram) {}
   void add(ElementType type, const std::byte* values, std::int64_t count);
   void merge(const NumberSummary& other);
   std::int64_t not_finite() const { return not_finite_; }
@@ -33,7 +36,7 @@ class NumberSummary {
 
   std::int64_t count_ = 0, not_finite_ = 0;
   double low_ = 0, high_ = 0, mean_ = 0, squares_ = 0;  // of the finite ones; squares_: sum of squared distances from the mean
-  bool few_ = true;
+  bool few_;
   std::map<std::int64_t, std::int64_t> histogram_;
 };
 
@@ -47,7 +50,7 @@ struct SurveyedShard {
 
 struct ShardSurvey {
   std::vector<SurveyedShard> shards;
-  NumberSummary labels, features;
+  NumberSummary labels, features{false};
   std::vector<std::string> problems;  // one message each
 };
 

@@ -19,6 +19,9 @@ namespace trireme {
 namespace {
 
 constexpr std::int64_t usual_chunk_bytes = 1 << 20, usual_window_bytes = 32 << 20;
+/// Rows of a window lie scattered for a batch: their first bytes are asked for some rows ahead of the copy.
+constexpr std::size_t prefetch_rows = 4;
+constexpr std::int64_t prefetch_bytes = 1024;
 /// A smaller share than this is copied together by next() itself: waking another thread costs as much.
 constexpr std::int64_t least_ahead_bytes = 256 << 10;
 
@@ -66,8 +69,8 @@ struct BatchStream::Impl {
   const std::int64_t feature_bytes, label_bytes;
   const bool cached;  // all rows of planner.reach() are kept in memory, and windows are plans only
 
-  // Touched by whoever has the work in hand (`loading`, `gathering`), one thread at a time. Window number w, counted from the last
-  // seek, lies in plans[w % 2] and blocks[w % 2]; cached, blocks[0] holds all rows.
+  // Touched by whoever has the work in hand (`loading`, `gathering`), one thread at a time. Window number w, counted
+  // from the last seek, lies in plans[w % 2] and blocks[w % 2]; cached, blocks[0] holds all rows.
   Planner planner;
   RowLoader loader;
   const bool ahead;  // the I/O thread makes batches, too
@@ -79,18 +82,18 @@ struct BatchStream::Impl {
   // All below: under the mutex. Batch number b, counted from the last seek, lies in slots[b % slots.size()].
   std::mutex mutex;
   std::condition_variable changed;
-  bool halt = false;       // no new work: seek() or the end
-  bool queued = false;     // a pump() is in the I/O thread's queue
-  bool loading = false;    // the I/O thread reads or plans
-  bool gathering = false;  // some thread copies a batch together
+  bool halt = false;         // no new work: seek() or the end
+  bool queued = false;       // a pump() is in the I/O thread's queue
+  bool loading = false;      // the I/O thread reads or plans
+  bool gathering = false;    // some thread copies a batch together
   std::exception_ptr error;  // of the I/O thread
 
-  Place load_at;                // first batch of the window that is loaded next
-  std::int64_t loaded = 0;      // windows
-  Place gather_at;              // batch that is gathered next
-  std::int64_t emptied = 0;     // windows of which all batches were gathered
-  std::int64_t gathered = 0;    // batches
-  std::int64_t returned = 0;    // batches whose slot may be used again
+  Place load_at;              // first batch of the window that is loaded next
+  std::int64_t loaded = 0;    // windows
+  Place gather_at;            // batch that is gathered next
+  std::int64_t emptied = 0;   // windows of which all batches were gathered
+  std::int64_t gathered = 0;  // batches
+  std::int64_t returned = 0;  // batches whose slot may be used again
   std::vector<Slot> slots;
 
   // The caller's thread only.
@@ -107,9 +110,7 @@ struct BatchStream::Impl {
     return {at.epoch + at.index / planner.batches(), at.index % planner.batches()};
   }
 
-  bool can_load() const {
-    return !halt && !error && !loading && !ended(load_at) && loaded < emptied + 2;
-  }
+  bool can_load() const { return !halt && !error && !loading && !ended(load_at) && loaded < emptied + 2; }
   bool can_gather() const {
     return !halt && !gathering && emptied < loaded && gathered - returned < static_cast<std::int64_t>(slots.size());
   }
@@ -194,12 +195,15 @@ struct BatchStream::Impl {
     if (at.index + 1 == plan.window * planner.batches_per_window() + plan.batches) ++emptied;
   }
 
-  void fill(Slot& slot, const WindowPlan& plan, const RowBlock& from, const Place& at) {
-    if (!slot.rows.features) slot.rows = loader.allocate(planner.largest_share());
+  void fill(Slot& slot, const WindowPlan& plan, const RowBlock& from, const Place& at) const {
     const auto places = plan.places_of(at.index - plan.window * planner.batches_per_window());
     const RowBlock& to = slot.rows;
     for (std::size_t i = 0, end; i < places.size(); i = end) {
       for (end = i + 1; end < places.size() && places[end] == places[end - 1] + 1;) ++end;
+      if (end == i + 1 && i + prefetch_rows < places.size()) {
+        const std::byte* row = from.features.get() + places[i + prefetch_rows] * feature_bytes;
+        for (std::int64_t b = 0; b < std::min(feature_bytes, prefetch_bytes); b += 64) __builtin_prefetch(row + b);
+      }
       const auto n = static_cast<std::int64_t>(end - i), at_row = static_cast<std::int64_t>(i);
       const auto copy = [&](std::byte* into, const std::byte* rows, std::int64_t bytes) {
         std::memcpy(into + at_row * bytes, rows + places[i] * bytes, static_cast<std::size_t>(n * bytes));
@@ -238,6 +242,8 @@ struct BatchStream::Impl {
     window_begun = false;
     cache_begun = cache_filled;
     error = nullptr;
+    for (Slot& slot : slots)
+      if (!slot.rows.features) slot.rows = loader.allocate(planner.largest_share());
     halt = false;
     sought = true;
     queue_work();

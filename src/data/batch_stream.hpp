@@ -1,9 +1,10 @@
-// Batches for one rank, read ahead by the I/O thread: rows of shards -> window buffer (long reads) -> host slot (this rank's share
-// of one batch, contiguous, in the type that the file has). The device casts.
+// Batches for one rank, read ahead by the I/O thread: rows of shards -> window buffer (long reads) -> host slot (this
+// rank's share of one batch, contiguous, in the type that the file has). The device casts.
 //
-// Two windows are in memory: one that batches are made of, one that is being read. The I/O thread's queue gets one short piece of
-// work at a time (some MiB read, or one batch made), which queues the next when it is done and never waits: whatever else is
-// queued, a checkpoint say, comes in between. While that lasts, next() makes batches of the windows that are there.
+// Two windows are in memory: one that batches are made of, one that is being read. The I/O thread's queue gets one
+// short piece of work at a time (some MiB read, or one batch made), which queues the next when it is done and never
+// waits: whatever else is queued, a checkpoint say, comes in between. While that lasts, next() makes batches of the
+// windows that are there.
 #pragma once
 
 #include <cstddef>
@@ -23,23 +24,25 @@ struct HostBatch {
   std::int64_t global_count = 0;  // samples of the whole batch
   std::int64_t first = 0;         // place of this rank's first sample within the batch
   std::int64_t count = 0;         // samples of this rank; may be 0
-  std::int64_t first_row = 0;     // sequential streams: row of the data set of the first sample; meaningless where count is 0
-  std::span<const std::byte> features;           // count * feature_bytes, in DataSet::feature_type()
-  std::span<const std::int32_t> classes;         // LabelDemand::classes: count labels, checked against the number of classes
-  std::span<const std::byte> values;             // LabelDemand::values: count * label_bytes, in DataSet::label_type()
+  std::int64_t first_row = 0;     // sequential streams: row of the data set of the first sample, where count > 0
+  std::span<const std::byte> features;    // count * feature_bytes, in DataSet::feature_type()
+  std::span<const std::int32_t> classes;  // LabelDemand::classes: count labels, checked against the number of classes
+  std::span<const std::byte> values;      // LabelDemand::values: count * label_bytes, in DataSet::label_type()
 };
 
 class BatchStream {
  public:
   struct Options {
-    std::int64_t batch = 0;    // global batch
-    int rank = 0, ranks = 1;   // this coordinate on the data axis, and the axis' length
-    bool shuffle = true;       // false: sequential; rank r then owns one contiguous block of rows, in order (evaluation, prediction)
-    std::uint64_t seed = 0;    // of the order
-    std::int64_t chunk = 0;    // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two
-    std::int64_t window = 0;   // rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows
-    std::int64_t cache_bytes = 0;  // a data set no larger than this is kept in memory by every rank and shuffled row by row
-    int slots = 3;             // host slots: batches ready or in use at a time
+    std::int64_t batch = 0;   // global batch
+    int rank = 0, ranks = 1;  // this coordinate on the data axis, and the axis' length
+    /// False: sequential; rank r then owns one contiguous block of rows, in order (evaluation, prediction).
+    bool shuffle = true;
+    std::uint64_t seed = 0;   // of the order
+    std::int64_t chunk = 0;   // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two
+    std::int64_t window = 0;  // rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows
+    /// A data set no larger than this is kept in memory by every rank and shuffled row by row.
+    std::int64_t cache_bytes = 0;
+    int slots = 3;  // host slots: batches ready or in use at a time
   };
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
@@ -49,13 +52,14 @@ class BatchStream {
   std::int64_t batches() const;
   /// Largest share of a batch that any call of next() gives to this rank.
   std::int64_t largest_share() const;
-  /// From now on next() gives batch `index` of `epoch` and what follows. Shuffled: the next epoch follows by itself. Sequential:
-  /// after the last row come batches with count 0 without end, until the next seek. Reading ahead starts; it goes on undisturbed
-  /// where the stream stands there already. An `index` past the epoch's batches means the epochs that follow. What next() gave
-  /// before is no longer valid.
+  /// From now on next() gives batch `index` of `epoch` and what follows. Shuffled: the next epoch follows by itself.
+  /// Sequential: after the last row come batches with count 0 without end, until the next seek. Reading ahead starts;
+  /// it goes on undisturbed where the stream stands there already. An `index` past the epoch's batches means the epochs
+  /// that follow. What next() gave before is no longer valid.
   void seek(std::int64_t epoch, std::int64_t index);
-  /// Waits for the next batch; it stays valid until the call after. Errors met by the I/O thread (a broken shard, a label out of
-  /// range, a NaN in float features: data errors that name shard and row) are thrown here, after the batches before them.
+  /// Waits for the next batch; it stays valid until the call after. Errors met by the I/O thread (a broken shard, a
+  /// label out of range, a NaN in float features: data errors that name shard and row) are thrown here, after the
+  /// batches before them.
   const HostBatch& next();
   /// Seconds that next() has waited so far.
   double waited() const;

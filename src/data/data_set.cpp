@@ -59,8 +59,9 @@ std::string stored_shape(const ShardInfo& info, const Shape& row) {
 void check_against_model(const ShardInfo& shard, const ShardNames& names, const Shape& sample) {
   if (sample.rank() == 0 || shard.sample.size() == sample.size()) return;
   throw data_error(
-      "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the deck's [model] input is {}, that is {}. "
-      "Hint: input = {} would take these files as they are.",
+      "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the deck's [model] input is {}, that is "
+      "{}. "
+      "Hint: input = {} would take these files as they are",
       shard.path, names.features, stored_shape(shard, shard.sample), shard.sample.size(), sample.text(), sample.size(),
       shard.sample.rank() == 0 ? "1" : shard.sample.text());
 }
@@ -68,29 +69,36 @@ void check_against_model(const ShardInfo& shard, const ShardNames& names, const 
 void check_against_demand(const ShardInfo& shard, const ShardNames& names, const LabelDemand& demand) {
   if (demand.kind == LabelDemand::Kind::none) return;
   if (!shard.has_labels)
-    throw data_error("shard '{}': no labels were found, and the loss of this run needs them. Hint: data.labels names the data "
-                     "set that holds them; it is '{}' now.", shard.path, names.labels);
+    throw data_error(
+        "shard '{}': no labels were found, and the loss of this run needs them. Hint: data.labels names the data "
+        "set that holds them; it is '{}' now",
+        shard.path, names.labels);
   const std::string found = stored_shape(shard, shard.label);
   if (demand.kind == LabelDemand::Kind::classes && shard.label.size() != 1)
-    throw data_error("shard '{}': data set '{}' has shape {}, that is {} numbers a sample; class labels are one number a sample, "
-                     "from 0 to {}. Hint: one-hot labels must be stored as the number of the class.",
-                     shard.path, names.labels, found, shard.label.size(), demand.count - 1);
+    throw data_error(
+        "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; class labels are one number a sample, "
+        "from 0 to {}. Hint: one-hot labels must be stored as the number of the class",
+        shard.path, names.labels, found, shard.label.size(), demand.count - 1);
   if (demand.kind == LabelDemand::Kind::values && shard.label.size() != demand.count)
-    throw data_error("shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the network's output is {} numbers a "
-                     "sample. Hint: the last layer's out = {} would fit these files.",
-                     shard.path, names.labels, found, shard.label.size(), demand.count, shard.label.size());
+    throw data_error(
+        "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the network's output is {} numbers a "
+        "sample. Hint: the last layer's out = {} would fit these files",
+        shard.path, names.labels, found, shard.label.size(), demand.count, shard.label.size());
 }
 
 void check_against_sibling(const ShardInfo& shard, const ShardInfo& sibling, const ShardNames& names, bool labels) {
-  const auto differ = [&](const std::string& what, const std::string& name, const std::string& found, const std::string& other) {
-    throw data_error("shard '{}': data set '{}' has {} {}; its sibling '{}' has {}. All shards of a data set must agree. "
-                     "Hint: remove the shard that does not belong, or give data.train and data.test folders of their own.",
-                     shard.path, name, what, found, sibling.path, other);
+  const auto differ = [&](const std::string& what, const std::string& name, const std::string& found,
+                          const std::string& other) {
+    throw data_error(
+        "shard '{}': data set '{}' has {} {}; its sibling '{}' has {}. All shards of a data set must agree. "
+        "Hint: remove the shard that does not belong, or give data.train and data.test folders of their own",
+        shard.path, name, what, found, sibling.path, other);
   };
   if (!(without_leading_ones(shard.sample) == without_leading_ones(sibling.sample)))
     differ("shape", names.features, stored_shape(shard, shard.sample), stored_shape(sibling, sibling.sample));
   if (shard.feature_type != sibling.feature_type)
-    differ("type", names.features, std::string(name_of(shard.feature_type)), std::string(name_of(sibling.feature_type)));
+    differ("type", names.features, std::string(name_of(shard.feature_type)),
+           std::string(name_of(sibling.feature_type)));
   if (labels && shard.label_type != sibling.label_type)
     differ("type", names.labels, std::string(name_of(shard.label_type)), std::string(name_of(sibling.label_type)));
 }
@@ -118,7 +126,8 @@ DataSet::DataSet(const Communicator& comm, const std::string& where, const Shard
   if (!labelled) names_.labels.clear();  // then a shard need not have any
   const std::vector<std::string> paths = share_list(comm, where);
   if (paths.empty())
-    throw data_error("'{}' names no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these.", where);
+    throw data_error("'{}' names no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these",
+                     where);
 
   const auto rank = static_cast<std::size_t>(comm.rank()), ranks = static_cast<std::size_t>(comm.size());
   std::vector<Record> mine;
@@ -136,12 +145,13 @@ DataSet::DataSet(const Communicator& comm, const std::string& where, const Shard
     shards_[s].path = paths[s];
   }
 
-  // The checks are the same on every rank, and so is the error. A shard without rows says nothing of a sample's shape or type.
+  // The checks are the same on every rank, and so is the error. A shard without rows says nothing of a sample's shape
+  // or type.
   for (const ShardInfo& shard : shards_) starts_.push_back(starts_.back() + shard.rows);
   if (size() == 0)
-    throw data_error("'{}': {} shard{} found, but no row in {} (data set '{}'). Hint: was the conversion cut short?", where,
-                     shards_.size(), shards_.size() == 1 ? " was" : "s were", shards_.size() == 1 ? "it" : "any of them",
-                     names_.features);
+    throw data_error("'{}': {} shard{} found, but no row in {} (data set '{}'). Hint: was the conversion cut short?",
+                     where, shards_.size(), shards_.size() == 1 ? " was" : "s were",
+                     shards_.size() == 1 ? "it" : "any of them", names_.features);
   while (shards_[reference_].rows == 0) ++reference_;
   for (const ShardInfo& shard : shards_) {
     if (shard.rows == 0) continue;

@@ -19,11 +19,11 @@ struct LabelDemand {
 
 class DataSet {
  public:
-  /// Finds and describes the shards; each rank opens its part of them (10,000 shards are described in parallel) and all share.
-  /// Checks that all agree in sample shape (but for leading ones) and types with each other, in the number of elements with
-  /// `sample` (of rank 0: not checked) and with `labels`; shards without rows may be of any shape. Collective over `comm`;
-  /// errors are data errors that name the shard, what was expected and found.
-  /// Calls HDF5 on the calling thread: make data sets before the I/O thread works.
+  /// Finds and describes the shards; each rank opens its part of them (10,000 shards are described in parallel) and all
+  /// share. Checks that all agree in sample shape (but for leading ones) and types with each other, in the number of
+  /// elements with `sample` (of rank 0: not checked) and with `labels`; shards without rows may be of any shape.
+  /// Collective over `comm`; errors are data errors that name the shard, what was expected and found. Calls HDF5 on the
+  /// calling thread: make data sets before the I/O thread works.
   DataSet(const Communicator& comm, const std::string& where, const ShardNames& names, const Shape& sample,
           const LabelDemand& labels);
 

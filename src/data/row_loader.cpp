@@ -19,22 +19,32 @@ namespace {
 constexpr std::int64_t span_bytes = 4 << 20;   // one read
 constexpr std::int64_t gap_bytes = 256 << 10;  // reading through so much costs less than to seek on most file systems
 constexpr std::size_t huge_page = 2 << 20;
-constexpr double step_seconds = 0.01;          // many small shards: opening them takes the time
+constexpr double step_seconds = 0.01;  // many small shards: opening them takes the time
 
 /// Calls `f` with a value of the C++ type of `type`.
 template <class F>
 auto with_type(ElementType type, F&& f) {
   switch (type) {
-    case ElementType::u8: return f(std::uint8_t{});
-    case ElementType::i8: return f(std::int8_t{});
-    case ElementType::u16: return f(std::uint16_t{});
-    case ElementType::i16: return f(std::int16_t{});
-    case ElementType::u32: return f(std::uint32_t{});
-    case ElementType::i32: return f(std::int32_t{});
-    case ElementType::u64: return f(std::uint64_t{});
-    case ElementType::i64: return f(std::int64_t{});
-    case ElementType::f32: return f(float{});
-    case ElementType::f64: return f(double{});
+    case ElementType::u8:
+      return f(std::uint8_t{});
+    case ElementType::i8:
+      return f(std::int8_t{});
+    case ElementType::u16:
+      return f(std::uint16_t{});
+    case ElementType::i16:
+      return f(std::int16_t{});
+    case ElementType::u32:
+      return f(std::uint32_t{});
+    case ElementType::i32:
+      return f(std::int32_t{});
+    case ElementType::u64:
+      return f(std::uint64_t{});
+    case ElementType::i64:
+      return f(std::int64_t{});
+    case ElementType::f32:
+      return f(float{});
+    case ElementType::f64:
+      return f(double{});
   }
   throw internal_error("element type {} is none", static_cast<int>(type));
 }
@@ -165,7 +175,8 @@ void RowLoader::compact(std::byte* rows, std::int64_t row_bytes) const {
   std::int64_t kept = 0;
   for (const Part& part : parts_) {
     if (part.offset != kept)
-      std::memmove(rows + kept * row_bytes, rows + part.offset * row_bytes, static_cast<std::size_t>(part.count * row_bytes));
+      std::memmove(rows + kept * row_bytes, rows + part.offset * row_bytes,
+                   static_cast<std::size_t>(part.count * row_bytes));
     kept += part.count;
   }
 }
@@ -181,16 +192,18 @@ void RowLoader::read_classes(ShardReader& from, std::int64_t shard_row, std::int
       using T = decltype(zero);
       const std::int64_t bad = to_classes<T>(labels, part.count, classes, out);
       if (bad >= 0)
-        throw data_error("shard '{}': row {} of data set '{}' is {}; class labels must be whole numbers from 0 to {}. "
-                         "Hint: number the classes from 0, or give the network's last layer as many outputs as there are classes.",
-                         data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
-                         classes - 1);
+        throw data_error(
+            "shard '{}': row {} of data set '{}' is {}; class labels must be whole numbers from 0 to {}. "
+            "Hint: number the classes from 0, or give the network's last layer as many outputs as there are classes",
+            data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
+            classes - 1);
     });
     out += part.count;
   }
 }
 
-void RowLoader::check_finite(const std::byte* rows, ElementType type, std::int64_t elements, const std::string& data_set) const {
+void RowLoader::check_finite(const std::byte* rows, ElementType type, std::int64_t elements,
+                             const std::string& data_set) const {
   if (is_integer(type)) return;
   const std::int64_t row_bytes = elements * static_cast<std::int64_t>(size_of(type));
   for (const Part& part : parts_) {
@@ -200,10 +213,11 @@ void RowLoader::check_finite(const std::byte* rows, ElementType type, std::int64
       double value;
       do value = type == ElementType::f32 ? static_cast<double>(element<float>(rows, i)) : element<double>(rows, i);
       while (std::isfinite(value) && ++i < elements);
-      throw data_error("shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); only finite numbers can be "
-                       "learned from. Hint: repair the row or leave it out.",
-                       data_.shards()[shard_].path, part.shard_row + row, data_set, std::isnan(value) ? "NaN" : "an infinity", i,
-                       elements);
+      throw data_error(
+          "shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); only finite numbers can be "
+          "learned from. Hint: repair the row or leave it out",
+          data_.shards()[shard_].path, part.shard_row + row, data_set, std::isnan(value) ? "NaN" : "an infinity", i,
+          elements);
     }
   }
 }
@@ -217,8 +231,8 @@ ShardReader& RowLoader::reader() {
     return open.reader;
   }
   if (open_.size() == most_open_files) {
-    const auto oldest = std::min_element(open_.begin(), open_.end(),
-                                         [](const OpenShard& a, const OpenShard& b) { return a.last_use < b.last_use; });
+    const auto oldest = std::min_element(
+        open_.begin(), open_.end(), [](const OpenShard& a, const OpenShard& b) { return a.last_use < b.last_use; });
     if (oldest != open_.end() - 1) *oldest = std::move(open_.back());
     open_.pop_back();
   }

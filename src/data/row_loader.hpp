@@ -1,5 +1,6 @@
-// Rows of a data set, read into memory in long runs, in steps short enough to share the I/O thread with others, and checked: class
-// labels against their range, floating-point numbers against NaN and infinity. Makes HDF5 calls: I/O thread only.
+// Rows of a data set, read into memory in long runs, in steps short enough to share the I/O thread with others, and
+// checked: class labels against their range, floating-point numbers against NaN and infinity. Makes HDF5 calls: I/O
+// thread only.
 #pragma once
 
 #include <algorithm>
@@ -16,8 +17,9 @@
 
 namespace trireme {
 
-/// Memory that starts on a page: copies out of the kernel's file cache are up to four times slower on some processors where source
-/// and target lie a few bytes apart within their pages, as malloc's 16 bytes before a large block make them.
+/// Memory that starts on a page: copies out of the kernel's file cache are up to four times slower on some processors
+/// where source and target lie a few bytes apart within their pages, as malloc's 16 bytes before a large block make
+/// them.
 template <class T>
 class PageArray {
  public:
@@ -51,7 +53,8 @@ class RowLoader {
   RowBlock allocate(std::int64_t rows) const;
   /// The same for start(), with room for the rows that are read through.
   RowBlock allocate_to_read(std::int64_t rows) const { return allocate(rows + std::min(span_rows_, data_.size())); }
-  /// From now on step() reads the rows of `runs` (ascending) into the front of `block`, made by allocate_to_read. Both must stay.
+  /// From now on step() reads the rows of `runs` (ascending) into the front of `block`, made by allocate_to_read. Both
+  /// must stay.
   void start(std::span<const RowRun> runs, RowBlock& block);
   /// Reads some MiB. True when all rows are there.
   bool step();

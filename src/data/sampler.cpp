@@ -27,14 +27,14 @@ Sampler::Sampler(std::vector<std::int64_t> starts, std::int64_t batch, std::int6
                  std::uint64_t seed, Draw draw)
     : starts_(std::move(starts)), batch_(batch), chunk_(chunk), window_(0), seed_(seed), draw_(draw) {
   if (starts_.empty() || starts_.back() <= 0 || batch <= 0 || chunk <= 0 || window <= 0)
-    throw internal_error("Sampler: batch {}, chunk {} and window {} must be positive, and rows there must be", batch, chunk,
-                         window);
+    throw internal_error("Sampler: batch {}, chunk {} and window {} must be positive, and rows there must be", batch,
+                         chunk, window);
   chunk_starts_.push_back(0);
   for (std::size_t s = 0; s + 1 < starts_.size(); ++s)
     chunk_starts_.push_back(chunk_starts_.back() + divide_up(starts_[s + 1] - starts_[s], chunk_));
   if (chunk_starts_.back() > std::numeric_limits<std::uint32_t>::max())
-    throw usage_error("{} rows in chunks of {} make {} chunks; at most {} can be shuffled. Hint: a larger chunk.", starts_.back(),
-                      chunk_, chunk_starts_.back(), std::numeric_limits<std::uint32_t>::max());
+    throw usage_error("{} rows in chunks of {} make {} chunks; at most {} can be shuffled. Hint: a larger chunk",
+                      starts_.back(), chunk_, chunk_starts_.back(), std::numeric_limits<std::uint32_t>::max());
   window_ = std::min(divide_up(window, batch_), batches()) * batch_;
 }
 
@@ -71,7 +71,8 @@ void Sampler::window(std::int64_t epoch, std::int64_t w, Window& out) const {
   const std::int64_t rows = std::min(window_, starts_.back() - w * window_);
   choose_runs(w, rows, out.runs);
   draw_batches(rows,
-               RandomStream(mix(mix(seed_, order_purpose), static_cast<std::uint64_t>(epoch)), static_cast<std::uint64_t>(w) + 1),
+               RandomStream(mix(mix(seed_, order_purpose), static_cast<std::uint64_t>(epoch)),
+                            static_cast<std::uint64_t>(w) + 1),
                out.batch);
 }
 
@@ -96,8 +97,8 @@ void Sampler::choose_runs(std::int64_t w, std::int64_t rows, std::vector<RowRun>
   runs.resize(last + 1);
 }
 
-/// Gives each of the window's ascending rows its batch: to permute batch numbers over ascending rows is to permute the rows and
-/// to sort each batch.
+/// Gives each of the window's ascending rows its batch: to permute batch numbers over ascending rows is to permute the
+/// rows and to sort each batch.
 void Sampler::draw_batches(std::int64_t rows, RandomStream random, std::vector<std::uint32_t>& batch) const {
   batch.resize(static_cast<std::size_t>(rows));
   const std::int64_t full = rows / batch_, rest = rows % batch_;

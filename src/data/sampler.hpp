@@ -1,12 +1,13 @@
 // The order of an epoch: a pure function of (seed, epoch), the same on every rank, without communication.
 //
-// Chunks (runs of rows of one shard) are shuffled; the sequence is cut into windows of a whole number of batches. The rows of a
-// window, ascending, are cut into as many strata of neighbours as a batch has samples, and each batch gets one row of each stratum,
-// drawn without replacement. So sample j of a batch comes from stratum j, and the contiguous share of a batch that a rank owns
-// comes from a block of the window that no other rank reads: its reads stay long, on any number of ranks, and which samples form
-// a batch does not depend on that number.
+// Chunks (runs of rows of one shard) are shuffled; the sequence is cut into windows of a whole number of batches. The
+// rows of a window, ascending, are cut into as many strata of neighbours as a batch has samples, and each batch gets
+// one row of each stratum, drawn without replacement. So sample j of a batch comes from stratum j, and the contiguous
+// share of a batch that a rank owns comes from a block of the window that no other rank reads: its reads stay long, on
+// any number of ranks, and which samples form a batch does not depend on that number.
 //
-// For data that is in memory anyway the strata can be left out: with one window the order is then a free shuffle of all rows.
+// For data that is in memory anyway the strata can be left out: with one window the order is then a free shuffle of all
+// rows.
 //
 // Memory: four bytes a chunk, four a row of one window; never a list of all rows.
 #pragma once
@@ -19,16 +20,18 @@
 namespace trireme {
 
 /// Rows [first, first + count) of a data set.
-struct RowRun { std::int64_t first, count; };
+struct RowRun {
+  std::int64_t first, count;
+};
 
 class Sampler {
  public:
   enum class Draw { from_strata, freely };
   /// `starts` as DataSet::starts(). `window` is rounded up to a multiple of `batch`.
-  Sampler(std::vector<std::int64_t> starts, std::int64_t batch, std::int64_t chunk, std::int64_t window, std::uint64_t seed,
-          Draw draw = Draw::from_strata);
+  Sampler(std::vector<std::int64_t> starts, std::int64_t batch, std::int64_t chunk, std::int64_t window,
+          std::uint64_t seed, Draw draw = Draw::from_strata);
 
-  std::int64_t batches() const;            // of an epoch
+  std::int64_t batches() const;  // of an epoch
   std::int64_t batches_per_window() const { return window_ / batch_; }
   std::int64_t windows() const;
 
@@ -54,14 +57,20 @@ class Sampler {
   std::uint64_t seed_;
   Draw draw_;
 
-  struct Cut { std::uint32_t chunk; std::int64_t offset; };  // place in the chunk order, rows into that chunk
-  mutable std::int64_t ordered_epoch_ = -1;                  // one epoch's chunk order at a time
+  struct Cut {
+    std::uint32_t chunk;
+    std::int64_t offset;
+  };                                         // place in the chunk order, rows into that chunk
+  mutable std::int64_t ordered_epoch_ = -1;  // one epoch's chunk order at a time
   mutable std::vector<std::uint32_t> order_;
   mutable std::vector<Cut> window_starts_;
 };
 
-/// The contiguous share of `n` things that part `r` of `parts` owns: [first, first + count), shares differ by at most one.
-struct Share { std::int64_t first, count; };
+/// The contiguous share of `n` things that part `r` of `parts` owns: [first, first + count), shares differ by at most
+/// one.
+struct Share {
+  std::int64_t first, count;
+};
 Share share_of(std::int64_t n, int r, int parts);
 
 }  // namespace trireme

@@ -50,7 +50,8 @@ void Planner::plan(std::int64_t epoch, std::int64_t window, bool rows_as_places,
   const std::int64_t first_batch = window * batches_per_window_;
   plan.batches = std::min(batches_per_window_, batches_ - first_batch);
   plan.begin.assign(1, 0);
-  for (std::int64_t b = 0; b < plan.batches; ++b) plan.begin.push_back(plan.begin.back() + size_of_batch(first_batch + b).count);
+  for (std::int64_t b = 0; b < plan.batches; ++b)
+    plan.begin.push_back(plan.begin.back() + size_of_batch(first_batch + b).count);
   plan.places.resize(static_cast<std::size_t>(plan.begin.back()));
   plan.runs.clear();
   if (sequential())
@@ -61,8 +62,8 @@ void Planner::plan(std::int64_t epoch, std::int64_t window, bool rows_as_places,
 
 void Planner::plan_shuffled(bool rows_as_places, WindowPlan& plan) {
   sampler_->window(plan.epoch, plan.window, rows_);
-  // Rows come in ascending order, so the place of a row within its batch is the number of that batch's rows met before. What is
-  // kept there is that number less the start of this rank's share: mine are those in [0, count).
+  // Rows come in ascending order, so the place of a row within its batch is the number of that batch's rows met before.
+  // What is kept there is that number less the start of this rank's share: mine are those in [0, count).
   met_.clear();
   for (std::int64_t b = 0; b < plan.batches; ++b)
     met_.push_back(-size_of_batch(plan.window * batches_per_window_ + b).first);

@@ -16,11 +16,13 @@ struct WindowPlan {
   std::int64_t batches = 0;         // in this window
   std::vector<RowRun> runs;         // rows that this rank needs, ascending
   std::vector<std::int64_t> begin;  // batches + 1 offsets into places
-  std::vector<std::int64_t> places; // of each sample: its place among the rows of `runs`, or its row (Planner::rows_as_places)
+  std::vector<std::int64_t>
+      places;  // of each sample: its place among the rows of `runs`, or its row (Planner::rows_as_places)
 
   std::span<const std::int64_t> places_of(std::int64_t batch) const {
     const auto b = static_cast<std::size_t>(batch);
-    return std::span(places).subspan(static_cast<std::size_t>(begin[b]), static_cast<std::size_t>(begin[b + 1] - begin[b]));
+    return std::span(places).subspan(static_cast<std::size_t>(begin[b]),
+                                     static_cast<std::size_t>(begin[b + 1] - begin[b]));
   }
 };
 
@@ -44,11 +46,13 @@ class Planner {
   /// Sequential: rows of a whole batch on one rank.
   std::int64_t rows_per_batch() const { return batch_; }
 
-  struct Size { std::int64_t global_count, first, count; };  // of a batch, as HostBatch says
+  struct Size {
+    std::int64_t global_count, first, count;
+  };  // of a batch, as HostBatch says
   Size size_of_batch(std::int64_t index) const;
 
-  /// Fills `plan`, whose memory is used again. With `rows_as_places` a place is the row itself less reach().first, and `runs`
-  /// stays empty: for rows that are all in memory.
+  /// Fills `plan`, whose memory is used again. With `rows_as_places` a place is the row itself less reach().first, and
+  /// `runs` stays empty: for rows that are all in memory.
   void plan(std::int64_t epoch, std::int64_t window, bool rows_as_places, WindowPlan& plan);
 
  private:
@@ -60,8 +64,8 @@ class Planner {
   int rank_, ranks_;
   std::int64_t batches_ = 0, batches_per_window_ = 0, largest_share_ = 0, most_rows_ = 0;
   RowRun reach_{0, 0};
-  Sampler::Window rows_;                 // shuffled: of the window that is planned
-  std::vector<std::int64_t> met_;        // shuffled: samples of each batch met so far
+  Sampler::Window rows_;           // shuffled: of the window that is planned
+  std::vector<std::int64_t> met_;  // shuffled: samples of each batch met so far
 };
 
 }  // namespace trireme

@@ -29,7 +29,7 @@ MadeShards random_contents(RandomStream& random) {
   MadeShards made;
   made.elements = 1 + static_cast<std::int64_t>(random.below(5));
   made.feature_type = random.below(2) ? ElementType::i32 : ElementType::f32;
-  const ElementType label_types[] = {ElementType::u8, ElementType::i8, ElementType::i32, ElementType::u64,
+  const ElementType label_types[] = {ElementType::u8,  ElementType::i8,  ElementType::i32, ElementType::u64,
                                      ElementType::i64, ElementType::f32, ElementType::f64};
   made.label_type = label_types[random.below(7)];
   made.classes = random.below(3) == 0 ? 0 : 1 + static_cast<std::int64_t>(random.below(9));
@@ -88,7 +88,8 @@ BOOST_AUTO_TEST_CASE(every_row_once_an_epoch_on_any_number_of_ranks) {
         stream.seek(epoch, 0);
         const Batches mine = take(stream, m.made, epoch, 0, stream.batches());
         for (std::size_t b = 0; b < mine.size(); ++b) {
-          const Share share = share_of(std::min(options.batch, m.data->size() - static_cast<std::int64_t>(b) * options.batch), r, ranks);
+          const Share share = share_of(
+              std::min(options.batch, m.data->size() - static_cast<std::int64_t>(b) * options.batch), r, ranks);
           BOOST_TEST(static_cast<std::int64_t>(mine[b].size()) == share.count);
           together[b].insert(together[b].end(), mine[b].begin(), mine[b].end());
         }

@@ -10,7 +10,8 @@ using namespace trireme::test;
 
 namespace {
 
-/// Runs one epoch; returns the message of the error that must come. `before_reading` is called when the data set is described.
+/// Runs one epoch; returns the message of the error that must come. `before_reading` is called when the data set is
+/// described.
 std::string message_of(const MadeShards& made, const std::vector<std::int64_t>& sizes, bool cached, bool shuffle,
                        const std::function<void(const std::filesystem::path&)>& before_reading = nullptr) {
   const Communicator self(MPI_COMM_SELF);
@@ -20,7 +21,8 @@ std::string message_of(const MadeShards& made, const std::vector<std::int64_t>& 
   if (before_reading) before_reading(folder.path());
   IoThread io;
   BatchStream::Options options;
-  options.batch = 8, options.chunk = 4, options.window = 16, options.shuffle = shuffle, options.cache_bytes = cached ? 1 << 30 : 0;
+  options.batch = 8, options.chunk = 4, options.window = 16, options.shuffle = shuffle,
+  options.cache_bytes = cached ? 1 << 30 : 0;
   BatchStream stream(data, io, options);
   stream.seek(0, 0);
   try {
@@ -55,11 +57,21 @@ BOOST_AUTO_TEST_SUITE(broken_rows)
 BOOST_AUTO_TEST_CASE(labels_out_of_range) {
   RandomStream random(41);
   const std::vector<std::int64_t> sizes{20, 0, 30, 25};
-  struct { ElementType type; double value; const char* text; } const cases[] = {
-      {ElementType::i64, 7, "7"},     {ElementType::i64, -1, "-1"},       {ElementType::u8, 255, "255"},
-      {ElementType::i8, -128, "-128"}, {ElementType::i32, 1e9, "1000000000"}, {ElementType::u64, 5e18, "5000000000000000000"},
-      {ElementType::f32, 7, "7"},     {ElementType::f32, 2.5, "2.5"},     {ElementType::f64, -0.5, "-0.5"},
-      {ElementType::f64, std::numeric_limits<double>::quiet_NaN(), "nan"}, {ElementType::f32, 1e30, "e+30"}};
+  struct {
+    ElementType type;
+    double value;
+    const char* text;
+  } const cases[] = {{ElementType::i64, 7, "7"},
+                     {ElementType::i64, -1, "-1"},
+                     {ElementType::u8, 255, "255"},
+                     {ElementType::i8, -128, "-128"},
+                     {ElementType::i32, 1e9, "1000000000"},
+                     {ElementType::u64, 5e18, "5000000000000000000"},
+                     {ElementType::f32, 7, "7"},
+                     {ElementType::f32, 2.5, "2.5"},
+                     {ElementType::f64, -0.5, "-0.5"},
+                     {ElementType::f64, std::numeric_limits<double>::quiet_NaN(), "nan"},
+                     {ElementType::f32, 1e30, "e+30"}};
   for (const auto& c : cases) {
     const auto row = static_cast<std::int64_t>(20 + random.below(30));  // in shard 2
     const std::string message =
@@ -76,12 +88,15 @@ BOOST_AUTO_TEST_CASE(numbers_that_are_not_finite) {
     for (const auto type : {ElementType::f32, ElementType::f64}) {
       const auto row = static_cast<std::int64_t>(20 + random.below(30));
       const auto element = static_cast<std::int64_t>(random.below(3));
-      const std::string what = std::isnan(value) ? "NaN" : "infinity", in_shard = "row " + std::to_string(row - 20) + " ";
-      check_words(message_of(spoilt(type, ElementType::i64, row, element, value), sizes, random.below(2), random.below(2)),
-                  {"shard_0002.h5", in_shard, "'/x'", what, "number " + std::to_string(element) + " of 3"});
+      const std::string what = std::isnan(value) ? "NaN" : "infinity",
+                        in_shard = "row " + std::to_string(row - 20) + " ";
+      check_words(
+          message_of(spoilt(type, ElementType::i64, row, element, value), sizes, random.below(2), random.below(2)),
+          {"shard_0002.h5", in_shard, "'/x'", what, "number " + std::to_string(element) + " of 3"});
       MadeShards values = spoilt(ElementType::f32, ElementType::f64, row, -1, value);
       values.classes = 0;
-      check_words(message_of(values, sizes, random.below(2), random.below(2)), {"shard_0002.h5", in_shard, "'/y'", what});
+      check_words(message_of(values, sizes, random.below(2), random.below(2)),
+                  {"shard_0002.h5", in_shard, "'/y'", what});
     }
 }
 
@@ -91,7 +106,9 @@ BOOST_AUTO_TEST_CASE(largest_finite_numbers_are_legal) {
   MadeShards made;
   made.feature_type = ElementType::f32;
   made.spoil = [](std::int64_t, std::int64_t e, double number) {
-    return e < 0 ? number : e % 2 ? -double{std::numeric_limits<float>::max()} : double{std::numeric_limits<float>::denorm_min()};
+    return e < 0   ? number
+           : e % 2 ? -double{std::numeric_limits<float>::max()}
+                   : double{std::numeric_limits<float>::denorm_min()};
   };
   make_shards(folder.path(), {10}, made);
   const DataSet data(self, folder.path().string(), ShardNames{}, Shape{made.elements}, made.demand());
@@ -127,7 +144,8 @@ BOOST_AUTO_TEST_CASE(batches_before_the_fault_are_given_and_seek_goes_around_it)
   BatchStream stream(data, io, options);
   for (int pass = 0; pass < 2; ++pass) {
     stream.seek(0, 0);
-    for (int b = 0; b < 12; ++b) BOOST_TEST(rows_of(stream.next(), made).front() == 5 * b);  // three windows of four batches
+    for (int b = 0; b < 12; ++b)
+      BOOST_TEST(rows_of(stream.next(), made).front() == 5 * b);  // three windows of four batches
     BOOST_CHECK_THROW(stream.next(), Error);
     stream.seek(0, 16);
     for (int b = 16; b < 20; ++b) BOOST_TEST(rows_of(stream.next(), made).front() == 5 * b);

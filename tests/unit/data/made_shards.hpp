@@ -1,4 +1,5 @@
-// Shards for tests whose features tell which row they are, so that any mix-up of rows is seen in the samples themselves.
+// Shards for tests whose features tell which row they are, so that any mix-up of rows is seen in the samples
+// themselves.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
@@ -18,10 +19,10 @@
 namespace trireme::test {
 
 struct MadeShards {
-  std::int64_t elements = 3;                   // of a sample
-  ElementType feature_type = ElementType::i32; // i32 or f32: element e of row r is r * elements + e
-  ElementType label_type = ElementType::i64;   // of class labels: r % classes
-  std::int64_t classes = 7;                    // 0: labels are values instead, `label_count` doubles: r + 1/2, r + 3/2...
+  std::int64_t elements = 3;                    // of a sample
+  ElementType feature_type = ElementType::i32;  // i32 or f32: element e of row r is r * elements + e
+  ElementType label_type = ElementType::i64;    // of class labels: r % classes
+  std::int64_t classes = 7;  // 0: labels are values instead, `label_count` doubles: r + 1/2, r + 3/2...
   std::int64_t label_count = 2;
   int gzip = 0;
   /// Called with every number before it is written: row of the data set, element (features) or -1 (labels).
@@ -42,20 +43,30 @@ void append_number(std::vector<std::byte>& bytes, double value) {
 
 inline void append_number(std::vector<std::byte>& bytes, ElementType type, double value) {
   switch (type) {
-    case ElementType::u8: return append_number<std::uint8_t>(bytes, value);
-    case ElementType::i8: return append_number<std::int8_t>(bytes, value);
-    case ElementType::i16: return append_number<std::int16_t>(bytes, value);
-    case ElementType::i32: return append_number<std::int32_t>(bytes, value);
-    case ElementType::i64: return append_number<std::int64_t>(bytes, value);
-    case ElementType::u64: return append_number<std::uint64_t>(bytes, value);
-    case ElementType::f32: return append_number<float>(bytes, value);
-    case ElementType::f64: return append_number<double>(bytes, value);
-    default: BOOST_FAIL("no such type in these tests");
+    case ElementType::u8:
+      return append_number<std::uint8_t>(bytes, value);
+    case ElementType::i8:
+      return append_number<std::int8_t>(bytes, value);
+    case ElementType::i16:
+      return append_number<std::int16_t>(bytes, value);
+    case ElementType::i32:
+      return append_number<std::int32_t>(bytes, value);
+    case ElementType::i64:
+      return append_number<std::int64_t>(bytes, value);
+    case ElementType::u64:
+      return append_number<std::uint64_t>(bytes, value);
+    case ElementType::f32:
+      return append_number<float>(bytes, value);
+    case ElementType::f64:
+      return append_number<double>(bytes, value);
+    default:
+      BOOST_FAIL("no such type in these tests");
   }
 }
 
 /// shard_0000.h5, ... in `folder`, one for each entry of `rows`. Not collective.
-inline void make_shards(const std::filesystem::path& folder, const std::vector<std::int64_t>& rows, const MadeShards& made) {
+inline void make_shards(const std::filesystem::path& folder, const std::vector<std::int64_t>& rows,
+                        const MadeShards& made) {
   const auto value = [&](std::int64_t row, std::int64_t element, double number) {
     return made.spoil ? made.spoil(row, element, number) : number;
   };
@@ -117,7 +128,8 @@ inline std::vector<std::int64_t> rows_of(const HostBatch& batch, const MadeShard
 }
 
 /// Shards of any size, some empty, some of a single row; at least one row in all.
-inline std::vector<std::int64_t> random_sizes(RandomStream& random, std::uint64_t most_shards, std::uint64_t most_rows) {
+inline std::vector<std::int64_t> random_sizes(RandomStream& random, std::uint64_t most_shards,
+                                              std::uint64_t most_rows) {
   std::vector<std::int64_t> sizes(1 + random.below(most_shards));
   for (auto& size : sizes) {
     const auto kind = random.below(5);

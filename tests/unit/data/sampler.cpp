@@ -28,7 +28,9 @@ struct Case {
 Case random_case(RandomStream& random) {
   Case c;
   c.starts = test::starts_of(test::random_sizes(random, 12, 200));
-  const auto upto = [&](std::int64_t n) { return 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n))); };
+  const auto upto = [&](std::int64_t n) {
+    return 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n)));
+  };
   c.batch = upto(50), c.chunk = upto(60), c.window = upto(400);
   c.draw = random.below(2) ? Sampler::Draw::freely : Sampler::Draw::from_strata;
   return c;
@@ -76,7 +78,8 @@ BOOST_AUTO_TEST_CASE(windows_are_whole_batches_of_few_chunks) {
       for (const RowRun& run : window.runs) {
         rows += run.count;
         for (std::int64_t row = run.first; row < run.first + run.count; ++row) {
-          const auto shard = static_cast<std::size_t>(std::upper_bound(c.starts.begin(), c.starts.end(), row) - c.starts.begin() - 1);
+          const auto shard =
+              static_cast<std::size_t>(std::upper_bound(c.starts.begin(), c.starts.end(), row) - c.starts.begin() - 1);
           chunks.insert({shard, (row - c.starts[shard]) / c.chunk});
         }
       }
@@ -84,7 +87,8 @@ BOOST_AUTO_TEST_CASE(windows_are_whole_batches_of_few_chunks) {
       // All of its chunks are whole but the first and the last (in the shuffled order).
       std::int64_t partial = 0;
       for (const auto& [shard, number] : chunks) {
-        const std::int64_t first = c.starts[shard] + number * c.chunk, end = std::min(first + c.chunk, c.starts[shard + 1]);
+        const std::int64_t first = c.starts[shard] + number * c.chunk,
+                           end = std::min(first + c.chunk, c.starts[shard + 1]);
         std::int64_t held = 0;
         for (const RowRun& run : window.runs)
           held += std::max<std::int64_t>(0, std::min(end, run.first + run.count) - std::max(first, run.first));
@@ -113,7 +117,8 @@ BOOST_AUTO_TEST_CASE(a_function_of_seed_and_epoch_alone) {
 }
 
 BOOST_AUTO_TEST_CASE(batches_are_drawn_evenly) {
-  // Every row falls into every batch equally often, within five standard deviations, where windows hold whole chunks of one size.
+  // Every row falls into every batch equally often, within five standard deviations, where windows hold whole chunks of
+  // one size.
   const int rows = 12, batch = 3, epochs = 4000;
   const double mean = epochs * double{batch} / rows, deviation = std::sqrt(mean * (1 - double{batch} / rows));
   for (const auto draw : {Sampler::Draw::freely, Sampler::Draw::from_strata})
@@ -151,8 +156,8 @@ BOOST_AUTO_TEST_CASE(rows_meet_evenly) {
 }
 
 BOOST_AUTO_TEST_CASE(strata_keep_shares_apart) {
-  // Share r of every batch of a window comes from a block of its rows that the other shares have no row of; the epoch's last,
-  // smaller batch may reach over the block's edge by a stratum.
+  // Share r of every batch of a window comes from a block of its rows that the other shares have no row of; the epoch's
+  // last, smaller batch may reach over the block's edge by a stratum.
   RandomStream random(4);
   for (int trial = 0; trial < 100; ++trial) {
     Case c = random_case(random);

@@ -23,7 +23,8 @@ std::vector<std::vector<std::int64_t>> rows_by_batch(const WindowPlan& plan) {
       ++used[static_cast<std::size_t>(place)];
     }
   }
-  BOOST_TEST(std::count(used.begin(), used.end(), 1) == static_cast<std::ptrdiff_t>(used.size()), "each row is used once");
+  BOOST_TEST(std::count(used.begin(), used.end(), 1) == static_cast<std::ptrdiff_t>(used.size()),
+             "each row is used once");
   return result;
 }
 

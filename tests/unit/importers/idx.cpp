@@ -115,6 +115,9 @@ BOOST_AUTO_TEST_CASE(float_labels_are_targets) {
 BOOST_AUTO_TEST_CASE(unpacked_and_packed_side_by_side_count_once) {
   Good good;
   write_gzip(good.folder / "train-images-idx3-ubyte.gz", good.image_bytes);
+  for (const char* stray :
+       {"train-images-idx3-ubyte.gz.md5", "train-labels-idx1-ubyte.md5", "._train-images-idx3-ubyte"})
+    write_file(good.folder / stray, "no IDX file");
   BOOST_TEST(good.message() == "");
   write_file(good.folder / "fashion-train-images-idx3-ubyte", good.image_bytes);
   BOOST_TEST(says(good.message(), {"several files", "fashion-train-images-idx3-ubyte", "Hint"}));

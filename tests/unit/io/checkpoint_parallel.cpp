@@ -34,7 +34,8 @@ BOOST_AUTO_TEST_CASE(any_number_of_ranks_writes_the_same_bytes) {
     if (seed == 6) state.add(random, "model/vector", {1'000'003}, true);
     write_checkpoint(folder / "c.h5", state.arrays, state.content, world.handle());
     const std::string mine = bytes_of(folder / "c.h5");
-    BOOST_TEST((mine == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)), "seed " << seed);
+    BOOST_TEST((mine == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)),
+               "seed " << seed);
     BOOST_TEST(CheckpointReader(folder / "c.h5").verify().empty());
     world.barrier();
   }
@@ -51,9 +52,11 @@ BOOST_AUTO_TEST_CASE(arrays_may_live_on_some_ranks_only) {
       if (const bool drops = r != keeper && random.below(2) == 0; drops && r == world.rank()) array.data = nullptr;
   }
   write_checkpoint(folder / "c.h5", held.arrays, held.content, world.handle());
-  BOOST_TEST((bytes_of(folder / "c.h5") == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)));
+  BOOST_TEST(
+      (bytes_of(folder / "c.h5") == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)));
   for (auto& array : held.arrays) array.data = nullptr;
-  check_error([&] { write_checkpoint(folder / "d.h5", held.arrays, held.content, world.handle()); }, ExitCode::internal, {"no rank has"});
+  check_error([&] { write_checkpoint(folder / "d.h5", held.arrays, held.content, world.handle()); }, ExitCode::internal,
+              {"no rank has"});
 }
 
 BOOST_AUTO_TEST_CASE(content_is_that_of_rank_0) {
@@ -102,7 +105,9 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_one_error_and_the_earlier_file_stands) {
     }
     failures += failed ? 1 : 0;
     if (failed) {
-      BOOST_TEST((message.find(path.string()) != std::string::npos && message.find("File too large") != std::string::npos), message);
+      BOOST_TEST(
+          (message.find(path.string()) != std::string::npos && message.find("File too large") != std::string::npos),
+          message);
     }
     BOOST_TEST(message == world.broadcast(message));  // the same error, or none, on all
     world.barrier();

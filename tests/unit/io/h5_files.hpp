@@ -78,16 +78,36 @@ inline std::vector<double> to_doubles(const std::vector<std::byte>& bytes, Eleme
     std::copy(at, at + values.size(), values.begin());
   };
   switch (type) {
-    case ElementType::u8: convert(std::uint8_t{}); break;
-    case ElementType::i8: convert(std::int8_t{}); break;
-    case ElementType::u16: convert(std::uint16_t{}); break;
-    case ElementType::i16: convert(std::int16_t{}); break;
-    case ElementType::u32: convert(std::uint32_t{}); break;
-    case ElementType::i32: convert(std::int32_t{}); break;
-    case ElementType::u64: convert(std::uint64_t{}); break;
-    case ElementType::i64: convert(std::int64_t{}); break;
-    case ElementType::f32: convert(float{}); break;
-    case ElementType::f64: convert(double{}); break;
+    case ElementType::u8:
+      convert(std::uint8_t{});
+      break;
+    case ElementType::i8:
+      convert(std::int8_t{});
+      break;
+    case ElementType::u16:
+      convert(std::uint16_t{});
+      break;
+    case ElementType::i16:
+      convert(std::int16_t{});
+      break;
+    case ElementType::u32:
+      convert(std::uint32_t{});
+      break;
+    case ElementType::i32:
+      convert(std::int32_t{});
+      break;
+    case ElementType::u64:
+      convert(std::uint64_t{});
+      break;
+    case ElementType::i64:
+      convert(std::int64_t{});
+      break;
+    case ElementType::f32:
+      convert(float{});
+      break;
+    case ElementType::f64:
+      convert(double{});
+      break;
   }
   return values;
 }
@@ -140,7 +160,8 @@ class FullDisk {
 /// Names in a folder, hidden ones too.
 inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
   return names;
 }

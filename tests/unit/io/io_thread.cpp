@@ -1,10 +1,9 @@
 // The I/O thread runs what it is given, in order, and brings back results and errors.
 #include "io/io_thread.hpp"
 
-#include <boost/test/unit_test.hpp>
-
 #include <algorithm>
 #include <atomic>
+#include <boost/test/unit_test.hpp>
 #include <chrono>
 #include <stdexcept>
 #include <string>

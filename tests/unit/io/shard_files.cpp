@@ -38,13 +38,15 @@ BOOST_AUTO_TEST_SUITE(shard_files)
 
 BOOST_AUTO_TEST_CASE(folders_globs_and_lists) {
   const TemporaryDirectory folder;
-  for (const char* name : {"b.h5", "a.hdf5", "c.h5", ".d.h5.partial", ".e.h5", "readme.txt", "train/part_2.h5", "train/part_10.h5"})
+  for (const char* name :
+       {"b.h5", "a.hdf5", "c.h5", ".d.h5.partial", ".e.h5", "readme.txt", "train/part_2.h5", "train/part_10.h5"})
     touch(folder / name);
   fs::create_directory(folder / "f.h5");  // a folder of that name is no shard
   const std::string at = folder.path().string();
   BOOST_TEST(file_names(at) == (Names{"a.hdf5", "b.h5", "c.h5"}), boost::test_tools::per_element());
   BOOST_TEST(file_names(at + "/[ab].*") == (Names{"a.hdf5", "b.h5"}), boost::test_tools::per_element());
-  BOOST_TEST(file_names(at + "/c.h5, " + at + "/train") == (Names{"c.h5", "part_10.h5", "part_2.h5"}), boost::test_tools::per_element());
+  BOOST_TEST(file_names(at + "/c.h5, " + at + "/train") == (Names{"c.h5", "part_10.h5", "part_2.h5"}),
+             boost::test_tools::per_element());
   BOOST_TEST(file_names(at + "/readme.txt").size() == 1u);  // what is named is taken, whatever its name
   touch(folder / "with,comma.h5");
   BOOST_TEST(file_names(at + "/with,comma.h5") == (Names{"with,comma.h5"}), boost::test_tools::per_element());
@@ -58,10 +60,12 @@ BOOST_AUTO_TEST_CASE(what_is_not_found_is_said) {
   check_error([&] { find_shards(at); }, ExitCode::data, {at, "none", "Hint: '" + at + "/train' holds some"});
   check_error([&] { find_shards(at + "/empty"); }, ExitCode::data, {at + "/empty", "1 files"});
   check_error([&] { find_shards(at + "/trian"); }, ExitCode::data, {at + "/trian", "nearest name there is 'train'"});
-  check_error([&] { find_shards(at + "/no/such/folder"); }, ExitCode::data, {"there is no folder '" + at + "/no/such'"});
+  check_error([&] { find_shards(at + "/no/such/folder"); }, ExitCode::data,
+              {"there is no folder '" + at + "/no/such'"});
   check_error([&] { find_shards(at + "/*.h5"); }, ExitCode::data, {at + "/*.h5", "no file matches"});
   check_error([&] { find_shards(""); }, ExitCode::data, {"no folder"});
-  check_error([&] { find_shards(at + "/train," + at + "/train/./part_1.h5"); }, ExitCode::data, {"part_1.h5", "more than once"});
+  check_error([&] { find_shards(at + "/train," + at + "/train/./part_1.h5"); }, ExitCode::data,
+              {"part_1.h5", "more than once"});
 }
 
 BOOST_AUTO_TEST_CASE(rows_and_single_samples) {
@@ -142,7 +146,11 @@ BOOST_AUTO_TEST_CASE(wrong_shards_are_named_with_what_was_found) {
     add_data_set(file, "/meta/labels", H5T_STD_U8LE, {4});
   }
   expect({"no data set '/x'", "/images, /meta/labels", "data.features", "nearest is '/images'"});
-  check_error([&] { describe_shard(path, {"/images", "/meta/label"}); }, ExitCode::data, {path, "'/meta/label'", "data.labels", "'/meta/labels'"});
+  check_error(
+      [&] {
+        describe_shard(path, {"/images", "/meta/label"});
+      },
+      ExitCode::data, {path, "'/meta/label'", "data.labels", "'/meta/labels'"});
   check_error([&] { describe_shard(path, {"/meta", "/y"}); }, ExitCode::data, {path, "no data set '/meta'"});
   { new_file(path); }
   expect({"no data sets at all"});
@@ -193,7 +201,8 @@ BOOST_AUTO_TEST_CASE(filters_that_are_not_there_are_named) {
     add_data_set(file, "y", H5T_STD_I8LE, {4});
   }
   if (H5Zfilter_avail(32000) <= 0)
-    check_error([&] { describe_shard(path, names); }, ExitCode::data, {path, "'/x'", "filter 32000", "HDF5_PLUGIN_PATH"});
+    check_error([&] { describe_shard(path, names); }, ExitCode::data,
+                {path, "'/x'", "filter 32000", "HDF5_PLUGIN_PATH"});
 }
 
 BOOST_AUTO_TEST_CASE(a_file_cut_anywhere_is_detected) {

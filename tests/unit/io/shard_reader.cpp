@@ -1,6 +1,5 @@
 // Whatever numbers a file holds and however it stores them, the reader gives the same numbers.
 #include <boost/test/unit_test.hpp>
-
 #include <numeric>
 
 #include "base/timer.hpp"
@@ -41,12 +40,18 @@ std::vector<StoredType> stored_types() {
   using enum ElementType;
   h5::quiet();
   std::vector<StoredType> types;
-  const auto add = [&](hid_t type, ElementType read_as, bool is_signed) { types.push_back({h5::Type(H5Tcopy(type)), read_as, is_signed}); };
+  const auto add = [&](hid_t type, ElementType read_as, bool is_signed) {
+    types.push_back({h5::Type(H5Tcopy(type)), read_as, is_signed});
+  };
   add(H5T_STD_U8LE, u8, false), add(H5T_STD_U8BE, u8, false), add(H5T_STD_I8LE, i8, true), add(H5T_STD_I8BE, i8, true);
-  add(H5T_STD_U16LE, u16, false), add(H5T_STD_U16BE, u16, false), add(H5T_STD_I16LE, i16, true), add(H5T_STD_I16BE, i16, true);
-  add(H5T_STD_U32LE, u32, false), add(H5T_STD_U32BE, u32, false), add(H5T_STD_I32LE, i32, true), add(H5T_STD_I32BE, i32, true);
-  add(H5T_STD_U64LE, u64, false), add(H5T_STD_U64BE, u64, false), add(H5T_STD_I64LE, i64, true), add(H5T_STD_I64BE, i64, true);
-  add(H5T_IEEE_F32LE, f32, true), add(H5T_IEEE_F32BE, f32, true), add(H5T_IEEE_F64LE, f64, true), add(H5T_IEEE_F64BE, f64, true);
+  add(H5T_STD_U16LE, u16, false), add(H5T_STD_U16BE, u16, false), add(H5T_STD_I16LE, i16, true),
+      add(H5T_STD_I16BE, i16, true);
+  add(H5T_STD_U32LE, u32, false), add(H5T_STD_U32BE, u32, false), add(H5T_STD_I32LE, i32, true),
+      add(H5T_STD_I32BE, i32, true);
+  add(H5T_STD_U64LE, u64, false), add(H5T_STD_U64BE, u64, false), add(H5T_STD_I64LE, i64, true),
+      add(H5T_STD_I64BE, i64, true);
+  add(H5T_IEEE_F32LE, f32, true), add(H5T_IEEE_F32BE, f32, true), add(H5T_IEEE_F64LE, f64, true),
+      add(H5T_IEEE_F64BE, f64, true);
   add(H5T_NATIVE_LDOUBLE, f64, true), add(H5T_STD_B8LE, u8, false);
   h5::Type three(TRIREME_H5(H5Tcopy(H5T_STD_I32LE), "int24"));
   TRIREME_H5(H5Tset_size(three, 3), "int24");
@@ -74,8 +79,8 @@ struct Content {
   std::vector<double> values;
 };
 
-Content add_random(RandomStream& random, hid_t file, const std::string& name, const StoredType& type, hsize_t rows, int rank,
-                   bool one_number = false) {
+Content add_random(RandomStream& random, hid_t file, const std::string& name, const StoredType& type, hsize_t rows,
+                   int rank, bool one_number = false) {
   Content content;
   content.extents.push_back(rows);
   for (int i = 0; i < rank; ++i) content.extents.push_back(one_number ? 1 : 1 + random.below(6));
@@ -133,7 +138,8 @@ BOOST_AUTO_TEST_CASE(any_type_shape_and_layout) {
       labels = add_random(random, file, "y", y, rows, static_cast<int>(random.below(3)), random.below(2) == 1);
     }
     const ShardInfo info = describe_shard(path, {});
-    BOOST_TEST_CONTEXT("features stored as " << h5::type_text(x.type) << ", labels as " << h5::type_text(y.type) << ", rows " << rows) {
+    BOOST_TEST_CONTEXT("features stored as " << h5::type_text(x.type) << ", labels as " << h5::type_text(y.type)
+                                             << ", rows " << rows) {
       BOOST_REQUIRE(info.rows == static_cast<std::int64_t>(rows));
       BOOST_REQUIRE(std::string(name_of(info.feature_type)) == std::string(name_of(x.read_as)));
       BOOST_REQUIRE(std::string(name_of(info.label_type)) == std::string(name_of(y.read_as)));
@@ -219,11 +225,13 @@ BOOST_AUTO_TEST_CASE(damaged_chunks_name_file_data_set_and_rows) {
   write_bytes(path, bytes);
   ShardReader reader(describe_shard(path, {"x", ""}), {"x", ""});
   std::vector<std::byte> rows(8 * 50);
-  check_error([&] { reader.read_features(16, 8, rows); }, ExitCode::data, {path, "rows [16, 24)", "'x'", "Hint"});
+  check_error([&] { reader.read_features(16, 8, rows); }, ExitCode::data,
+              {path, "rows [16, 24)", "'x'", "checksum", "Hint"});
   BOOST_CHECK_NO_THROW(reader.read_features(24, 8, rows));
 }
 
-// One chunk that holds all rows, read a row at a time: without a cache that holds it, it would be decompressed for every row.
+// One chunk that holds all rows, read a row at a time: without a cache that holds it, it would be decompressed for
+// every row.
 BOOST_AUTO_TEST_CASE(a_chunk_is_not_decompressed_for_every_row) {
   const TemporaryDirectory folder;
   const std::string path = (folder / "s.h5").string();

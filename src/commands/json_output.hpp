@@ -1,0 +1,16 @@
+// What --json prints: one object on one line.
+#pragma once
+
+#include <nlohmann/json.hpp>
+
+#include "base/shape.hpp"
+#include "comm/communicator.hpp"
+
+namespace trireme {
+
+/// On standard output, by rank 0.
+void print_json(const Communicator& comm, const nlohmann::json& object);
+/// The extents as an array.
+nlohmann::json json_of(const Shape& shape);
+
+}  // namespace trireme

@@ -1,0 +1,122 @@
+#!/usr/bin/env python3
+"""One deck, any number of ranks: the same losses within float rounding, and exactly the same metrics of one checkpoint."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import program  # noqa: E402
+
+RANKS = (1, 2, 3, 4)
+STEPS = 100
+LOSS_TOLERANCE = 1e-4  # relative, of each of the first 100 steps
+
+CLASSES = """
+[run]
+output = {output}
+seed = 5
+[data]
+train = {data}/train
+test = {data}/test
+batch = 32
+scale = 1/255
+[model]
+input = 1x28x28
+{model}
+[optimizer]
+{optimizer}
+[train]
+epochs = 1000
+steps = 100
+log_every = 1
+evaluate_every = 1000
+[checkpoint]
+every = 0
+"""
+
+MLP = """
+layer = flatten
+layer = linear out=32
+layer = relu
+layer = dropout p=0.3
+layer = linear out=10
+"""
+
+CNN = """
+layer = conv out=4 kernel=5 stride=2
+layer = relu
+layer = max_pool kernel=2
+layer = flatten
+layer = dropout p=0.2
+layer = linear out=10
+"""
+
+SGD = "kind = sgd\nlr = 0.05\nmomentum = 0.9\nweight_decay = 1e-4"
+ADAMW = "kind = adamw\nlr = 0.002\nweight_decay = 0.01\nclip_norm = 1.0"
+
+
+class Ranks(program.ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.data = self.make_digits(train=622)
+
+    def curves(self, model, optimizer, *overrides):
+        """The losses of all steps on each number of ranks, compared with those on one."""
+        deck = self.write_deck(CLASSES.format(output=self.folder / "unused", data=self.data, model=model, optimizer=optimizer))
+        found = {}
+        for ranks in RANKS:
+            folder = program.RunFolder(self.folder / f"ranks-{ranks}")
+            self.ok("train", deck, f"--run.output={folder.path}", *overrides, ranks=ranks, timeout=100)
+            found[ranks] = folder.losses()
+            self.assertEqual(sorted(found[ranks]), list(range(1, STEPS + 1)), f"{ranks} rank(s) logged other steps")
+            worst, step = max((abs(found[ranks][s] - found[1][s]) / abs(found[1][s]), s) for s in found[1])
+            self.assertLess(worst, LOSS_TOLERANCE, f"step {step}: {found[ranks][step]} on {ranks} ranks, {found[1][step]} on one")
+        self.assertNotEqual(found[1][1], found[1][STEPS])
+        return found[1]
+
+    def test_batch_that_no_number_of_ranks_divides(self):
+        # 31 leaves a remainder on 2, 3 and 4 ranks; the last batch has two samples (622 = 20 * 31 + 2) for four ranks.
+        losses = self.curves(MLP, SGD, "--data.batch=31")
+        self.assertLess(sum(losses[s] for s in range(STEPS - 9, STEPS + 1)) / 10, 0.5 * losses[1])
+
+    def test_batch_smaller_than_the_ranks(self):
+        # Batches of 3 with a last one of 2 (62 = 20 * 3 + 2): some ranks have nothing to do.
+        self.data = self.make_digits("few", train=62, test=5, shards=2)
+        self.curves(MLP, "kind = adam\nlr = 0.002", "--data.batch=3")
+
+    def test_convolutions_with_a_partial_last_batch(self):
+        # 622 = 12 * 48 + 46.
+        self.curves(CNN, ADAMW, "--data.batch=48")
+
+    def test_many_small_buckets_and_windows(self):
+        # Every parameter travels on its own; rows come from the files, window by window, instead of from memory.
+        self.curves(CNN, SGD, "--parallel.bucket=0.0001", "--data.cache=0", "--data.chunk=16", "--data.window=64")
+
+    def test_metrics_of_one_checkpoint(self):
+        deck = self.write_deck(CLASSES.format(output=self.folder / "run", data=self.data, model=MLP, optimizer=SGD))
+        self.ok("train", deck, "--train.steps=30", ranks=2)
+        for batch in (7, 64, 1000):  # 150 test samples: 21 * 7 + 3, partial, all at once
+            found = {ranks: self.ok("evaluate", self.folder / "run", "--json", f"--data.test_batch={batch}", ranks=ranks).json()
+                     for ranks in RANKS}
+            for ranks, metrics in found.items():
+                self.assertEqual(metrics["samples"], 150)
+                for exact in ("accuracy", "top5", "confusion", "step"):
+                    self.assertEqual(metrics[exact], found[1][exact], f"{exact} on {ranks} ranks, batch {batch}")
+                self.assertAlmostEqual(metrics["loss"], found[1]["loss"], delta=1e-6)
+            confusion = found[1]["confusion"]
+            self.assertEqual(sum(map(sum, confusion)), 150)
+            self.assertEqual(round(found[1]["accuracy"] * 150), sum(confusion[c][c] for c in range(10)))
+
+    def test_metrics_of_a_regression(self):
+        self.ok("shard", "csv", program.ROOT / "inputs" / "tanh" / "waves.csv", "--targets", 3, "--out", self.folder / "waves", "--shards", 2)
+        self.ok("train", program.ROOT / "inputs" / "tanh" / "mlp.ini", f"--data.train={self.folder}/waves/train",
+                f"--data.test={self.folder}/waves/test", f"--run.output={self.folder}/run", "--train.epochs=3")
+        found = {ranks: self.ok("evaluate", self.folder / "run", "--json", "--data.test_batch=11", ranks=ranks).json() for ranks in RANKS}
+        for ranks, metrics in found.items():
+            self.assertEqual(metrics["samples"], found[1]["samples"])
+            for name in ("loss", "mae", "r2"):
+                self.assertAlmostEqual(metrics[name], found[1][name], delta=1e-6, msg=f"{name} on {ranks} ranks")
+
+
+if __name__ == "__main__":
+    program.main()
