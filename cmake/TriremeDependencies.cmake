@@ -14,7 +14,6 @@ find_package(Boost 1.70 REQUIRED COMPONENTS program_options)
 find_package(fmt REQUIRED)
 find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
-find_package(ZLIB REQUIRED)
 
 # HDF5's module wants to compile C. Debian keeps one flavour for each MPI: take MPICH's compiler wrapper where there is one.
 enable_language(C)

@@ -1,0 +1,201 @@
+// Convolution against its definition over random geometry.
+#include "kokkos_kernels/conv.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include "support/arrays.hpp"
+
+using namespace trireme;
+using namespace trireme::test;
+
+namespace {
+
+void complete(ConvGeometry& g) {
+  for (std::size_t a = 0; a < 3; ++a) {
+    while (conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], g.dilation[a]) < 1) ++g.in[a];
+    g.out[a] = conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], g.dilation[a]);
+  }
+}
+
+ConvGeometry random_geometry(RandomStream& random, int i) {
+  ConvGeometry g;
+  g.groups = i % 2 ? 1 : draw(random, 1, 4);
+  g.in_channels = g.groups * draw(random, 1, i % 3 == 0 ? 20 : 5);
+  g.out_channels = g.groups * draw(random, 1, i % 3 == 1 ? 35 : 9);
+  const int dims = 1 + i % 3;
+  for (std::size_t a = static_cast<std::size_t>(3 - dims); a < 3; ++a) {
+    g.in[a] = draw(random, 1, dims == 3 ? 7 : 15);
+    g.kernel[a] = draw(random, 1, 4), g.stride[a] = draw(random, 1, 3);
+    g.padding[a] = draw(random, 0, 3), g.dilation[a] = draw(random, 1, 3);
+  }
+  complete(g);
+  return g;
+}
+
+std::string text(const ConvGeometry& g) {
+  std::string t = "channels " + std::to_string(g.in_channels) + " -> " + std::to_string(g.out_channels) + " groups " + std::to_string(g.groups);
+  for (std::size_t a = 0; a < 3; ++a)
+    t += " | in " + std::to_string(g.in[a]) + " k " + std::to_string(g.kernel[a]) + " s " + std::to_string(g.stride[a]) + " p " +
+         std::to_string(g.padding[a]) + " d " + std::to_string(g.dilation[a]);
+  return t;
+}
+
+// Calls f(x index, weight index, y index) for every multiply-add of the definition.
+template <class F>
+void for_products(const ConvGeometry& g, std::int64_t n, const F& f) {
+  const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups;
+  std::array<std::int64_t, 3> o, k, i;
+  for (std::int64_t s = 0; s < n; ++s)
+    for (o[0] = 0; o[0] < g.out[0]; ++o[0])
+      for (o[1] = 0; o[1] < g.out[1]; ++o[1])
+        for (o[2] = 0; o[2] < g.out[2]; ++o[2])
+          for (k[0] = 0; k[0] < g.kernel[0]; ++k[0])
+            for (k[1] = 0; k[1] < g.kernel[1]; ++k[1])
+              for (k[2] = 0; k[2] < g.kernel[2]; ++k[2]) {
+                bool inside = true;
+                for (std::size_t a = 0; a < 3; ++a) {
+                  i[a] = o[a] * g.stride[a] - g.padding[a] + k[a] * g.dilation[a];
+                  inside = inside && i[a] >= 0 && i[a] < g.in[a];
+                }
+                if (!inside) continue;
+                const std::int64_t from = (((s * g.in[0] + i[0]) * g.in[1] + i[1]) * g.in[2] + i[2]) * g.in_channels;
+                const std::int64_t to = (((s * g.out[0] + o[0]) * g.out[1] + o[1]) * g.out[2] + o[2]) * g.out_channels;
+                const std::int64_t tap = (k[0] * g.kernel[1] + k[1]) * g.kernel[2] + k[2];
+                for (std::int64_t m = 0; m < g.out_channels; ++m)
+                  for (std::int64_t c = 0; c < icg; ++c)
+                    f(static_cast<std::size_t>(from + m / ocg * icg + c), static_cast<std::size_t>((m * icg + c) * g.taps() + tap),
+                      static_cast<std::size_t>(to + m));
+              }
+}
+
+template <class T>
+struct Tensors {
+  std::vector<T> x, w, bias, dy, dw, dbias;  // dw and dbias: what the gradients are added to
+  Tensors(const ConvGeometry& g, std::int64_t n, RandomStream& random)
+      : x(random_numbers<T>(random, n * g.in_pixels() * g.in_channels)), w(random_numbers<T>(random, g.weights())),
+        bias(random_numbers<T>(random, g.out_channels)), dy(random_numbers<T>(random, n * g.out_pixels() * g.out_channels)),
+        dw(random_numbers<T>(random, g.weights())), dbias(random_numbers<T>(random, g.out_channels)) {}
+};
+
+template <class T>
+void check(const ConvPlan<T>& plan, std::int64_t n, RandomStream& random) {
+  const ConvGeometry& g = plan.geometry();
+  const Tensors<T> t(g, n, random);
+  std::vector<double> y(t.dy.size()), dx(t.x.size()), dw(t.dw.begin(), t.dw.end()), dbias(t.dbias.begin(), t.dbias.end());
+  for_products(g, n, [&](std::size_t i, std::size_t k, std::size_t o) {
+    y[o] += static_cast<double>(t.x[i]) * static_cast<double>(t.w[k]);
+    dx[i] += static_cast<double>(t.dy[o]) * static_cast<double>(t.w[k]);
+    dw[k] += static_cast<double>(t.dy[o]) * static_cast<double>(t.x[i]);
+  });
+  std::vector<double> with_bias(y.size()), with_relu(y.size());
+  for (std::size_t o = 0; o < y.size(); ++o) {
+    const std::size_t m = o % t.bias.size();
+    with_bias[o] = y[o] + static_cast<double>(t.bias[m]);
+    with_relu[o] = std::max(0.0, with_bias[o]);
+    dbias[m] += static_cast<double>(t.dy[o]);
+  }
+
+  const Execution exec;
+  const Guarded<T> x(t.x), w(t.w), bias(t.bias), dy(t.dy), found_dw(t.dw), found_dbias(t.dbias);
+  const Guarded<T> found_y(static_cast<std::int64_t>(y.size())), found_dx(static_cast<std::int64_t>(dx.size()));
+  Guarded<T> workspace(plan.workspace());
+  const auto holds = [&](const Guarded<T>& found, const std::vector<double>& expected, const char* what) {
+    BOOST_TEST(distance(found.values(), expected) <= rounding<T>, what << ": relative error " << distance(found.values(), expected));
+    BOOST_TEST(found.guards_hold(), what << " was written beyond its end");
+    BOOST_TEST(workspace.guards_hold(), what << ": the workspace was written beyond its end");
+    workspace.spoil();
+  };
+  plan.forward(exec, n, x, w, Span<const T>(), found_y, false, workspace);
+  holds(found_y, y, "forward without bias");
+  plan.forward(exec, n, x, w, bias, found_y, false, workspace);
+  holds(found_y, with_bias, "forward");
+  plan.forward(exec, n, x, w, bias, found_y, true, workspace);
+  holds(found_y, with_relu, "forward with relu");
+  plan.backward_data(exec, n, dy, w, found_dx, workspace);
+  holds(found_dx, dx, "backward_data");
+  plan.backward_weights(exec, n, x, dy, found_dw, found_dbias, workspace);
+  holds(found_dw, dw, "backward_weights");
+  holds(found_dbias, dbias, "gradient of the bias");
+  const Guarded<T> alone(t.dw);
+  plan.backward_weights(exec, n, x, dy, alone, Span<T>(), workspace);
+  holds(alone, dw, "backward_weights without bias");
+  if (n == 0) {
+    BOOST_TEST(same_bits(found_dw.values(), t.dw));
+    BOOST_TEST(same_bits(found_dbias.values(), t.dbias));
+  }
+}
+
+template <class T>
+void check_random(std::uint64_t seed) {
+  RandomStream random(seed, sizeof(T));
+  for (int i = 0; i < 150; ++i) {
+    const ConvGeometry g = random_geometry(random, i);
+    const ConvPlan<T> plan(g);
+    for (const std::int64_t n : {draw(random, 2, 5), std::int64_t{1}, std::int64_t{0}})
+      BOOST_TEST_CONTEXT("seed " << seed << " case " << i << ", " << sizeof(T) << "-byte, n " << n << ", " << text(g)) { check(plan, n, random); }
+  }
+}
+
+// Sizes at which tiles, registers and blocks of rows are full, and one more or less.
+template <class T>
+void check_shapes(std::uint64_t seed) {
+  RandomStream random(seed, 100 + sizeof(T));
+  for (const std::int64_t channels : {1, 15, 16, 17, 31, 32, 33, 65})
+    for (const std::int64_t width : {1, 6, 13, 14, 29}) {
+      ConvGeometry g;
+      g.in_channels = channels % 2 ? 3 : channels, g.out_channels = channels;
+      g.in = {1, 3, width}, g.kernel = {1, 3, 3}, g.padding = {0, 1, 1};
+      complete(g);
+      BOOST_TEST_CONTEXT("seed " << seed << ", " << sizeof(T) << "-byte, " << text(g)) { check(ConvPlan<T>(g), 2, random); }
+    }
+  ConvGeometry large;  // many blocks of rows and several chunks of the weight gradient
+  large.in_channels = 24, large.out_channels = 9, large.in = {1, 40, 70}, large.kernel = {1, 5, 5}, large.padding = {0, 2, 2};
+  complete(large);
+  BOOST_TEST_CONTEXT("seed " << seed << ", " << sizeof(T) << "-byte, " << text(large)) { check(ConvPlan<T>(large), 3, random); }
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(convolution)
+
+BOOST_AUTO_TEST_CASE(equals_its_definition_in_double) { check_random<double>(test_seed()); }
+BOOST_AUTO_TEST_CASE(equals_its_definition_in_float) { check_random<float>(test_seed()); }
+
+BOOST_AUTO_TEST_CASE(holds_at_the_edges_of_tiles) {
+  check_shapes<double>(test_seed());
+  check_shapes<float>(test_seed());
+}
+
+BOOST_AUTO_TEST_CASE(sums_do_not_depend_on_threads) {
+  const auto instances = few_and_many_threads();
+  BOOST_TEST_MESSAGE("threads: " << instances.front().concurrency() << " and " << instances.back().concurrency());
+  RandomStream random(test_seed(), 7);
+  for (int i = 0; i < 30; ++i) {
+    const ConvGeometry g = random_geometry(random, i);
+    const ConvPlan<float> plan(g);
+    const std::int64_t n = draw(random, 1, 9);
+    const Tensors<float> t(g, n, random);
+    const Guarded<float> x(t.x), w(t.w), bias(t.bias), dy(t.dy), workspace(plan.workspace());
+    std::vector<std::vector<float>> results;
+    for (const Execution& exec : instances) {
+      const Guarded<float> y(static_cast<std::int64_t>(t.dy.size())), dx(static_cast<std::int64_t>(t.x.size())), dw(t.dw), dbias(t.dbias);
+      plan.forward(exec, n, x, w, bias, y, false, workspace);
+      plan.backward_data(exec, n, dy, w, dx, workspace);
+      plan.backward_weights(exec, n, x, dy, dw, dbias, workspace);
+      exec.fence("trireme::test");
+      std::vector<float> all;
+      for (const auto& part : {y.values(), dx.values(), dw.values(), dbias.values()}) all.insert(all.end(), part.begin(), part.end());
+      results.push_back(std::move(all));
+    }
+    BOOST_TEST(same_bits(results.front(), results.back()), "seed " << test_seed() << " case " << i << ": " << text(g));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_extent_is_pytorchs) {
+  BOOST_TEST(conv_extent(28, 5, 1, 0, 1) == 24);
+  BOOST_TEST(conv_extent(7, 3, 2, 1, 1) == 4);
+  BOOST_TEST(conv_extent(8, 3, 2, 0, 2) == 2);
+  BOOST_TEST(conv_extent(2, 3, 1, 0, 1) == 0);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
