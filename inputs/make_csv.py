@@ -26,10 +26,10 @@ def plane(draw, count=1000, noise=0.02):
 
 
 def waves(draw, count=1200):
-    """Three smooth functions of two variables, near what four hidden units can follow."""
+    """Three smooth functions of two variables, which four hidden units follow closely."""
     for _ in range(count):
         x1, x2 = draw.uniform(-1, 1), draw.uniform(-1, 1)
-        yield x1, x2, math.sin(2 * x1 - x2), math.tanh(3 * x2), 0.5 * math.cos(2 * (x1 + x2))
+        yield x1, x2, math.sin(2 * x1 - x2), math.tanh(3 * x2), math.exp(x1 + x2 - 1)
 
 
 def main():

@@ -42,11 +42,13 @@ void gemm_portable(const Execution& exec, const Gemm<T>& s, Span<const T> a, Spa
     const int registers = panels.registers(panel);
     const std::int64_t tile = tile_size(last - first, registers == 2 ? tile_limit<2> : tile_limit<1>);
     const TapRun run{0, k};
-    const TileTarget target{n, panels.used(panel), false};
+    const std::int64_t zero = 0;
+    const T no_bias[2 * Simd<T>::width] = {};
+    const TileJob<T> job{&run, 1, a_rows, &zero, &zero, 0, 0, k, n, panels.used(panel), no_bias, false};
+    const TapRange one_tap{0, 1, 0, 1};
     for (std::int64_t row = first; row < last; row += tile) {
       const int rows = static_cast<int>(std::min(tile, last - row));
-      select_tile<T>(rows, registers)(a_rows + row * k, k, &run, 1, packed + panels.lanes(panel) * k, nullptr,
-                                      out + row * n + panels.first(panel), target);
+      select_tile<T>(rows, registers)(job, one_tap, row * k, packed + panels.lanes(panel) * k, out + row * n + panels.first(panel));
     }
   });
   if (s.accumulate)

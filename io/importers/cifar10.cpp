@@ -114,8 +114,7 @@ void Cifar10Source::stream_archive(const PerPart<SampleRange>& wanted, const Sam
   if (!done())
     throw data_error(
         "archive '{}': {} train and {} test files of CIFAR-10 found, expected {}; other members: {}. Hint: take the "
-        "binary "
-        "version of CIFAR-10 (the Python version has no .bin files).",
+        "binary version of CIFAR-10 (the Python version has no .bin files).",
         source_.string(), seen[Part::train] / records_, seen[Part::test] / records_, expected_files,
         others.empty() ? "none" : others);
 }

@@ -167,8 +167,7 @@ void CsvSource::scan() {
       all += fmt::format("{}{} ({} times)", all.empty() ? "" : ", ", column_text(column), n);
     throw data_error(
         "{}. Such fields in the whole file of {} rows: {}. Hint: fill or drop such rows, and code text as numbers, "
-        "before "
-        "sharding{}.",
+        "before sharding{}.",
         bad.first, rows, all, has_header_ ? "" : "; if the first line is a header, say --header yes");
   }
   if (counts_[Part::train] == 0)

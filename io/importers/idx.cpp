@@ -121,8 +121,7 @@ void IdxFile::advance(std::int64_t count, std::int64_t found_bytes) {
   if (at_ == rows_ && stream_.skip(1) > 0)
     throw data_error(
         "'{}' is longer than its header says: {} of {} means {} bytes of elements, and more follow. Hint: the header "
-        "or "
-        "the file is damaged; fetch it again.",
+        "or the file is damaged; fetch it again.",
         name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width);
 }
 

@@ -76,7 +76,7 @@ def draw_loss(axis, runs):
         steps, loss = run.of_steps("loss")
         if len(loss):
             axis.plot(steps, loss, color=colour, alpha=0.25, linewidth=0.9)
-            width = max(1, len(loss) // 25)
+            width = max(5, len(loss) // 20)
             axis.plot(steps, smoothed(loss, width), color=colour, linewidth=1.8, label=f"{run.name}: training")
             positive = positive and loss.min() > 0
             low, high = min(low, loss.min()), max(high, loss.max())

@@ -121,13 +121,9 @@ void print(const json& object) {
   } else if (features.contains("shape")) {
     log::info("labels: none found");
   }
-}
-
-std::string problems_text(const std::vector<std::string>& problems) {
-  std::string text = fmt::format("{} problem(s)", problems.size());
-  for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i) text += "\n  " + problems[i];
-  if (problems.size() > most_problems) text += fmt::format("\n  and {} more", problems.size() - most_problems);
-  return text;
+  const json& problems = object["problems"];
+  for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i) log::info("problem: {}", problems[i].get<std::string>());
+  if (problems.size() > most_problems) log::info("and {} more", problems.size() - most_problems);
 }
 
 }  // namespace
@@ -156,7 +152,13 @@ int inspect_data(const Communicator& comm, const InspectRequest& request) {
   }
   if (!broken) return 0;
   if (request.json) return static_cast<int>(ExitCode::data);
-  throw Error(ExitCode::data, comm.broadcast(comm.rank() == 0 ? fmt::format("'{}': {}", request.path, problems_text(survey.problems)) : std::string()));
+  // The only one is told in full; of more the list above tells.
+  std::string message;
+  if (comm.rank() == 0)
+    message = survey.problems.size() == 1 ? survey.problems.front()
+                                          : fmt::format("'{}': {} of its {} shards are broken or do not belong. Hint: each is named above, with its problem",
+                                                        request.path, survey.problems.size(), survey.shards.size());
+  throw Error(ExitCode::data, comm.broadcast(message));
 }
 
 }  // namespace trireme

@@ -14,13 +14,23 @@ void drop_events_after(const std::filesystem::path& file, std::int64_t step) {
   const auto fresh = std::filesystem::path(file).concat(".partial");
   {
     std::ofstream out(fresh);
+    out.exceptions(std::ios::failbit | std::ios::badbit);
     for (std::string line; std::getline(in, line);) {
       const auto event = nlohmann::json::parse(line, nullptr, false);
       if (event.is_discarded() || event.value("step", std::int64_t{0}) > step) continue;
       out << line << '\n';
     }
+    out.close();
   }
   std::filesystem::rename(fresh, file);
+}
+
+// Checkpoints that a killed run was writing.
+void remove_unfinished(const std::filesystem::path& folder) {
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::directory_iterator(folder))
+    if (const auto name = entry.path().filename().string(); name.starts_with(".step-") && name.ends_with(".partial")) found.push_back(entry.path());
+  for (const auto& file : found) std::filesystem::remove(file);
 }
 
 }  // namespace
@@ -35,6 +45,7 @@ RunDirectory::RunDirectory(const Communicator& comm, const Deck& deck, const std
     if (comm.rank() != 0) return;
     try {
       std::filesystem::create_directories(path_ / "checkpoints");
+      remove_unfinished(path_ / "checkpoints");
       const auto metrics = path_ / "metrics.jsonl";
       if (resume_step < 0)
         std::filesystem::remove(metrics);
@@ -43,7 +54,7 @@ RunDirectory::RunDirectory(const Communicator& comm, const Deck& deck, const std
       std::ofstream(path_ / "deck.ini") << deck.resolved();
       metrics_.open(metrics, std::ios::app);
       if (!metrics_) throw usage_error("run directory '{}': cannot write metrics.jsonl. Hint: check permissions and space, or set run.output", path_.string());
-    } catch (const std::filesystem::filesystem_error& error) {
+    } catch (const std::system_error& error) {  // of the file system or of a stream
       throw usage_error("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written", path_.string(),
                         error.code().message());
     }

@@ -10,6 +10,20 @@
 
 namespace trireme {
 
+namespace {
+
+// What is wrong with a checkpoint, with its name; empty when it is whole.
+std::string damage_of(const std::filesystem::path& file) {
+  try {
+    const auto arrays = CheckpointReader(file).verify();
+    return arrays.empty() ? "" : fmt::format("checkpoint '{}' is damaged in {}", file.string(), fmt::join(arrays, ", "));
+  } catch (const Error& error) {
+    return error.what();
+  }
+}
+
+}  // namespace
+
 template <class T>
 std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
                            const Optimizer<T>& optimizer, const Progress& progress) {
@@ -28,6 +42,7 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
                       {"epoch", progress.epoch},
                       {"batch", progress.batch},
                       {"epoch_samples", progress.epoch_samples},
+                      {"epoch_steps", progress.epoch_steps},
                       {"seed", deck.integer("run.seed")}};
   content.reals = {{"epoch_loss", progress.epoch_loss}};
   return io.run([&] { return write_checkpoint(file, arrays, content, comm.handle()); });
@@ -62,17 +77,17 @@ Progress load_snapshot(const std::filesystem::path& file, const Communicator& co
       if (found == content.integers.end()) throw checkpoint_error("checkpoint '{}': /progress lacks '{}'", file.string(), key);
       return found->second;
     };
-    progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0};
+    progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), integer("epoch_steps"),
+                content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0};
   });
   for (std::size_t a = 0; a < arenas.size(); ++a) {
     comm.broadcast(std::span(hosts[a].data(), hosts[a].size()));
     Kokkos::deep_copy(arenas[a].second, hosts[a]);
   }
-  std::array<std::int64_t, 4> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples};
+  std::array<std::int64_t, 5> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples, progress.epoch_steps};
   comm.broadcast(std::span<std::int64_t>(integers));
   comm.broadcast(std::span(&progress.epoch_loss, 1));
-  progress.step = integers[0], progress.epoch = integers[1], progress.batch = integers[2], progress.epoch_samples = integers[3];
-  return progress;
+  return {integers[0], integers[1], integers[2], integers[3], integers[4], progress.epoch_loss};
 }
 
 std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where) {
@@ -84,19 +99,19 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
       found = where.string();
       return;
     }
+    std::vector<std::string> damages;
     for (const auto& file : list_checkpoints(where)) {
-      std::string damage;
-      try {
-        if (const auto damaged = CheckpointReader(file).verify(); !damaged.empty()) damage = "damaged arrays: " + fmt::format("{}", fmt::join(damaged, ", "));
-      } catch (const Error& error) {
-        damage = error.what();
-      }
+      const std::string damage = damage_of(file);
       if (damage.empty()) {
+        for (const auto& passed : damages) log::warn("passed over: {}", passed);
         found = file.string();
         return;
       }
-      log::warn("checkpoint '{}' is passed over: {}", file.string(), damage);
+      damages.push_back(damage);
     }
+    if (!damages.empty())
+      throw checkpoint_error("'{}' holds no whole checkpoint:\n  {}\nHint: bring one back from a copy; or, to start anew, move them away", where.string(),
+                             fmt::join(damages, "\n  "));
   });
   found = comm.broadcast(found);
   if (found.empty()) return std::nullopt;

@@ -19,6 +19,7 @@ struct Progress {
   std::int64_t epoch = 0;          // of the next batch
   std::int64_t batch = 0;          // next batch within the epoch
   std::int64_t epoch_samples = 0;  // of this epoch so far, for the epoch's mean loss
+  std::int64_t epoch_steps = 0;    // steps of a whole epoch: what gives `epoch` and `batch` their meaning
   double epoch_loss = 0;           // sum of losses of these samples
 };
 
@@ -32,8 +33,8 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer);
 
-/// A checkpoint file, or the newest whole one of a run directory. Damaged ones are warned of and passed over. Nothing when a
-/// directory has none. Collective.
+/// A checkpoint file, or the newest whole one of a run directory. Damaged ones are warned of and passed over; when all are damaged
+/// that is a checkpoint error, because to start anew would overwrite what may be repaired. Nothing when a directory has none. Collective.
 std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where);
 
 /// The deck inside a checkpoint. Collective.

@@ -30,6 +30,12 @@ const Communicator& checked(const Deck& deck, const Communicator& comm) {
   return comm;
 }
 
+bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
+  std::error_code ignored;
+  const auto below = std::filesystem::weakly_canonical(path, ignored).lexically_relative(std::filesystem::weakly_canonical(folder, ignored));
+  return !below.empty() && *below.begin() != "..";
+}
+
 template <class T>
 std::vector<std::int64_t> cuts(const Network<T>& network) {
   std::vector<std::int64_t> offsets;
@@ -82,23 +88,30 @@ void Trainer<T>::resume() {
   const auto path = run_path(deck_);
   const std::string& wish = deck_.text("checkpoint.resume");
   std::optional<std::filesystem::path> from;
-  if (wish == "auto")
-    from = find_checkpoint(comm_, path);
-  else if (wish != "never") {
-    from = find_checkpoint(comm_, wish);
-    if (!from) throw checkpoint_error("checkpoint.resume = '{}' holds no whole checkpoint. Hint: name a checkpoint file or a run directory, or say auto", wish);
-  }
-  if (wish == "never") {
+  if (wish != "never") {
+    // A run that began from another's checkpoint, and was stopped, goes on from its own; only one of its own takes it back.
+    const bool named = wish != "auto";
+    if (!named || !lies_in(wish, path)) from = find_checkpoint(comm_, path);
+    if (named && !from) from = find_checkpoint(comm_, wish);
+    if (named && !from)
+      throw checkpoint_error("checkpoint.resume = '{}' holds no checkpoint. Hint: name a checkpoint file or a run directory, or say auto", wish);
+  } else {
     bool occupied = false;
     if (comm_.rank() == 0) occupied = !list_checkpoints(path).empty();
     if (comm_.all_reduce(occupied ? 1 : 0, MPI_MAX) != 0)
       throw checkpoint_error("checkpoint.resume = never, but run directory '{}' holds checkpoints, which a new run would overwrite. Hint: set run.output to "
                              "another folder, remove this one, or say auto to continue", path.string());
   }
-  if (from)
+  if (from) {
     progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_);
-  else
+    if (progress_.epoch_steps != batches_.batches())
+      throw checkpoint_error("checkpoint '{}' counts epochs of {} steps; this run has {} ({} samples, data.batch = {}), so its place in the data would be "
+                             "lost. Hint: go on with the data set and data.batch of the checkpoint, or set run.output to another folder to start anew",
+                             from->string(), progress_.epoch_steps, batches_.batches(), train_data_.size(), batch_);
+  } else {
     network_.initialize(static_cast<std::uint64_t>(deck_.integer("run.seed")));
+    progress_.epoch_steps = batches_.batches();
+  }
   first_step_ = logged_step_ = progress_.step;
   last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
   directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
@@ -235,10 +248,14 @@ void Trainer<T>::checkpoint() {
   log::info("checkpoint {} ({}, {})", file.string(), human_bytes(static_cast<double>(bytes)), human_seconds(timer.seconds()));
   directory_->event({{"event", "checkpoint"}, {"step", progress_.step}, {"file", file.string()}, {"bytes", bytes}, {"seconds", timer.seconds()}});
   if (comm_.rank() == 0) {
+    // Those of later steps are damaged ones that were passed over, or left by a run that this one went back from: not of its past.
     const auto files = list_checkpoints(directory_->path());
-    for (std::size_t i = static_cast<std::size_t>(deck_.integer("checkpoint.keep")); i < files.size(); ++i) {
+    const auto latest = std::ranges::find(files, file);
+    if (latest == files.end()) return;  // a file system that does not list it yet
+    const auto keep = std::min<std::ptrdiff_t>(deck_.integer("checkpoint.keep"), files.end() - latest);
+    for (auto other = files.begin(); other != files.end(); ++other) {
       std::error_code ignored;
-      std::filesystem::remove(files[i], ignored);
+      if (other < latest || other >= latest + keep) std::filesystem::remove(*other, ignored);
     }
   }
 }
@@ -289,8 +306,8 @@ void Trainer<T>::finish(bool stopped) {
               human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
   log::info("parameters sha256 {}", digest);
   if (stopped)
-    log::info("stopped by signal {} at step {} of {} with a whole checkpoint; start the same command again to continue", stop_signal_.received(),
-              progress_.step, total_steps_);
+    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue",
+              stop_signal_.received() != 0 ? fmt::format("signal {}", stop_signal_.received()) : "a signal to another rank", progress_.step, total_steps_);
   else if (last_metrics_)
     log::info("done: test {}", last_metrics_->text());
   else

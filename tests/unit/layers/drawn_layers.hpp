@@ -1,0 +1,65 @@
+// Random layers of every kind, with inputs that they take.
+#pragma once
+
+#include "layer_bench.hpp"
+
+namespace trireme::test {
+
+struct DrawnLayer {
+  std::string line;
+  std::vector<Shape> inputs;
+};
+
+inline Shape drawn_shape(RandomStream& random, int dims, std::int64_t channels, std::int64_t least = 1) {
+  std::vector<std::int64_t> extents{channels};
+  for (int a = 0; a < dims; ++a) extents.push_back(draw(random, least, least + (dims == 3 ? 2 : 4)));
+  return Shape(std::span<const std::int64_t>(extents));
+}
+
+inline std::string drawn_option(RandomStream& random, const std::string& name, int dims, std::int64_t low, std::int64_t high) {
+  std::string text = " " + name + "=" + std::to_string(draw(random, low, high));
+  if (random.below(2))
+    for (int a = 1; a < dims; ++a) text += "," + std::to_string(draw(random, low, high));
+  return text;
+}
+
+/// A layer of this kind; fails the test for a kind that nobody has taught it.
+inline DrawnLayer draw_layer(const std::string& kind, RandomStream& random) {
+  const int dims = static_cast<int>(draw(random, 1, 3)), any = static_cast<int>(draw(random, 0, 3));
+  if (kind == "linear")
+    return {"linear out=" + std::to_string(draw(random, 1, 9)) + (random.below(3) ? "" : " bias=false"), {Shape{draw(random, 1, 9)}}};
+  if (kind == "conv") {
+    const std::int64_t groups = random.below(2) ? 1 : draw(random, 1, 3);
+    std::string line = "conv out=" + std::to_string(groups * draw(random, 1, 3)) + " groups=" + std::to_string(groups);
+    line += drawn_option(random, "kernel", dims, 1, 3) + drawn_option(random, "stride", dims, 1, 2) + drawn_option(random, "padding", dims, 0, 2) +
+            drawn_option(random, "dilation", dims, 1, 2);
+    return {line + (random.below(3) ? "" : " bias=false"), {drawn_shape(random, dims, groups * draw(random, 1, 2), 5)}};
+  }
+  if (kind == "max_pool" || kind == "avg_pool") {
+    std::string line = kind + drawn_option(random, "kernel", dims, 2, 3);
+    if (random.below(2)) line += drawn_option(random, "stride", dims, 1, 3);
+    if (random.below(2)) line += drawn_option(random, "padding", dims, 0, 1);
+    if (kind == "avg_pool" && random.below(2)) line += " count_include_pad=false";
+    return {line, {drawn_shape(random, dims, draw(random, 1, 3), 3)}};
+  }
+  if (kind == "leaky_relu") return {random.below(2) ? "leaky_relu" : "leaky_relu slope=0.3", {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "dropout") return {random.below(2) ? "dropout" : "dropout p=0.2", {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "relu" || kind == "tanh" || kind == "sigmoid" || kind == "gelu" || kind == "softmax" || kind == "flatten")
+    return {kind, {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "add") return {kind, std::vector<Shape>(static_cast<std::size_t>(draw(random, 2, 4)), drawn_shape(random, any, draw(random, 1, 4)))};
+  if (kind == "concat") {
+    DrawnLayer layer{kind, {drawn_shape(random, any, draw(random, 1, 3))}};
+    for (std::int64_t more = draw(random, 1, 3); more > 0; --more) layer.inputs.push_back(layer.inputs[0].without_first().with_first(draw(random, 1, 3)));
+    return layer;
+  }
+  BOOST_FAIL("no random layer of kind '" << kind << "': teach draw_layer() to make one");
+  return {};
+}
+
+inline std::string text(const DrawnLayer& layer) {
+  std::string t = layer.line + " on";
+  for (const Shape& shape : layer.inputs) t += " " + shape.text();
+  return t;
+}
+
+}  // namespace trireme::test
