@@ -38,7 +38,10 @@ if(Kokkos_COMPILE_LANGUAGE STREQUAL "CUDA")
     set(CMAKE_CUDA_ARCHITECTURES 90 CACHE STRING "CUDA architectures")
   endif()
   enable_language(CUDA)
-  # CMake before 3.26 knows no C++20 for nvcc 13 and silently adds no flag.
+  # CMake before 3.26 knows no C++20 for nvcc 13: it adds no flag, or refuses the dialect.
+  if(NOT CMAKE_CUDA20_STANDARD_COMPILE_OPTION)
+    set(CMAKE_CUDA20_STANDARD_COMPILE_OPTION "-std=c++20")
+  endif()
   if(NOT CMAKE_CUDA_FLAGS MATCHES "-std=")
     string(APPEND CMAKE_CUDA_FLAGS " -std=c++20")
   endif()

@@ -43,8 +43,8 @@ bool named_as_hdf5(const fs::path& file) { return file.extension() == ".h5" || f
 
 /// "step-00001234.h5"
 bool named_as_checkpoint(const fs::path& file) {
-  const std::string name = file.filename().string();
-  return name.starts_with("step-") && named_as_hdf5(file);
+  const std::string name = file.stem().string();
+  return name.starts_with("step-") && name.size() >= 13 && name.find_first_not_of("0123456789", 5) == std::string::npos && named_as_hdf5(file);
 }
 
 Kind recognise(const std::string& path) {
@@ -67,8 +67,11 @@ Kind recognise(const std::string& path) {
 
 bool is_checkpoint(const fs::path& path) {
   const h5::File file = try_open(path);
-  if (!file) return named_as_checkpoint(path);
-  return H5Aexists(file, "format_version") > 0 && root_text(file, "program") == "trireme";
+  if (file && H5Aexists(file, "format_version") > 0 && root_text(file, "program") == "trireme") return true;
+  // A damaged one may not even say what it is. Simulations call their files so, too: those hold data sets of other names.
+  return named_as_checkpoint(path) && (!file || std::ranges::all_of(h5::data_sets(file), [](const std::string& name) {
+           return name == "deck" || name.starts_with("model/") || name.starts_with("optimizer/");
+         }));
 }
 
 bool is_prediction(const fs::path& path) {

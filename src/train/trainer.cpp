@@ -222,6 +222,7 @@ void Trainer<T>::end_epoch() {
     {
       const Trace::Phase phase(trace_, "evaluate", seconds_.evaluate);
       last_metrics_ = evaluator_->run(exec_);
+      measured_step_ = progress_.step;
     }
     event["test"] = last_metrics_->json();
     text += "  |  test " + last_metrics_->text();
@@ -280,8 +281,8 @@ ExitCode Trainer<T>::run() {
 
 template <class T>
 void Trainer<T>::finish(bool stopped) {
-  // A run that ends within an epoch, or was complete before it began, still says how good the network is.
-  if (!stopped && evaluator_ && !last_metrics_) last_metrics_ = evaluator_->run(exec_);
+  // A run that ends within an epoch, or was complete before it began, still says how good the network is that it leaves.
+  if (!stopped && evaluator_ && measured_step_ != progress_.step) last_metrics_ = evaluator_->run(exec_);
   const double total = clock_.seconds();
   const std::string digest = parameters_sha256(network_);
   nlohmann::json event{{"event", stopped ? "stop" : "end"},

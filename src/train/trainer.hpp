@@ -71,6 +71,7 @@ class Trainer {
   bool stop_ = false;
   double last_loss_ = 0;
   std::optional<Metrics> last_metrics_;
+  std::int64_t measured_step_ = -1;     // the step whose parameters last_metrics_ are of
   Timer clock_;
   std::int64_t logged_step_ = 0;        // for samples/s between two log lines
   double logged_at_ = 0, logged_pause_ = 0, pause_ = 0;  // pause_: seconds in evaluation and checkpoints

@@ -129,9 +129,17 @@ class Job:
         try:
             code = self.process_.wait(timeout)
         except subprocess.TimeoutExpired:
+            stacks = self.stacks_()
             self.kill()
-            raise AssertionError(f"still running after {timeout} s: {shlex.join(self.line_)}\n{self.said()}") from None
+            raise AssertionError(f"still running after {timeout} s: {shlex.join(self.line_)}\n{self.said()}\n{stacks}") from None
         return Result(code, *self.texts_(), time.monotonic() - self.began_)
+
+    def stacks_(self):
+        """Where the ranks hang, if a debugger is there to tell."""
+        if not shutil.which("gdb"):
+            return ""
+        words = ["gdb", "-batch", "-ex", "thread apply all backtrace"]
+        return "\n".join(subprocess.run([*words, "-p", str(pid)], capture_output=True, text=True).stdout[-8000:] for pid in self.ranks())
 
     def said(self):
         return "".join(self.texts_())

@@ -1,0 +1,123 @@
+#!/usr/bin/env python3
+"""checkpoint.resume: what a start finds in its run directory decides where it goes on, and what does not fit is refused."""
+
+import shutil
+
+from decks import ADAM, MOMENTUM, NESTEROV, STEPS, RestartTest, program
+
+CONSTANT = [word for word in MOMENTUM if not word.startswith("--schedule")]
+
+
+class Resume(RestartTest):
+    def refused(self, words, code, *said, ranks=1):
+        result = program.run(*words, ranks=ranks)
+        self.assertEqual(result.code, code, result.text)
+        self.assertEqual(len(result.errors()), 1, result.text)
+        for part in said:
+            self.assertIn(part, result.errors()[0])
+
+    def files(self, folder):
+        return {path: path.read_bytes() for path in folder.path.rglob("*") if path.is_file()}
+
+    def test_steps_in_parts(self):
+        # Stopped by the deck instead of a signal, even in the middle of an epoch.
+        for steps in (1, 33, 40, STEPS):
+            self.ok(*self.words("parts", *NESTEROV, f"--train.steps={steps}"), ranks=2)
+        self.assert_same_run(program.RunFolder(self.folder / "parts"), self.whole(*NESTEROV, ranks=2))
+
+    def test_more_epochs(self):
+        # Where the schedule does not look at the length of the run, a run that was made longer is one that always was.
+        for epochs in (2, 5):
+            self.ok(*self.words("longer", *CONSTANT, "--train.steps=0", f"--train.epochs={epochs}"))
+        self.assert_same_run(program.RunFolder(self.folder / "longer"), self.whole(*CONSTANT, "--train.steps=0", "--train.epochs=5"))
+
+    def test_nothing_left_to_do(self):
+        folder = self.whole(*ADAM)
+        before = folder.checkpoints(), folder.losses()
+        result = self.ok(*self.words("whole", *ADAM), ranks=2)
+        self.assertIn("nothing to do", result.text)
+        self.assertEqual((folder.checkpoints(), folder.losses()), before)
+        ends = folder.events("end")
+        self.assertEqual([end["parameters_sha256"] for end in ends], 2 * [ends[0]["parameters_sha256"]])
+        self.assertEqual(ends[1]["test"]["accuracy"], ends[0]["test"]["accuracy"])
+
+    def test_never(self):
+        words = self.words("once", *ADAM, "--train.steps=5", "--checkpoint.resume=never")
+        self.ok(*words)
+        folder = program.RunFolder(self.folder / "once")
+        before = self.files(folder)
+        for ranks in (1, 2):
+            self.refused(words, 4, "checkpoint.resume = never", str(folder.path), "Hint", ranks=ranks)
+        self.assertEqual(self.files(folder), before)
+        shutil.rmtree(folder.path / "checkpoints")  # a folder without checkpoints is not occupied
+        self.ok(*words)
+
+    def test_from_another_run(self):
+        first = self.whole(*CONSTANT, "--train.steps=45", name="first")
+        before = self.files(first)
+        expected = self.whole(*CONSTANT)
+        for number, origin in enumerate((first.path, first.checkpoints()[-1])):
+            name = f"second-{number}"
+            self.ok(*self.words(name, *CONSTANT, f"--checkpoint.resume={origin}"))
+            second = program.RunFolder(self.folder / name)
+            self.assertEqual(second.digest(), expected.digest())
+            self.assertEqual(sorted(second.losses()), list(range(46, STEPS + 1)))
+            self.assertEqual(second.losses(), {s: loss for s, loss in expected.losses().items() if s > 45})
+        self.assertEqual(self.files(first), before, "the run that lent its checkpoint was changed")
+
+    def test_from_another_run_and_stopped(self):
+        # The same command again goes on where the run stands, not where it once began.
+        first = self.whole(*CONSTANT, "--train.steps=45", name="first")
+        words = self.words("second", *CONSTANT, f"--checkpoint.resume={first.path}")
+        self.ok(*words, "--train.steps=70")
+        self.ok(*words)
+        second = program.RunFolder(self.folder / "second")
+        self.assertEqual([e["step"] for e in second.events("start")], [45, 70])
+        self.assertEqual(second.digest(), self.whole(*CONSTANT).digest())
+
+    def test_back_to_an_older_one_of_its_own(self):
+        self.ok(*self.words("back", *CONSTANT, "--checkpoint.keep=10", "--train.steps=60"))
+        folder = program.RunFolder(self.folder / "back")
+        older = folder.checkpoints()[1]
+        self.assertEqual(older.name, "step-00000022.h5")
+        # It goes back: what came after is not of its past any more, in the record and among the checkpoints.
+        self.ok(*self.words("back", *CONSTANT, f"--checkpoint.resume={older}", "--checkpoint.keep=10", "--train.steps=30"))
+        self.assertEqual([path.name for path in folder.checkpoints()], [f"step-{s:08}.h5" for s in (11, 22, 30)])
+        self.assertEqual(sorted(folder.losses()), list(range(1, 31)))
+        self.ok(*self.words("back", *CONSTANT))
+        self.assert_same_run(folder, self.whole(*CONSTANT))
+
+    def test_what_does_not_fit(self):
+        folder = self.whole(*CONSTANT, "--train.steps=30", name="fits")
+        before = self.files(folder)
+        words = self.words("fits", *CONSTANT)
+        more = self.make_digits("more", train=700, shards=2)
+        wider = self.write_deck(self.deck.read_text().replace("out=24", "out=25"), "wider.ini")
+        renamed = self.write_deck(self.deck.read_text().replace("name=head", "name=top"), "renamed.ini")
+        self.refused([*words, "--data.batch=60"], 4, "epochs of 20 steps; this run has 10", "data.batch = 60", "Hint")
+        self.refused([*words, f"--data.train={more}/train"], 4, "epochs of 20 steps; this run has 23", "700 samples")
+        self.refused(["train", wider, *words[2:]], 4, "model/hidden.weight", "(24, 784)", "(25, 784)")
+        self.refused(["train", renamed, *words[2:]], 4, "model/top.weight", "Hint", ranks=2)
+        self.refused(self.words("fits", *ADAM), 4, "optimizer/first_moment", "Hint")
+        self.refused(self.words("new", *CONSTANT, f"--checkpoint.resume={self.folder}/nowhere"), 4, "nowhere", "Hint")
+        self.refused(self.words("new", *CONSTANT, f"--checkpoint.resume={self.deck}"), 4, str(self.deck))
+        self.assertEqual(self.files(folder), before, "a refused start changed the run directory")
+        self.assertFalse((self.folder / "new").exists())
+
+    def test_moved_run_directory(self):
+        self.ok(*self.words("here", *ADAM, "--train.steps=40"))
+        (self.folder / "here").rename(self.folder / "there")
+        self.ok(*self.words("there", *ADAM))
+        there = program.RunFolder(self.folder / "there")
+        self.assertEqual([e["step"] for e in there.events("start")], [0, 40])
+        self.assertEqual(there.checkpoints()[-1].name, f"step-{STEPS:08}.h5")
+
+    def test_resolved_deck_is_the_deck(self):
+        # deck.ini in the run directory, and the deck in the checkpoint, run as the deck did.
+        first = self.whole(*NESTEROV, name="first")
+        self.ok("train", first.path / "deck.ini", f"--run.output={self.folder / 'again'}")
+        self.assert_same_run(program.RunFolder(self.folder / "again"), first)
+
+
+if __name__ == "__main__":
+    program.main()
