@@ -17,7 +17,7 @@ void activation_forward(const Execution& exec, Activation kind, std::int64_t cou
   T* const out = y.data();
   switch (kind) {
     case Activation::relu:
-      map<T>(exec, "trireme::activation::relu", count, KOKKOS_LAMBDA(std::int64_t i) { out[i] = in[i] > T{} ? in[i] : T{}; });
+      map<T>(exec, "trireme::activation::relu", count, KOKKOS_LAMBDA(std::int64_t i) { out[i] = in[i] < T{} ? T{} : in[i]; });
       break;
     case Activation::leaky_relu:
       map<T>(exec, "trireme::activation::leaky_relu", count, KOKKOS_LAMBDA(std::int64_t i) { out[i] = in[i] > T{} ? in[i] : slope * in[i]; });
@@ -45,7 +45,7 @@ void activation_backward(const Execution& exec, Activation kind, std::int64_t co
   T* const to = dx.data();
   switch (kind) {
     case Activation::relu:
-      map<T>(exec, "trireme::activation::relu_backward", count, KOKKOS_LAMBDA(std::int64_t i) { to[i] = out[i] > T{} ? g[i] : T{}; });
+      map<T>(exec, "trireme::activation::relu_backward", count, KOKKOS_LAMBDA(std::int64_t i) { to[i] = out[i] <= T{} ? T{} : g[i]; });
       break;
     case Activation::leaky_relu:
       map<T>(exec, "trireme::activation::leaky_relu_backward", count,

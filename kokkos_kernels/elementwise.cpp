@@ -78,7 +78,7 @@ void add_bias(const Execution& exec, std::int64_t rows, std::int64_t columns, Sp
   const auto one = KOKKOS_LAMBDA(std::int64_t r, std::int64_t c) {
     T& value = y(r * columns + c);
     const T z = has_bias ? value + bias(c) : value;
-    value = relu && !(z > T{}) ? T{} : z;
+    value = relu && z < T{} ? T{} : z;
   };
   if constexpr (on_host)
     Kokkos::parallel_for("trireme::elementwise::add_bias", Range(exec, 0, rows), KOKKOS_LAMBDA(std::int64_t r) {

@@ -79,8 +79,8 @@ void cross_entropy(const Execution& exec, std::int64_t n, std::int64_t classes, 
     }
     const T log_total = Kokkos::log(total);
     const T own = log_total - (row[label] - top);                              // -log softmax of the label
-    const T mean = log_total - all / static_cast<T>(classes);                  // mean over classes of the same
-    per_sample(s) = static_cast<double>((T{1} - smoothing) * own + smoothing * mean);
+    const T mean = log_total - all / static_cast<T>(classes);                  // mean over classes of the same; may overflow where own does not
+    per_sample(s) = static_cast<double>(smoothing == T{} ? own : (T{1} - smoothing) * own + smoothing * mean);
     if (with_gradient) {
       T* const out = dy.data() + s * classes;
       const T uniform = smoothing / static_cast<T>(classes);

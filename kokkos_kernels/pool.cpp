@@ -1,5 +1,6 @@
-// Each destination pixel gathers what it needs, so that no two threads write one place. Channels are the inner loop: it vectorises on the
-// host; on a device a thread takes one channel.
+// Channels are the inner loop: it vectorises on the host; on a device a thread takes one channel. Forward passes and the device's backward
+// passes gather, so that no two threads write one place; the host's backward passes give a thread a whole sample and scatter into it, which
+// needs no search for the windows that hold a pixel.
 #include "kokkos_kernels/pool.hpp"
 
 namespace trireme {
@@ -32,12 +33,35 @@ KOKKOS_INLINE_FUNCTION Bounds windows(std::int64_t i, std::int64_t kernel, std::
   return {low, high < out ? high : out};
 }
 
+// f(pixel, its number, first channel, channels) for all pixels of n samples of this extent. The host takes a row of pixels at a time, so
+// that indices are divided once a row.
 template <class F>
-void for_blocks(const Execution& exec, const char* label, std::int64_t pixels, std::int64_t channels, const F& f) {
-  const std::int64_t blocks = (channels + channel_block - 1) / channel_block;
-  Kokkos::parallel_for(label, Range(exec, 0, pixels * blocks), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t first = i % blocks * channel_block, rest = channels - first;
-    f(i / blocks, first, rest < channel_block ? rest : channel_block);
+void for_blocks(const Execution& exec, const char* label, std::int64_t n, const std::array<std::int64_t, 3>& extent, std::int64_t channels, const F& f) {
+  const std::int64_t pixels = n * extent[0] * extent[1] * extent[2];
+  if constexpr (on_host) {
+    Kokkos::parallel_for(label, Range(exec, 0, n * extent[0] * extent[1]), KOKKOS_LAMBDA(std::int64_t row) {
+      Pixel pixel = pixel_of(row * extent[2], extent);
+      for (; pixel.w < extent[2]; ++pixel.w)
+        for (std::int64_t first = 0; first < channels; first += channel_block)
+          f(pixel, row * extent[2] + pixel.w, first, channels - first < channel_block ? channels - first : channel_block);
+    });
+  } else {
+    Kokkos::parallel_for(label, Range(exec, 0, pixels * channels),
+                         KOKKOS_LAMBDA(std::int64_t i) { f(pixel_of(i / channels, extent), i / channels, i % channels, 1); });
+  }
+}
+
+// The host's backward: f(sample, output row's first pixel) with the sample's dx already zero.
+template <class T, class F>
+void scatter_samples(const Execution& exec, const char* label, const PoolGeometry& g, std::int64_t n, Span<T> dx, const F& f) {
+  Kokkos::parallel_for(label, Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t sample) {
+    T* const to = dx.data() + sample * g.in_pixels() * g.channels;
+    for (std::int64_t i = 0; i < g.in_pixels() * g.channels; ++i) to[i] = T{};
+    std::int64_t at = sample * g.out_pixels();
+    for (std::int64_t d = 0; d < g.out[0]; ++d)
+      for (std::int64_t h = 0; h < g.out[1]; ++h)
+        for (std::int64_t w = 0; w < g.out[2]; ++w, ++at)
+          f(to, at, d * g.stride[0] - g.padding[0], h * g.stride[1] - g.padding[1], w * g.stride[2] - g.padding[2]);
   });
 }
 
@@ -56,8 +80,8 @@ KOKKOS_INLINE_FUNCTION std::int64_t divisor(const PoolGeometry& g, std::int64_t 
 
 template <class T, class Index>
 void max_forward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> x, Span<T> y, Index* index) {
-  for_blocks(exec, "trireme::pool::max_forward", n * g.out_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
-    const Pixel o = pixel_of(at, g.out);
+  for_blocks(exec, "trireme::pool::max_forward", n, g.out, g.channels,
+             KOKKOS_LAMBDA(const Pixel& o, std::int64_t at, std::int64_t first, std::int64_t count) {
     const std::int64_t d0 = o.d * g.stride[0] - g.padding[0], h0 = o.h * g.stride[1] - g.padding[1], w0 = o.w * g.stride[2] - g.padding[2];
     const Bounds bd = places(d0, g.kernel[0], g.in[0]), bh = places(h0, g.kernel[1], g.in[1]), bw = places(w0, g.kernel[2], g.in[2]);
     T best[channel_block];
@@ -88,8 +112,21 @@ void max_forward(const Execution& exec, const PoolGeometry& g, std::int64_t n, S
 
 template <class T, class Index>
 void max_backward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> dy, const Index* index, Span<T> dx) {
-  for_blocks(exec, "trireme::pool::max_backward", n * g.in_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
-    const Pixel i = pixel_of(at, g.in);
+  if constexpr (on_host) {
+    const std::int64_t row = g.in[2] * g.channels, plane = g.in[1] * row, kw = g.kernel[2], kh = g.kernel[1];
+    scatter_samples<T>(exec, "trireme::pool::max_backward", g, n, dx, KOKKOS_LAMBDA(T* to, std::int64_t at, std::int64_t d, std::int64_t h, std::int64_t w) {
+      const std::int64_t corner = d * plane + h * row + w * g.channels;
+      const Index* const places = index + at * g.channels;
+      const T* const from = dy.data() + at * g.channels;
+      for (std::int64_t c = 0; c < g.channels; ++c) {
+        const unsigned k = places[c], line = k / static_cast<unsigned>(kw), deep = line / static_cast<unsigned>(kh);
+        to[corner + deep * plane + (line - deep * kh) * row + (k - line * kw) * g.channels + c] += from[c];
+      }
+    });
+    return;
+  }
+  for_blocks(exec, "trireme::pool::max_backward", n, g.in, g.channels,
+             KOKKOS_LAMBDA(const Pixel& i, std::int64_t at, std::int64_t first, std::int64_t count) {
     const std::int64_t id = i.d + g.padding[0], ih = i.h + g.padding[1], iw = i.w + g.padding[2];
     const Bounds bd = windows(id, g.kernel[0], g.stride[0], g.out[0]), bh = windows(ih, g.kernel[1], g.stride[1], g.out[1]),
                  bw = windows(iw, g.kernel[2], g.stride[2], g.out[2]);
@@ -129,8 +166,8 @@ void max_pool_backward(const Execution& exec, const PoolGeometry& g, std::int64_
 
 template <class T>
 void avg_pool_forward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> x, Span<T> y, bool count_padding) {
-  for_blocks(exec, "trireme::pool::avg_forward", n * g.out_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
-    const Pixel o = pixel_of(at, g.out);
+  for_blocks(exec, "trireme::pool::avg_forward", n, g.out, g.channels,
+             KOKKOS_LAMBDA(const Pixel& o, std::int64_t at, std::int64_t first, std::int64_t count) {
     const std::int64_t d0 = o.d * g.stride[0] - g.padding[0], h0 = o.h * g.stride[1] - g.padding[1], w0 = o.w * g.stride[2] - g.padding[2];
     const Bounds bd = places(d0, g.kernel[0], g.in[0]), bh = places(h0, g.kernel[1], g.in[1]), bw = places(w0, g.kernel[2], g.in[2]);
     T sum[channel_block];
@@ -149,8 +186,23 @@ void avg_pool_forward(const Execution& exec, const PoolGeometry& g, std::int64_t
 
 template <class T>
 void avg_pool_backward(const Execution& exec, const PoolGeometry& g, std::int64_t n, Span<const T> dy, Span<T> dx, bool count_padding) {
-  for_blocks(exec, "trireme::pool::avg_backward", n * g.in_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t at, std::int64_t first, std::int64_t count) {
-    const Pixel i = pixel_of(at, g.in);
+  if constexpr (on_host) {
+    scatter_samples<T>(exec, "trireme::pool::avg_backward", g, n, dx, KOKKOS_LAMBDA(T* to, std::int64_t at, std::int64_t d, std::int64_t h, std::int64_t w) {
+      const Pixel o = pixel_of(at, g.out);
+      const T factor = T{1} / static_cast<T>(divisor(g, o.d, o.h, o.w, count_padding));
+      const Bounds bd = places(d, g.kernel[0], g.in[0]), bh = places(h, g.kernel[1], g.in[1]), bw = places(w, g.kernel[2], g.in[2]);
+      const T* const from = dy.data() + at * g.channels;
+      for (std::int64_t kd = bd.low; kd < bd.high; ++kd)
+        for (std::int64_t kh = bh.low; kh < bh.high; ++kh)
+          for (std::int64_t kw = bw.low; kw < bw.high; ++kw) {
+            T* const place = to + (((d + kd) * g.in[1] + h + kh) * g.in[2] + w + kw) * g.channels;
+            for (std::int64_t c = 0; c < g.channels; ++c) place[c] += from[c] * factor;
+          }
+    });
+    return;
+  }
+  for_blocks(exec, "trireme::pool::avg_backward", n, g.in, g.channels,
+             KOKKOS_LAMBDA(const Pixel& i, std::int64_t at, std::int64_t first, std::int64_t count) {
     const Bounds bd = windows(i.d + g.padding[0], g.kernel[0], g.stride[0], g.out[0]),
                  bh = windows(i.h + g.padding[1], g.kernel[1], g.stride[1], g.out[1]),
                  bw = windows(i.w + g.padding[2], g.kernel[2], g.stride[2], g.out[2]);

@@ -122,7 +122,7 @@ void conv_tile(const TileJob<T>& job, const TapRange& range, std::int64_t origin
 #pragma GCC unroll 16
   for (int p = 0; p < P; ++p) {
     if (job.relu)
-      for (int v = 0; v < Registers; ++v) acc[p][v] = acc[p][v] > Register<T>{} ? acc[p][v] : Register<T>{};
+      for (int v = 0; v < Registers; ++v) acc[p][v] = acc[p][v] < Register<T>{} ? Register<T>{} : acc[p][v];  // NaN stays
     store_lanes<T, Registers>(acc[p], job.lanes, destination + p * job.target_pixel);
   }
 }

@@ -1,6 +1,7 @@
 // trireme evaluate CHECKPOINT [--data WHERE] [--json] [--section.key=value ...]: exact loss and metrics.
 #include <cstdio>
 
+#include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/timer.hpp"
 #include "commands/arguments.hpp"
@@ -57,6 +58,8 @@ int evaluate(const Deck& deck, const Communicator& comm, const std::filesystem::
 int evaluate_command(const Communicator& comm, const std::vector<std::string>& words) {
   const std::string usage = "trireme evaluate CHECKPOINT [--data WHERE] [--json] [--section.key=value ...]";
   const Arguments arguments(words, usage, {"data"}, {"json"}, true);
+  if (arguments.positionals() > 1)
+    throw usage_error("'{}' is one word too many: one checkpoint is evaluated. Hint: --data names the data. Usage: {}", arguments.positional(1, ""), usage);
   const auto file = checkpoint_argument(comm, arguments.positional(0, "the checkpoint or run directory"));
   const Deck saved = checkpoint_deck(comm, file);
   const Deck deck(saved.resolved(), saved.origin(), arguments.overrides());

@@ -1,4 +1,5 @@
 // trireme train DECK [--section.key=value ...] [--trace] [--dry-run]
+#include "base/error.hpp"
 #include "base/log.hpp"
 #include "commands/arguments.hpp"
 #include "commands/commands.hpp"
@@ -22,7 +23,9 @@ int train(const Deck& deck, const Communicator& comm, bool dry_run) {
 }  // namespace
 
 int train_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const Arguments arguments(words, "trireme train DECK [--section.key=value ...] [--trace] [--dry-run]", {}, {"trace", "dry-run"}, true);
+  const std::string usage = "trireme train DECK [--section.key=value ...] [--trace] [--dry-run]";
+  const Arguments arguments(words, usage, {}, {"trace", "dry-run"}, true);
+  if (arguments.positionals() > 1) throw usage_error("'{}' is one word too many: a run has one deck. Usage: {}", arguments.positional(1, ""), usage);
   auto overrides = arguments.overrides();
   if (arguments.flag("trace")) overrides.push_back("train.trace=true");
   const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), overrides);

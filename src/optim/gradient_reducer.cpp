@@ -14,7 +14,7 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
   const std::int64_t elements = std::max<std::int64_t>(bucket_bytes / static_cast<std::int64_t>(sizeof(T)), 1);
   std::int64_t end = static_cast<std::int64_t>(arena.size());
   for (const std::int64_t cut : cuts)
-    if (end - cut >= elements || cut == 0) firsts_.push_back(end = cut);
+    if (end - cut >= elements || (cut == 0 && end > 0)) firsts_.push_back(end = cut);
   if (firsts_.empty() || firsts_.back() != 0) firsts_.push_back(0);
   requests_.resize(firsts_.size());
   if constexpr (!on_host)

@@ -92,6 +92,26 @@ class Ranks(program.ProgramTest):
         # Every parameter travels on its own; rows come from the files, window by window, instead of from memory.
         self.curves(CNN, SGD, "--parallel.bucket=0.0001", "--data.cache=0", "--data.chunk=16", "--data.window=64")
 
+    def test_without_a_shuffle(self):
+        self.curves(MLP, SGD, "--data.batch=31", "--data.shuffle=false")
+        self.curves(MLP, SGD, "--data.batch=31", "--data.shuffle=false", "--data.cache=0", "--data.chunk=7", "--data.window=62")
+
+    def test_every_epoch_sees_every_sample_once(self):
+        # Nothing is learned at a rate of 0: every epoch has the same mean loss, and without a shuffle the same losses one by one.
+        model = MLP.replace("layer = dropout p=0.3\n", "")
+        deck = self.write_deck(CLASSES.format(output=self.folder / "unused", data=self.data, model=model, optimizer=SGD))
+        for shuffle in ("true", "false"):
+            folder = program.RunFolder(self.folder / shuffle)
+            self.ok("train", deck, f"--run.output={folder.path}", "--optimizer.lr=0", "--train.steps=0", "--train.epochs=3",
+                    "--data.batch=31", f"--data.shuffle={shuffle}", ranks=2)
+            losses, epoch = folder.losses(), 21
+            self.assertEqual(len(losses), 3 * epoch)
+            means = [event["train"]["loss"] for event in folder.events("epoch")]
+            for mean in means[1:]:
+                self.assertAlmostEqual(mean, means[0], delta=1e-5)
+            same = all(losses[step] == losses[step + epoch] == losses[step + 2 * epoch] for step in range(1, epoch + 1))
+            self.assertEqual(same, shuffle == "false")
+
     def test_metrics_of_one_checkpoint(self):
         deck = self.write_deck(CLASSES.format(output=self.folder / "run", data=self.data, model=MLP, optimizer=SGD))
         self.ok("train", deck, "--train.steps=30", ranks=2)

@@ -157,7 +157,7 @@ std::vector<T> to_channels_first(const std::vector<T>& x, const Shape& sample) {
   return y;
 }
 
-/// The default instance, and one with a single thread where the back end can cut itself in parts: what depends on the number of threads differs.
+/// The default instance, and on the host one with a single thread: what depends on the number of threads differs.
 inline std::vector<Execution> few_and_many_threads() {
   const Execution all;
   if (!on_host || all.concurrency() < 2) return {all};

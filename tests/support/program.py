@@ -88,9 +88,10 @@ class Result:
 class Job:
     """A run of the program that goes on while the test looks at it."""
 
-    def __init__(self, words, ranks=1):
+    def __init__(self, words, ranks=1, line=None):
+        """`line`: a whole command line of the launcher's, instead."""
         self.began_ = time.monotonic()
-        self.line_ = command_line(words, ranks)
+        self.line_ = line or command_line(words, ranks)
         # Files instead of pipes: a full pipe would hold the job up, and a killed one leaves what it said.
         self.out_, self.err_ = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process_ = subprocess.Popen(self.line_, stdin=subprocess.DEVNULL, stdout=self.out_, stderr=self.err_,

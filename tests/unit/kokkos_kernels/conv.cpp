@@ -168,7 +168,6 @@ BOOST_AUTO_TEST_CASE(holds_at_the_edges_of_tiles) {
 
 BOOST_AUTO_TEST_CASE(sums_do_not_depend_on_threads) {
   const auto instances = few_and_many_threads();
-  BOOST_TEST_MESSAGE("threads: " << instances.front().concurrency() << " and " << instances.back().concurrency());
   RandomStream random(test_seed(), 7);
   for (int i = 0; i < 30; ++i) {
     const ConvGeometry g = random_geometry(random, i);
@@ -189,6 +188,20 @@ BOOST_AUTO_TEST_CASE(sums_do_not_depend_on_threads) {
     }
     BOOST_TEST(same_bits(results.front(), results.back()), "seed " << test_seed() << " case " << i << ": " << text(g));
   }
+}
+
+// A NaN must reach the loss, which is where a run that went wrong is noticed; also through a fused relu.
+BOOST_AUTO_TEST_CASE(nan_passes_a_fused_relu) {
+  ConvGeometry g;
+  g.in_channels = 2, g.out_channels = 19, g.in = {1, 1, 9};
+  complete(g);
+  const ConvPlan<float> plan(g);
+  std::vector<float> input(18, -1), weights(38, 1);
+  input[7] = std::numeric_limits<float>::quiet_NaN();
+  const Guarded<float> x(input), w(weights), y(9 * 19), workspace(plan.workspace());
+  plan.forward(Execution(), 1, x, w, Span<const float>(), y, true, workspace);
+  const auto found = y.values();
+  for (std::size_t i = 0; i < found.size(); ++i) BOOST_TEST((i / 19 == 3 ? std::isnan(found[i]) : found[i] == 0));
 }
 
 BOOST_AUTO_TEST_CASE(the_extent_is_pytorchs) {

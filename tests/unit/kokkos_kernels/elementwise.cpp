@@ -2,6 +2,9 @@
 #include "kokkos_kernels/elementwise.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <mutex>
+#include <set>
+#include <thread>
 
 #include "support/arrays.hpp"
 
@@ -114,6 +117,20 @@ void check_all(std::uint64_t seed) {
     BOOST_TEST_CONTEXT("seed " << seed << " count " << count) { check_norm<T>(random, count); }
 }
 
+template <class Space>
+std::size_t threads_of(const Space& exec) {
+  std::set<std::thread::id> seen;
+  if constexpr (on_host) {
+    std::mutex mutex;
+    Kokkos::parallel_for("trireme::test::threads", Kokkos::RangePolicy<Space>(exec, 0, 1000), [&](int) {
+      const std::lock_guard lock(mutex);
+      seen.insert(std::this_thread::get_id());
+    });
+    exec.fence("trireme::test");
+  }
+  return seen.size();
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(elementwise)
@@ -121,6 +138,14 @@ BOOST_AUTO_TEST_SUITE(elementwise)
 BOOST_AUTO_TEST_CASE(kernels_equal_their_definitions) {
   check_all<double>(test_seed());
   check_all<float>(test_seed());
+}
+
+// What the tests of independence of threads stand on.
+BOOST_AUTO_TEST_CASE(instances_have_few_and_many_threads) {
+  if (!on_host || Execution().concurrency() < 2) return;
+  const auto instances = few_and_many_threads();
+  BOOST_TEST(threads_of(instances.front()) > 1u);
+  BOOST_TEST(threads_of(instances.back()) == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(column_sums_do_not_depend_on_threads) {

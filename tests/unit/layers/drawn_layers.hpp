@@ -58,7 +58,7 @@ inline DrawnLayer draw_layer(const std::string& kind, RandomStream& random) {
 
 inline std::string text(const DrawnLayer& layer) {
   std::string t = layer.line + " on";
-  for (const Shape& shape : layer.inputs) t += " " + shape.text();
+  for (const Shape& shape : layer.inputs) t.append(" ").append(shape.text());
   return t;
 }
 

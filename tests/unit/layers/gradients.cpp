@@ -133,13 +133,13 @@ BOOST_AUTO_TEST_CASE(unwanted_gradients_are_not_written) {
     bench.layer().backward(bench.pass(), in_spans, out, gradient, wanted);
     const auto all = bench.forward_backward(inputs, dy);
     for (std::size_t i = 1; i < inputs.size(); ++i) BOOST_TEST(same_bits(to_channels_first(fresh[i].values(), drawn.inputs[i]), all.dx[i]));
-    for (std::size_t i = 0; i < bench.layer().parameters().size(); ++i) {  // added twice: once with and once without dx
-      auto once = bench.gradient(i);
-      bench.set_gradient(i, std::vector<float>(once.size()));
+    for (std::size_t i = 0; i < bench.layer().parameters().size(); ++i) {  // added twice: with dx and without
+      const auto twice = bench.gradient(i);
+      bench.set_gradient(i, std::vector<float>(twice.size()));
       bench.forward_backward(inputs, dy);
       auto half = bench.gradient(i);
       for (float& v : half) v *= 2;
-      BOOST_TEST(same_bits(once, half));
+      BOOST_TEST(distance(twice, half) <= rounding<float>);
     }
   });
 }

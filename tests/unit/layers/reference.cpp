@@ -65,8 +65,11 @@ void check_loss(const ReferenceCase& reference) {
   else
     elementwise_loss<T>(exec, kinds.at(kind), n, outputs, y, Guarded<T>(reference.numbers_as<T>("target")), static_cast<T>(1 / divisor), dy, per_sample, loss);
   BOOST_TEST_CONTEXT("losses/" << reference.name() << ", " << sizeof(T) << "-byte: " << kind) {
-    BOOST_TEST(distance(std::vector<double>{loss.values()[0] / divisor}, reference.numbers("loss")) <= tolerance<T>);
-    BOOST_TEST(distance(dy.values(), reference.numbers("gradient")) <= tolerance<T>);
+    double allowed = tolerance<T>;
+    if (kind == "bce")  // a probability near 1 has lost digits of 1 - y before the loss sees it
+      for (const double p : reference.numbers("output")) allowed = std::max(allowed, std::numeric_limits<T>::epsilon() / (1 - p));
+    BOOST_TEST(distance(std::vector<double>{loss.values()[0] / divisor}, reference.numbers("loss")) <= allowed);
+    BOOST_TEST(distance(dy.values(), reference.numbers("gradient")) <= allowed);
   }
 }
 

@@ -2,6 +2,7 @@
 #include "optim/gradient_reducer.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <fmt/ranges.h>
 
 #include "support/arrays.hpp"
 
@@ -83,9 +84,8 @@ BOOST_AUTO_TEST_CASE(gives_the_sum_of_all_ranks) {
   for (std::uint64_t i = 0; i < 16; ++i) {
     RandomStream random(test_seed(), i);
     const Drawn d = draw_arena(random);
-    std::string cuts;
-    for (const std::int64_t cut : d.cuts) cuts += " " + std::to_string(cut);
-    BOOST_TEST_CONTEXT("seed " << test_seed() << " case " << i << ": " << d.size << " elements, buckets of " << d.bucket_bytes << " bytes, cuts" << cuts) {
+    BOOST_TEST_CONTEXT("seed " << test_seed() << " case " << i << ": " << d.size << " elements, buckets of " << d.bucket_bytes << " bytes, cuts "
+                               << fmt::format("{}", fmt::join(d.cuts, ","))) {
       check<float>(d, random);
       check<double>(d, random);
     }

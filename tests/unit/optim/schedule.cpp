@@ -2,6 +2,8 @@
 #include "optim/schedule.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <fmt/format.h>
+
 #include <cmath>
 #include <numbers>
 
