@@ -63,7 +63,7 @@ int run_command(const Communicator& comm, const std::vector<std::string>& words)
 int help_command(const Communicator& comm, const std::vector<std::string>& words) {
   if (comm.rank() != 0) return 0;
   if (!words.empty() && words[0] == "deck")
-    std::printf("%s\n%s", deck_reference().c_str(), layer_reference().c_str());
+    std::printf("# The deck\n\n%s\n%s", deck_reference().c_str(), layer_reference().c_str());
   else
     print_help();
   return 0;
