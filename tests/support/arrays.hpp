@@ -106,11 +106,12 @@ T pick(RandomStream& random, const std::vector<T>& from) {
   return from[random.below(from.size())];
 }
 
-/// Largest difference over the largest magnitude expected; infinite where sizes differ or only one side is NaN.
+/// Largest difference over the largest magnitude expected, or over `magnitude` where that is larger (of terms that may cancel); infinite where
+/// sizes differ or only one side is NaN.
 template <class T, class U>
-double distance(const std::vector<T>& found, const std::vector<U>& expected) {
+double distance(const std::vector<T>& found, const std::vector<U>& expected, double magnitude = 0) {
   if (found.size() != expected.size()) return std::numeric_limits<double>::infinity();
-  double difference = 0, magnitude = 0;
+  double difference = 0;
   for (std::size_t i = 0; i < found.size(); ++i) {
     const double a = static_cast<double>(found[i]), b = static_cast<double>(expected[i]);
     if (std::isnan(a) && std::isnan(b)) continue;

@@ -100,7 +100,7 @@ void check(const ConvPlan<T>& plan, std::int64_t n, RandomStream& random) {
   const Guarded<T> found_y(static_cast<std::int64_t>(y.size())), found_dx(static_cast<std::int64_t>(dx.size()));
   Guarded<T> workspace(plan.workspace());
   const auto holds = [&](const Guarded<T>& found, const std::vector<double>& expected, const char* what) {
-    BOOST_TEST(distance(found.values(), expected) <= rounding<T>, what << ": relative error " << distance(found.values(), expected));
+    BOOST_TEST(distance(found.values(), expected, 1) <= rounding<T>, what << ": relative error " << distance(found.values(), expected, 1));
     BOOST_TEST(found.guards_hold(), what << " was written beyond its end");
     BOOST_TEST(workspace.guards_hold(), what << ": the workspace was written beyond its end");
     workspace.spoil();
