@@ -1,11 +1,12 @@
-// What a network says of every row of a data set: one HDF5 file written by all ranks, under a temporary name until it is whole.
+// What a network says of every row of a data set: one HDF5 file written by all ranks, under a temporary name until it
+// is whole.
 //
-//   /output  (n, ...)  float32 or float64; one sample has the shape of the network's output in PyTorch's order, channels first
-//   /class   (n)       int32, the class of the largest score; of networks that were trained on classes
+//   /output  (n, ...)  float32 or float64; one sample has the shape of the network's output in PyTorch's order,
+//   channels first /class   (n)       int32, the class of the largest score; of networks that were trained on classes
 //   attributes of the root: program "trireme", kind "predictions", and what the caller notes (checkpoint, step, data)
 //
-// As with checkpoints (checkpoint_writer.cpp says why) one rank has HDF5 lay the file out, and every rank writes its rows to their
-// places. Neither class talks to other ranks; the caller does:
+// As with checkpoints (checkpoint_writer.cpp says why) one rank has HDF5 lay the file out, and every rank writes its
+// rows to their places. Neither class talks to other ranks; the caller does:
 //
 //   rank 0: PredictionFile        all ranks: PredictionRows, write(), finish()        rank 0: PredictionFile::finish()
 #pragma once
@@ -60,7 +61,8 @@ class PredictionRows {
   PredictionRows(const PredictionRows&) = delete;
   PredictionRows& operator=(const PredictionRows&) = delete;
 
-  /// Writes the rows from `first` on. `output` holds whole rows; `classes` as many numbers as rows, or none where the layout has none.
+  /// Writes the rows from `first` on. `output` holds whole rows; `classes` as many numbers as rows, or none where the
+  /// layout has none.
   void write(std::int64_t first, std::span<const std::byte> output, std::span<const std::int32_t> classes);
   /// Brings what was written to the disk.
   void finish();

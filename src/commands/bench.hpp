@@ -16,7 +16,8 @@ int bench_kernels(const Communicator& comm, const std::vector<std::string>& word
 
 /// The middle value; of an even number of values the mean of the two in the middle.
 double median(std::vector<double> values);
-/// Seconds from a common start until `action` has ended on the last rank. An error of one is an error of all. Collective.
+/// Seconds from a common start until `action` has ended on the last rank. An error of one is an error of all.
+/// Collective.
 double timed(const Communicator& comm, const std::function<void()>& action);
 
 /// The number that an option gives, at least `least`; a usage error that names the option.

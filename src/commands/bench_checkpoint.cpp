@@ -35,7 +35,9 @@ void wait_asleep(const Communicator& comm) {
 
 /// `dd if=/dev/zero of=FILE bs=1M count=N conv=fsync`; returns seconds.
 double run_dd(const fs::path& file, std::int64_t mebibytes) {
-  std::string words[] = {"dd", "if=/dev/zero", "of=" + file.string(), "bs=1M", "count=" + std::to_string(mebibytes), "conv=fsync", "status=none"};
+  std::string words[] = {
+      "dd",         "if=/dev/zero", "of=" + file.string(), "bs=1M", "count=" + std::to_string(mebibytes),
+      "conv=fsync", "status=none"};
   std::vector<char*> arguments;
   for (auto& word : words) arguments.push_back(word.data());
   arguments.push_back(nullptr);
@@ -46,26 +48,31 @@ double run_dd(const fs::path& file, std::int64_t mebibytes) {
   int status = 0;
   while (::waitpid(child, &status, 0) < 0)
     if (errno != EINTR) throw internal_error("bench io: waiting for dd: {}", std::generic_category().message(errno));
-  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) throw internal_error("bench io: dd into '{}' failed", file.string());
+  if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+    throw internal_error("bench io: dd into '{}' failed", file.string());
   return timer.seconds();
 }
 
 }  // namespace
 
-Contest checkpoint_contest(const Communicator& comm, const fs::path& folder, std::int64_t bytes, int runs, std::int64_t& written) {
+Contest checkpoint_contest(const Communicator& comm, const fs::path& folder, std::int64_t bytes, int runs,
+                           std::int64_t& written) {
   // Each rank holds its own part of the arrays, so that all of them together need the memory once.
-  const std::int64_t count = std::max<std::int64_t>(bytes / (arrays_in_all * 4), 1), row = std::min<std::int64_t>(count, 2048), rows = std::max<std::int64_t>(count / row, 1);
+  const std::int64_t count = std::max<std::int64_t>(bytes / (arrays_in_all * 4), 1),
+                     row = std::min<std::int64_t>(count, 2048), rows = std::max<std::int64_t>(count / row, 1);
   const Share mine = share_of(arrays_in_all, comm.rank(), comm.size());
   std::vector<float> state;
   comm.together([&] {
     state.resize(static_cast<std::size_t>(mine.count * rows * row));
     RandomStream random(2, static_cast<std::uint64_t>(comm.rank()));
-    for (std::size_t i = 0; i < state.size(); ++i) state[i] = i < 65536 ? static_cast<float>(random.uniform(-1, 1)) : state[i - 65536];
+    for (std::size_t i = 0; i < state.size(); ++i)
+      state[i] = i < 65536 ? static_cast<float>(random.uniform(-1, 1)) : state[i - 65536];
   });
   std::vector<CheckpointArray> arrays;
   for (std::int64_t a = 0; a < arrays_in_all; ++a) {
     const bool held = a >= mine.first && a < mine.first + mine.count;
-    arrays.push_back({"model/layer" + std::to_string(a) + ".weight", Shape{rows, row}, false, held ? state.data() + (a - mine.first) * rows * row : nullptr});
+    arrays.push_back({"model/layer" + std::to_string(a) + ".weight", Shape{rows, row}, false,
+                      held ? state.data() + (a - mine.first) * rows * row : nullptr});
   }
   const CheckpointContent content{"[run]\nname = bench\n", {{"step", 1}}, {}};
   const fs::path checkpoint = folder / "step-00000001.h5", copy = folder / "dd.bin";

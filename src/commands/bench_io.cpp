@@ -1,5 +1,6 @@
-// trireme bench io [DIR] [--size MIB] [--state MIB] [--runs N] [--cold] [--json]: the shuffled reader against plain H5Dread of the same
-// files, and a checkpoint against dd, in turns, so that other users of the machine disturb both alike.
+// trireme bench io [DIR] [--size MIB] [--state MIB] [--runs N] [--cold] [--json]: the shuffled reader against plain
+// H5Dread of the same files, and a checkpoint against dd, in turns, so that other users of the machine disturb both
+// alike.
 #include "commands/bench_io.hpp"
 
 #include <cstdio>
@@ -21,42 +22,48 @@ namespace {
 void print_line(const json& contest) {
   const auto rate = [&](const char* key) { return contest[key].get<double>() / 1e9; };
   const double ratio = contest["ratio"], goal = contest["goal"];
-  log::info("  {:<34} {:>8.2f} {:>10.2f} {:>8.2f} {:>8.2f}  {}", contest["what"].get<std::string>(), rate("plain_bytes_per_s"), rate("trireme_bytes_per_s"), ratio,
-            goal, ratio >= goal ? "reached" : "missed");
+  log::info("  {:<34} {:>8.2f} {:>10.2f} {:>8.2f} {:>8.2f}  {}", contest["what"].get<std::string>(),
+            rate("plain_bytes_per_s"), rate("trireme_bytes_per_s"), ratio, goal, ratio >= goal ? "reached" : "missed");
 }
 
 }  // namespace
 
 json Contest::json(const std::string& what, std::int64_t bytes, double goal) const {
   const double a = static_cast<double>(bytes) / median(plain), b = static_cast<double>(bytes) / median(trireme);
-  return {{"what", what},         {"bytes", bytes},         {"plain_bytes_per_s", a}, {"trireme_bytes_per_s", b}, {"ratio", b / a}, {"goal", goal},
-          {"plain_seconds", plain}, {"trireme_seconds", trireme}};
+  return {{"what", what},   {"bytes", bytes}, {"plain_bytes_per_s", a}, {"trireme_bytes_per_s", b},
+          {"ratio", b / a}, {"goal", goal},   {"plain_seconds", plain}, {"trireme_seconds", trireme}};
 }
 
 int bench_io(const Communicator& comm, const std::vector<std::string>& words) {
   const std::string usage = "trireme bench io [DIR] [--size MIB] [--state MIB] [--runs N] [--cold] [--json]";
   const Arguments arguments(words, usage, {"size", "state", "runs"}, {"json", "cold"}, false);
-  if (arguments.positionals() > 1) throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(1, ""), usage);
+  if (arguments.positionals() > 1)
+    throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(1, ""), usage);
   constexpr std::int64_t mebi = 1 << 20;
   const std::int64_t size = count_option(arguments.option("size", "512"), "--size", 1) * mebi;
   const std::int64_t state = count_option(arguments.option("state", "1024"), "--state", 1) * mebi;
   const auto runs = static_cast<int>(count_option(arguments.option("runs", "5"), "--runs", 3));
   const bool as_json = arguments.flag("json"), cold = arguments.flag("cold");
-  const std::filesystem::path parent = arguments.positionals() == 1 ? std::filesystem::path(arguments.positional(0, "DIR")) : std::filesystem::temp_directory_path();
+  const std::filesystem::path parent = arguments.positionals() == 1
+                                           ? std::filesystem::path(arguments.positional(0, "DIR"))
+                                           : std::filesystem::temp_directory_path();
   const BenchFolder folder(comm, parent, std::max(2 * size, state));
 
   if (!as_json) {
     log::info("bench io: {} rank(s), folder {}, medians of {} runs in turns", comm.size(), parent.string(), runs);
-    log::info("reading: {} of {}-byte rows in {} shards, {}", human_bytes(static_cast<double>(size)), bench_row_bytes, bench_shards,
-              cold ? "dropped from the page cache before each run" : "in the page cache");
-    log::info("writing: a checkpoint of {} by all ranks, against dd conv=fsync of as many bytes\n", human_bytes(static_cast<double>(state)));
+    log::info("reading: {} of {}-byte rows in {} shards, {}", human_bytes(static_cast<double>(size)), bench_row_bytes,
+              bench_shards, cold ? "dropped from the page cache before each run" : "in the page cache");
+    log::info("writing: a checkpoint of {} by all ranks, against dd conv=fsync of as many bytes\n",
+              human_bytes(static_cast<double>(state)));
     log::info("  {:<34} {:>8} {:>10} {:>8} {:>8}", "GB/s", "plain", "trireme", "ratio", "goal");
   }
-  json all{{"bench", "io"}, {"ranks", comm.size()}, {"folder", parent.string()}, {"runs", runs}, {"cold", cold}, {"row_bytes", bench_row_bytes}, {"reading", json::array()}};
+  json all{{"bench", "io"}, {"ranks", comm.size()},         {"folder", parent.string()}, {"runs", runs},
+           {"cold", cold},  {"row_bytes", bench_row_bytes}, {"reading", json::array()}};
   for (const int gzip : {0, 1}) {
     const ReadingBench bench(comm, folder.path(), size, gzip);
     const Contest contest = bench.run(runs, cold);
-    all["reading"].push_back(contest.json(gzip == 0 ? "shuffled reading, contiguous" : "shuffled reading, gzip 1", bench.bytes(), 0.8));
+    all["reading"].push_back(
+        contest.json(gzip == 0 ? "shuffled reading, contiguous" : "shuffled reading, gzip 1", bench.bytes(), 0.8));
     if (!as_json && comm.rank() == 0) print_line(all["reading"].back());
   }
   std::int64_t written = 0;

@@ -1,10 +1,9 @@
 // The two contests of trireme bench io.
 #pragma once
 
-#include <nlohmann/json.hpp>
-
 #include <cstdint>
 #include <filesystem>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -48,8 +47,9 @@ class ReadingBench {
   std::int64_t rows_;
 };
 
-/// A checkpoint of about `bytes` of state written by all ranks, and dd with conv=fsync of as many. `written`: bytes of the arrays.
-/// Collective.
-Contest checkpoint_contest(const Communicator& comm, const std::filesystem::path& folder, std::int64_t bytes, int runs, std::int64_t& written);
+/// A checkpoint of about `bytes` of state written by all ranks, and dd with conv=fsync of as many. `written`: bytes of
+/// the arrays. Collective.
+Contest checkpoint_contest(const Communicator& comm, const std::filesystem::path& folder, std::int64_t bytes, int runs,
+                           std::int64_t& written);
 
 }  // namespace trireme

@@ -30,7 +30,9 @@ double seconds_of(const Execution& exec, int runs, const std::function<void()>& 
   run(1);  // libraries make their plans at the first call
   std::int64_t calls = 1;
   for (double seconds = run(1); seconds < least_seconds; seconds = run(calls))
-    calls = std::max(calls + 1, static_cast<std::int64_t>(static_cast<double>(calls) * std::min(1.2 * least_seconds / std::max(seconds, 1e-9), 100.0)));
+    calls =
+        std::max(calls + 1, static_cast<std::int64_t>(static_cast<double>(calls) *
+                                                      std::min(1.2 * least_seconds / std::max(seconds, 1e-9), 100.0)));
   std::vector<double> seconds;
   for (int i = 0; i < runs; ++i) seconds.push_back(run(calls) / static_cast<double>(calls));
   return median(seconds);
@@ -67,10 +69,10 @@ struct ConvCase {
 };
 
 const ConvCase conv_cases[] = {
-    {"cifar10/lenet 3->6 k5", 100, 3, 6, 2, 32, 5, 0},       {"cifar10/lenet 6->16 k5", 100, 6, 16, 2, 14, 5, 0},
-    {"mnist/cnn 1->32 k3", 128, 1, 32, 2, 28, 3, 1},         {"mnist/cnn 32->64 k3", 128, 32, 64, 2, 14, 3, 1},
-    {"resnet 16->16 k3", 128, 16, 16, 2, 32, 3, 1},          {"resnet 32->32 k3", 128, 32, 32, 2, 16, 3, 1},
-    {"resnet 64->64 k3", 128, 64, 64, 2, 8, 3, 1},           {"3-D 16->32 k3", 16, 16, 32, 3, 16, 3, 1},
+    {"cifar10/lenet 3->6 k5", 100, 3, 6, 2, 32, 5, 0}, {"cifar10/lenet 6->16 k5", 100, 6, 16, 2, 14, 5, 0},
+    {"mnist/cnn 1->32 k3", 128, 1, 32, 2, 28, 3, 1},   {"mnist/cnn 32->64 k3", 128, 32, 64, 2, 14, 3, 1},
+    {"resnet 16->16 k3", 128, 16, 16, 2, 32, 3, 1},    {"resnet 32->32 k3", 128, 32, 32, 2, 16, 3, 1},
+    {"resnet 64->64 k3", 128, 64, 64, 2, 8, 3, 1},     {"3-D 16->32 k3", 16, 16, 32, 3, 16, 3, 1},
 };
 
 struct GemmCase {
@@ -84,38 +86,48 @@ json measure_gemm(const Execution& exec, const GemmCase& c, int runs) {
   const Buffer<float> product("trireme::bench::c", static_cast<std::size_t>(c.m * c.n)),
       workspace("trireme::bench::workspace", static_cast<std::size_t>(gemm_workspace(shape)));
   const double seconds = seconds_of(exec, runs, [&] { gemm<float>(exec, shape, a, b, product, workspace); });
-  return {{"m", c.m}, {"k", c.k}, {"n", c.n}, {"gflops", 2e-9 * static_cast<double>(c.m * c.k * c.n) / seconds}, {"seconds", seconds}};
+  return {{"m", c.m},
+          {"k", c.k},
+          {"n", c.n},
+          {"gflops", 2e-9 * static_cast<double>(c.m * c.k * c.n) / seconds},
+          {"seconds", seconds}};
 }
 
 json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
   const ConvGeometry g = c.geometry();
   const ConvPlan<float> plan(g);
-  const auto x = noise("trireme::bench::x", c.samples * g.in_pixels() * g.in_channels), y = noise("trireme::bench::y", c.samples * g.out_pixels() * g.out_channels);
+  const auto x = noise("trireme::bench::x", c.samples * g.in_pixels() * g.in_channels),
+             y = noise("trireme::bench::y", c.samples * g.out_pixels() * g.out_channels);
   const auto w = noise("trireme::bench::w", g.weights()), bias = noise("trireme::bench::bias", g.out_channels);
-  const auto dx = noise("trireme::bench::dx", static_cast<std::int64_t>(x.size())), dw = noise("trireme::bench::dw", g.weights());
-  const auto dbias = noise("trireme::bench::dbias", g.out_channels), workspace = noise("trireme::bench::workspace", plan.workspace());
+  const auto dx = noise("trireme::bench::dx", static_cast<std::int64_t>(x.size())),
+             dw = noise("trireme::bench::dw", g.weights());
+  const auto dbias = noise("trireme::bench::dbias", g.out_channels),
+             workspace = noise("trireme::bench::workspace", plan.workspace());
   const double work = 2e-9 * static_cast<double>(c.samples * g.multiply_adds());
   const auto rate = [&](const std::function<void()>& kernel) { return work / seconds_of(exec, runs, kernel); };
-  return {{"name", c.name},
-          {"samples", c.samples},
-          {"in_channels", c.in},
-          {"out_channels", c.out},
-          {"extent", c.extent},
-          {"dimensions", c.dims},
-          {"kernel", c.kernel},
-          {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, true, workspace); })},
-          {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, y, w, dx, workspace); })},
-          {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, y, dw, dbias, workspace); })}};
+  return {
+      {"name", c.name},
+      {"samples", c.samples},
+      {"in_channels", c.in},
+      {"out_channels", c.out},
+      {"extent", c.extent},
+      {"dimensions", c.dims},
+      {"kernel", c.kernel},
+      {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, true, workspace); })},
+      {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, y, w, dx, workspace); })},
+      {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, y, dw, dbias, workspace); })}};
 }
 
 /// GB/s of a(i) = b(i) + s c(i), three numbers of 8 bytes an element, as STREAM counts them (McCalpin 1995).
 double triad_rate(const Execution& exec, std::int64_t count, int runs) {
   const auto n = static_cast<std::size_t>(count);
-  const Buffer<double> a("trireme::bench::triad_a", n), b("trireme::bench::triad_b", n), c("trireme::bench::triad_c", n);
+  const Buffer<double> a("trireme::bench::triad_a", n), b("trireme::bench::triad_b", n),
+      c("trireme::bench::triad_c", n);
   Kokkos::deep_copy(exec, b, 1.0);
   Kokkos::deep_copy(exec, c, 2.0);
   const double seconds = seconds_of(exec, runs, [&] {
-    Kokkos::parallel_for("trireme::bench::triad", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { a(i) = b(i) + 3.0 * c(i); });
+    Kokkos::parallel_for(
+        "trireme::bench::triad", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { a(i) = b(i) + 3.0 * c(i); });
   });
   return 24e-9 * static_cast<double>(count) / seconds;
 }
@@ -125,7 +137,8 @@ double triad_rate(const Execution& exec, std::int64_t count, int runs) {
 int bench_kernels(const Communicator& comm, const std::vector<std::string>& words) {
   const std::string usage = "trireme bench kernels [--runs N] [--json]";
   const Arguments arguments(words, usage, {"runs"}, {"json"}, false);
-  if (arguments.positionals() > 0) throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(0, ""), usage);
+  if (arguments.positionals() > 0)
+    throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(0, ""), usage);
   const auto runs = static_cast<int>(count_option(arguments.option("runs", "7"), "--runs", 5));
   const bool as_json = arguments.flag("json");
   const Execution exec;
@@ -134,10 +147,16 @@ int bench_kernels(const Communicator& comm, const std::vector<std::string>& word
   };
   const std::string convolutions = on_host ? "own kernels" : "portable";
 
-  json all{{"bench", "kernels"}, {"ranks", comm.size()}, {"threads", exec.concurrency()}, {"space", Execution::name()}, {"runs", runs},
-           {"gemm_provider", gemm_provider()}, {"gemm", json::array()}, {"convolution", json::array()}};
-  say("bench kernels: {}, {} thread(s) a rank, {} rank(s) at the same time (rates are rank 0's); medians of {} runs", Execution::name(), exec.concurrency(),
-      comm.size(), runs);
+  json all{{"bench", "kernels"},
+           {"ranks", comm.size()},
+           {"threads", exec.concurrency()},
+           {"space", Execution::name()},
+           {"runs", runs},
+           {"gemm_provider", gemm_provider()},
+           {"gemm", json::array()},
+           {"convolution", json::array()}};
+  say("bench kernels: {}, {} thread(s) a rank, {} rank(s) at the same time (rates are rank 0's); medians of {} runs",
+      Execution::name(), exec.concurrency(), comm.size(), runs);
   comm.barrier();
   all["triad_gbytes_per_s"] = triad_rate(exec, std::int64_t{1} << 24, runs);
   say("\nmemory, triad                       {:>8.1f} GB/s", all["triad_gbytes_per_s"].get<double>());
@@ -153,7 +172,8 @@ int bench_kernels(const Communicator& comm, const std::vector<std::string>& word
     all["convolution"].push_back(measure_conv(exec, c, runs));
     const json& one = all["convolution"].back();
     const std::string size = c.dims == 3 ? fmt::format("{}^3", c.extent) : fmt::format("{}^2", c.extent);
-    say("  {:<24} {:>6} x {:<5} {:>8.1f}  {:>13.1f}  {:>16.1f}", c.name, size, c.samples, one["forward_gflops"].get<double>(), one["backward_data_gflops"].get<double>(),
+    say("  {:<24} {:>6} x {:<5} {:>8.1f}  {:>13.1f}  {:>16.1f}", c.name, size, c.samples,
+        one["forward_gflops"].get<double>(), one["backward_data_gflops"].get<double>(),
         one["backward_weights_gflops"].get<double>());
   }
   if (as_json) print_json(comm, all);

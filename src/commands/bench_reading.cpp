@@ -1,5 +1,6 @@
-// The shuffled reader against plain H5Dread of the same files: one call a file, into memory that is there already and lies as well as
-// memory can. The consumer of both adds up one byte of each row, which also shows that both have delivered the same rows.
+// The shuffled reader against plain H5Dread of the same files: one call a file, into memory that is there already and
+// lies as well as memory can. The consumer of both adds up one byte of each row, which also shows that both have
+// delivered the same rows.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -23,7 +24,9 @@ namespace {
 constexpr std::int64_t batch = 256;
 constexpr std::int64_t block_rows = 64 * 84;  // written at a time: about 4 MiB of whole chunks
 
-fs::path shard_path(const fs::path& folder, std::int64_t shard) { return folder / ("bench-" + std::to_string(shard) + ".h5"); }
+fs::path shard_path(const fs::path& folder, std::int64_t shard) {
+  return folder / ("bench-" + std::to_string(shard) + ".h5");
+}
 
 std::uint64_t consume(std::span<const std::byte> rows) {
   std::uint64_t sum = 0;
@@ -82,13 +85,15 @@ double ReadingBench::read_plainly(std::uint64_t& sum) const {
   return timed(comm_, [&] {
     for (std::int64_t shard = 0; shard < bench_shards; ++shard) {
       const Share share = share_of(rows_, static_cast<int>(shard), static_cast<int>(bench_shards));
-      const std::int64_t first = std::max(mine.first, share.first), end = std::min(mine.first + mine.count, share.first + share.count);
+      const std::int64_t first = std::max(mine.first, share.first),
+                         end = std::min(mine.first + mine.count, share.first + share.count);
       if (first >= end) continue;
       const std::string path = shard_path(folder_, shard).string();
       const h5::File file = h5::open_file(path, "shard", ExitCode::data);
       const h5::Dataset dataset(TRIREME_H5(H5Dopen2(file, "x", H5P_DEFAULT), path));
       const h5::Space space(TRIREME_H5(H5Dget_space(dataset), path));
-      const hsize_t start[2] = {static_cast<hsize_t>(first - share.first), 0}, size[2] = {static_cast<hsize_t>(end - first), bench_row_bytes};
+      const hsize_t start[2] = {static_cast<hsize_t>(first - share.first), 0},
+                    size[2] = {static_cast<hsize_t>(end - first), bench_row_bytes};
       TRIREME_H5(H5Sselect_hyperslab(space, H5S_SELECT_SET, start, nullptr, size, nullptr), path);
       const h5::Space target(TRIREME_H5(H5Screate_simple(2, size, nullptr), path));
       TRIREME_H5(H5Dread(dataset, H5T_NATIVE_UINT8, target, space, H5P_DEFAULT, memory.get()), path);
@@ -100,13 +105,14 @@ double ReadingBench::read_plainly(std::uint64_t& sum) const {
 double ReadingBench::read_shuffled(std::uint64_t seed, std::uint64_t& sum) const {
   const DataSet data(comm_, folder_.string(), {"/x", ""}, Shape{bench_row_bytes}, {});
   IoThread io;
-  BatchStream stream(data, io, {.batch = batch, .rank = comm_.rank(), .ranks = comm_.size(), .shuffle = true, .seed = seed});
+  BatchStream stream(data, io,
+                     {.batch = batch, .rank = comm_.rank(), .ranks = comm_.size(), .shuffle = true, .seed = seed});
   const auto epoch = [&] {
     sum = 0;
     for (std::int64_t b = 0; b < stream.batches(); ++b) sum += consume(stream.next().features);
   };
-  // As training reads: the second epoch of a stream that goes on. What it has read ahead at the start of the measurement it has read
-  // ahead again at the end.
+  // As training reads: the second epoch of a stream that goes on. What it has read ahead at the start of the
+  // measurement it has read ahead again at the end.
   stream.seek(0, 0);
   comm_.together(epoch);
   return timed(comm_, epoch);
@@ -123,7 +129,8 @@ Contest ReadingBench::run(int runs, bool cold) const {
     if (const std::uint64_t expected = comm_.all_reduce(static_cast<std::int64_t>(plain_sum)),
         found = comm_.all_reduce(static_cast<std::int64_t>(shuffled_sum));
         expected != found)
-      throw internal_error("bench io: the shuffled reader delivered other rows than H5Dread (sums {} and {})", found, expected);
+      throw internal_error("bench io: the shuffled reader delivered other rows than H5Dread (sums {} and {})", found,
+                           expected);
     if (i < 0) continue;
     contest.plain.push_back(plain);
     contest.trireme.push_back(shuffled);

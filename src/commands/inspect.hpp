@@ -25,7 +25,8 @@ int inspect_data(const Communicator& comm, const InspectRequest& request);
 /// A deck: the values in force, the network, and what it needs.
 int inspect_deck(const Communicator& comm, const InspectRequest& request);
 
-/// Whether a file says of itself that it is a checkpoint, or, where it is too damaged to say, has the name of one. On one rank.
+/// Whether a file says of itself that it is a checkpoint, or, where it is too damaged to say, has the name of one. On
+/// one rank.
 bool is_checkpoint(const std::filesystem::path& file);
 /// Whether a file says of itself that trireme predict wrote it. On one rank.
 bool is_prediction(const std::filesystem::path& file);

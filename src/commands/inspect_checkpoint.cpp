@@ -34,8 +34,11 @@ Finding examine(const fs::path& file) {
     finding.content = reader.content();
     finding.damaged = reader.verify();
     if (!finding.damaged.empty())
-      finding.problem = fmt::format("checkpoint '{}' is damaged: the checksums of {} of its {} arrays are not those that were written: {}. Hint: use the "
-                                    "checkpoint before it", file.string(), finding.damaged.size(), finding.arrays.size(), fmt::join(finding.damaged, ", "));
+      finding.problem = fmt::format(
+          "checkpoint '{}' is damaged: the checksums of {} of its {} arrays are not those that were written: {}. Hint: "
+          "use the "
+          "checkpoint before it",
+          file.string(), finding.damaged.size(), finding.arrays.size(), fmt::join(finding.damaged, ", "));
   } catch (const Error& error) {
     finding.problem = error.what();
   }
@@ -52,11 +55,15 @@ std::string digest_of(const Deck& deck, const Communicator& comm, const fs::path
 /// As training prints it: the parameters in the order of the network that the deck inside describes. Collective.
 std::string digest(const Communicator& comm, const fs::path& file) {
   const Deck deck = checkpoint_deck(comm, file);
-  return deck.text("train.precision") == "fp64" ? digest_of<double>(deck, comm, file) : digest_of<float>(deck, comm, file);
+  return deck.text("train.precision") == "fp64" ? digest_of<double>(deck, comm, file)
+                                                : digest_of<float>(deck, comm, file);
 }
 
 json describe(const fs::path& file, const Finding& finding) {
-  json object{{"kind", "checkpoint"}, {"file", file.string()}, {"whole", finding.whole()}, {"format_version", checkpoint_format_version}};
+  json object{{"kind", "checkpoint"},
+              {"file", file.string()},
+              {"whole", finding.whole()},
+              {"format_version", checkpoint_format_version}};
   if (!finding.whole()) object["problem"] = finding.problem;
   object["damaged"] = finding.damaged;
   for (const auto& [key, value] : finding.content.integers) object[key] = value;
@@ -65,8 +72,11 @@ json describe(const fs::path& file, const Finding& finding) {
   std::int64_t parameters = 0, bytes = 0;
   for (const auto& array : finding.arrays) {
     const bool whole = std::ranges::find(finding.damaged, array.name) == finding.damaged.end();
-    object["arrays"].push_back(
-        {{"name", array.name}, {"shape", json_of(array.shape)}, {"type", array.is_double ? "float64" : "float32"}, {"bytes", array.bytes}, {"whole", whole}});
+    object["arrays"].push_back({{"name", array.name},
+                                {"shape", json_of(array.shape)},
+                                {"type", array.is_double ? "float64" : "float32"},
+                                {"bytes", array.bytes},
+                                {"whole", whole}});
     bytes += array.bytes;
     if (array.name.starts_with("model/")) parameters += array.shape.size();
   }
@@ -77,24 +87,29 @@ json describe(const fs::path& file, const Finding& finding) {
 }
 
 void print(const json& object) {
-  log::info("checkpoint {}: {}", object["file"].get<std::string>(), object["whole"].get<bool>() ? "whole, all checksums agree" : "NOT WHOLE");
+  log::info("checkpoint {}: {}", object["file"].get<std::string>(),
+            object["whole"].get<bool>() ? "whole, all checksums agree" : "NOT WHOLE");
   if (object.contains("step")) {
     std::string progress;
     for (const char* key : {"step", "epoch", "batch", "epoch_samples", "epoch_loss", "seed"})
-      if (object.contains(key)) progress += fmt::format("{}{} {}", progress.empty() ? "" : ", ", key, object[key].dump());
+      if (object.contains(key))
+        progress += fmt::format("{}{} {}", progress.empty() ? "" : ", ", key, object[key].dump());
     log::info("progress: {}", progress);
   }
   if (!object["arrays"].empty()) {
-    std::string table = fmt::format("{} parameters; {} arrays, {}\n  {:<40} {:>20}  {:<8} {:>10}", object["parameters"].get<std::int64_t>(),
-                                    object["arrays"].size(), human_bytes(object["bytes"].get<double>()), "array", "shape", "type", "size");
+    std::string table = fmt::format("{} parameters; {} arrays, {}\n  {:<40} {:>20}  {:<8} {:>10}",
+                                    object["parameters"].get<std::int64_t>(), object["arrays"].size(),
+                                    human_bytes(object["bytes"].get<double>()), "array", "shape", "type", "size");
     for (const json& array : object["arrays"]) {
       const auto extents = array["shape"].get<std::vector<std::int64_t>>();
-      table += fmt::format("\n  {:<40} {:>20}  {:<8} {:>10}{}", array["name"].get<std::string>(), Shape(std::span(extents)).tuple(),
-                           array["type"].get<std::string>(), human_bytes(array["bytes"].get<double>()), array["whole"].get<bool>() ? "" : "  DAMAGED");
+      table += fmt::format("\n  {:<40} {:>20}  {:<8} {:>10}{}", array["name"].get<std::string>(),
+                           Shape(std::span(extents)).tuple(), array["type"].get<std::string>(),
+                           human_bytes(array["bytes"].get<double>()), array["whole"].get<bool>() ? "" : "  DAMAGED");
     }
     log::info("{}", table);
   }
-  if (object.contains("parameters_sha256")) log::info("parameters sha256 {}", object["parameters_sha256"].get<std::string>());
+  if (object.contains("parameters_sha256"))
+    log::info("parameters sha256 {}", object["parameters_sha256"].get<std::string>());
   if (!object["deck"].get<std::string>().empty()) log::info("deck inside:\n{}", object["deck"].get<std::string>());
 }
 
@@ -104,16 +119,20 @@ json last_events(const fs::path& file) {
   std::ifstream in(file);
   for (std::string line; std::getline(in, line);) {
     const json event = json::parse(line, nullptr, false);
-    if (event.is_object() && event.contains("event") && event["event"].is_string()) last[event["event"].get<std::string>()] = event;
+    if (event.is_object() && event.contains("event") && event["event"].is_string())
+      last[event["event"].get<std::string>()] = event;
   }
   return last;
 }
 
 void print_progress(const json& last) {
-  const auto text = [](const json& event, const char* key) { return event.contains(key) ? fmt::format("  {} {}", key, event[key].dump()) : std::string(); };
+  const auto text = [](const json& event, const char* key) {
+    return event.contains(key) ? fmt::format("  {} {}", key, event[key].dump()) : std::string();
+  };
   if (last.contains("start")) {
     const json& start = last["start"];
-    log::info("run{}{}{}{}", text(start, "name"), text(start, "ranks"), text(start, "batch"), text(start, "total_steps"));
+    log::info("run{}{}{}{}", text(start, "name"), text(start, "ranks"), text(start, "batch"),
+              text(start, "total_steps"));
   }
   for (const char* kind : {"step", "epoch", "stop", "end"}) {
     if (!last.contains(kind)) continue;
@@ -121,8 +140,8 @@ void print_progress(const json& last) {
     std::string metrics;
     if (event.contains("test") && event["test"].is_object())
       for (const char* key : {"loss", "accuracy", "top5", "mae", "r2"}) metrics += text(event["test"], key);
-    log::info("last {:<6}{}{}{}{}{}", kind, text(event, "step"), text(event, "epoch"), text(event, "loss"), metrics.empty() ? "" : "  test:" + metrics,
-              text(event, "parameters_sha256"));
+    log::info("last {:<6}{}{}{}{}{}", kind, text(event, "step"), text(event, "epoch"), text(event, "loss"),
+              metrics.empty() ? "" : "  test:" + metrics, text(event, "parameters_sha256"));
   }
 }
 
@@ -177,12 +196,16 @@ int inspect_run(const Communicator& comm, const InspectRequest& request) {
     log::info("run directory {}", request.path);
     print_progress(object["last"]);
     if (found.empty()) log::info("no checkpoint yet");
-    for (const auto& [file, finding] : found) log::info("checkpoint {}: {}", file.string(), finding.whole() ? "whole" : finding.problem);
+    for (const auto& [file, finding] : found)
+      log::info("checkpoint {}: {}", file.string(), finding.whole() ? "whole" : finding.problem);
     if (!usable.empty()) log::info("newest whole: {}\nparameters sha256 {}", usable, sha);
   }
   if (!lost) return 0;
   if (request.json) return static_cast<int>(ExitCode::checkpoint);
-  throw checkpoint_error("run directory '{}': none of its checkpoints is whole. Hint: start the training anew, or restore them from a copy", request.path);
+  throw checkpoint_error(
+      "run directory '{}': none of its checkpoints is whole. Hint: start the training anew, or restore them from a "
+      "copy",
+      request.path);
 }
 
 }  // namespace trireme

@@ -34,8 +34,10 @@ SurveyOptions survey_options(const InspectRequest& request, bool prediction) {
     } else if (key == "model.input") {
       options.sample = Shape::parse(value, key);
     } else {
-      throw usage_error("'--{}' says nothing about a data set. Known: --data.features, --data.labels, --model.input (the shape of a sample, where files hold one each)",
-                        word);
+      throw usage_error(
+          "'--{}' says nothing about a data set. Known: --data.features, --data.labels, --model.input (the shape of a "
+          "sample, where files hold one each)",
+          word);
     }
   }
   return options;
@@ -84,34 +86,37 @@ std::string shape_text(const json& extents) {
 
 std::string numbers_text(const json& of) {
   if (!of.contains("min")) return {};
-  return fmt::format("from {:.6g} to {:.6g}, mean {:.6g}, standard deviation {:.6g}", of["min"].get<double>(), of["max"].get<double>(),
-                     of["mean"].get<double>(), of["std"].get<double>());
+  return fmt::format("from {:.6g} to {:.6g}, mean {:.6g}, standard deviation {:.6g}", of["min"].get<double>(),
+                     of["max"].get<double>(), of["mean"].get<double>(), of["std"].get<double>());
 }
 
 void print(const json& object) {
   const auto integer = [&](const char* key) { return object[key].get<std::int64_t>(); };
   const bool prediction = object["kind"] == "predictions";
-  log::info("{} {}: {} rows in {} shard(s), {}", prediction ? "predictions" : "data", object["path"].get<std::string>(), integer("rows"), integer("shards"),
-            human_bytes(object["bytes"].get<double>()));
+  log::info("{} {}: {} rows in {} shard(s), {}", prediction ? "predictions" : "data", object["path"].get<std::string>(),
+            integer("rows"), integer("shards"), human_bytes(object["bytes"].get<double>()));
   if (integer("rows_least") != integer("rows_most"))
     log::info("shards are unequal: {} to {} rows{}", integer("rows_least"), integer("rows_most"),
               integer("empty_shards") > 0 ? fmt::format(", {} of them empty", integer("empty_shards")) : "");
   const json& features = object["features"];
   if (features.contains("shape"))
-    log::info("{} {}: one row is {} {}{}", prediction ? "output" : "features", features["name"].get<std::string>(), shape_text(features["shape"]),
-              features["type"].get<std::string>(), features.contains("min") ? "; " + numbers_text(features) : "");
+    log::info("{} {}: one row is {} {}{}", prediction ? "output" : "features", features["name"].get<std::string>(),
+              shape_text(features["shape"]), features["type"].get<std::string>(),
+              features.contains("min") ? "; " + numbers_text(features) : "");
   if (object.contains("labels")) {
     const json& labels = object["labels"];
     const bool single = labels["shape"].empty();
     log::info("{} {}: {} {}; {}", prediction ? "classes" : "labels", labels["name"].get<std::string>(),
-              single ? std::string("one number a row,") : "one row is " + shape_text(labels["shape"]), labels["type"].get<std::string>(), numbers_text(labels));
+              single ? std::string("one number a row,") : "one row is " + shape_text(labels["shape"]),
+              labels["type"].get<std::string>(), numbers_text(labels));
     if (labels.contains("histogram")) {
       const json& histogram = labels["histogram"];
       if (histogram.size() > 50) {
         log::info("  {} different values", histogram.size());
       } else {
         std::vector<std::pair<std::int64_t, std::int64_t>> counts;
-        for (const auto& [value, count] : histogram.items()) counts.emplace_back(std::stoll(value), count.get<std::int64_t>());
+        for (const auto& [value, count] : histogram.items())
+          counts.emplace_back(std::stoll(value), count.get<std::int64_t>());
         std::ranges::sort(counts);
         std::string text = "   value      rows";
         for (const auto& [value, count] : counts) text += fmt::format("\n{:>8} {:>9}", value, count);
@@ -122,7 +127,8 @@ void print(const json& object) {
     log::info("labels: none found");
   }
   const json& problems = object["problems"];
-  for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i) log::info("problem: {}", problems[i].get<std::string>());
+  for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i)
+    log::info("problem: {}", problems[i].get<std::string>());
   if (problems.size() > most_problems) log::info("and {} more", problems.size() - most_problems);
 }
 
@@ -140,8 +146,11 @@ int inspect_data(const Communicator& comm, const InspectRequest& request) {
   list = comm.broadcast(list);
   comm.broadcast(std::span(&prediction, 1));
   std::vector<std::string> paths;
-  for (std::size_t at = 0, end; (end = list.find('\0', at)) != std::string::npos; at = end + 1) paths.push_back(list.substr(at, end - at));
-  if (paths.empty()) throw data_error("'{}' holds no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these", request.path);
+  for (std::size_t at = 0, end; (end = list.find('\0', at)) != std::string::npos; at = end + 1)
+    paths.push_back(list.substr(at, end - at));
+  if (paths.empty())
+    throw data_error("'{}' holds no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these",
+                     request.path);
 
   const SurveyOptions options = survey_options(request, prediction != 0);
   const ShardSurvey survey = survey_shards(comm, paths, options);
@@ -155,9 +164,12 @@ int inspect_data(const Communicator& comm, const InspectRequest& request) {
   // The only one is told in full; of more the list above tells.
   std::string message;
   if (comm.rank() == 0)
-    message = survey.problems.size() == 1 ? survey.problems.front()
-                                          : fmt::format("'{}': {} of its {} shards are broken or do not belong. Hint: each is named above, with its problem",
-                                                        request.path, survey.problems.size(), survey.shards.size());
+    message =
+        survey.problems.size() == 1
+            ? survey.problems.front()
+            : fmt::format(
+                  "'{}': {} of its {} shards are broken or do not belong. Hint: each is named above, with its problem",
+                  request.path, survey.problems.size(), survey.shards.size());
   throw Error(ExitCode::data, comm.broadcast(message));
 }
 

@@ -18,7 +18,8 @@ int inspect_deck_as(const Deck& deck, const Communicator& comm, const InspectReq
   label_demand(deck, network.output_shape());  // throws where loss and output do not go together
   const Optimizer<T> optimizer(deck, network);
   const auto summary = network.summary();
-  const std::int64_t states = static_cast<std::int64_t>(optimizer.states().size()) * summary.arena_bytes, parameters = 2 * summary.arena_bytes;
+  const std::int64_t states = static_cast<std::int64_t>(optimizer.states().size()) * summary.arena_bytes,
+                     parameters = 2 * summary.arena_bytes;
   const std::int64_t total = parameters + states + summary.temporary_bytes + summary.workspace_bytes;
   if (request.json) {
     print_json(comm, {{"kind", "deck"},
@@ -43,10 +44,13 @@ int inspect_deck_as(const Deck& deck, const Communicator& comm, const InspectReq
   const auto bytes = [](std::int64_t n) { return human_bytes(static_cast<double>(n)); };
   log::info("deck {}: no mistake found\n\n{}", request.path, deck.resolved());
   log::info("network\n{}", network.describe());
-  log::info("{} parameters; {:.3f} M multiply-adds a sample forward, about three times as many for a training step", summary.parameters,
-            static_cast<double>(summary.multiply_adds) * 1e-6);
-  log::info("memory a rank with {} rank(s), {} samples each: {} (parameters and gradients {}, optimizer {}, activations {}, workspace {})", comm.size(), share,
-            bytes(total), bytes(parameters), bytes(states), bytes(summary.temporary_bytes), bytes(summary.workspace_bytes));
+  log::info("{} parameters; {:.3f} M multiply-adds a sample forward, about three times as many for a training step",
+            summary.parameters, static_cast<double>(summary.multiply_adds) * 1e-6);
+  log::info(
+      "memory a rank with {} rank(s), {} samples each: {} (parameters and gradients {}, optimizer {}, activations {}, "
+      "workspace {})",
+      comm.size(), share, bytes(total), bytes(parameters), bytes(states), bytes(summary.temporary_bytes),
+      bytes(summary.workspace_bytes));
   return 0;
 }
 
@@ -54,7 +58,8 @@ int inspect_deck_as(const Deck& deck, const Communicator& comm, const InspectReq
 
 int inspect_deck(const Communicator& comm, const InspectRequest& request) {
   const Deck deck = shared_deck(comm, request.path, request.overrides);
-  return deck.text("train.precision") == "fp64" ? inspect_deck_as<double>(deck, comm, request) : inspect_deck_as<float>(deck, comm, request);
+  return deck.text("train.precision") == "fp64" ? inspect_deck_as<double>(deck, comm, request)
+                                                : inspect_deck_as<float>(deck, comm, request);
 }
 
 }  // namespace trireme

@@ -1,4 +1,5 @@
-// trireme predict CHECKPOINT [--data WHERE] --out FILE.h5 [--section.key=value ...]: the network's output for every row, in the rows' order.
+// trireme predict CHECKPOINT [--data WHERE] --out FILE.h5 [--section.key=value ...]: the network's output for every
+// row, in the rows' order.
 #include <algorithm>
 #include <optional>
 
@@ -22,12 +23,14 @@ namespace {
 template <class T>
 class Predictor {
  public:
-  Predictor(const Deck& deck, Network<T>& network, const DataSet& data, BatchStream& stream, PredictionRows& rows, bool classes)
+  Predictor(const Deck& deck, Network<T>& network, const DataSet& data, BatchStream& stream, PredictionRows& rows,
+            bool classes)
       : network_(network),
         stream_(stream),
         rows_(rows),
         stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch()),
-        output_("trireme::predict::output", static_cast<std::size_t>(network.largest_batch() * network.output_shape().size())),
+        output_("trireme::predict::output",
+                static_cast<std::size_t>(network.largest_batch() * network.output_shape().size())),
         class_("trireme::predict::class", classes ? static_cast<std::size_t>(network.largest_batch()) : 0),
         host_output_(Kokkos::create_mirror_view(output_)),
         host_class_(Kokkos::create_mirror_view(class_)) {}
@@ -47,7 +50,8 @@ class Predictor {
     }
     exec.fence("trireme::predict: the batch's output to the host");
     const auto count = static_cast<std::size_t>(batch.count);
-    rows_.write(batch.first_row, std::as_bytes(std::span<const T>(host_output_.data(), count * static_cast<std::size_t>(shape.size()))),
+    rows_.write(batch.first_row,
+                std::as_bytes(std::span<const T>(host_output_.data(), count * static_cast<std::size_t>(shape.size()))),
                 std::span<const std::int32_t>(host_class_.data(), class_.size() > 0 ? count : 0));
   }
 
@@ -63,21 +67,31 @@ class Predictor {
 };
 
 /// Writing over what is being read would destroy it.
-void require_other_file(const Communicator& comm, const std::filesystem::path& out, const std::filesystem::path& checkpoint, const DataSet& data) {
+void require_other_file(const Communicator& comm, const std::filesystem::path& out,
+                        const std::filesystem::path& checkpoint, const DataSet& data) {
   comm.together([&] {
     if (comm.rank() != 0) return;
     std::error_code ignored;
-    if (std::filesystem::is_directory(out, ignored)) throw usage_error("--out '{}' is a folder; expected the name of a file, as predictions.h5", out.string());
-    const auto same = [&](const std::filesystem::path& other) { return std::filesystem::equivalent(out, other, ignored) && !ignored; };
-    if (same(checkpoint)) throw usage_error("--out '{}' is the checkpoint itself. Hint: give the predictions a name of their own", out.string());
+    if (std::filesystem::is_directory(out, ignored))
+      throw usage_error("--out '{}' is a folder; expected the name of a file, as predictions.h5", out.string());
+    const auto same = [&](const std::filesystem::path& other) {
+      return std::filesystem::equivalent(out, other, ignored) && !ignored;
+    };
+    if (same(checkpoint))
+      throw usage_error("--out '{}' is the checkpoint itself. Hint: give the predictions a name of their own",
+                        out.string());
     for (const ShardInfo& shard : data.shards())
-      if (same(shard.path)) throw usage_error("--out '{}' is a shard of the data. Hint: give the predictions a name of their own", out.string());
+      if (same(shard.path))
+        throw usage_error("--out '{}' is a shard of the data. Hint: give the predictions a name of their own",
+                          out.string());
   });
 }
 
 template <class T>
-int predict(const Deck& deck, const Communicator& comm, const std::filesystem::path& file, const std::string& where, const std::filesystem::path& out) {
-  const std::int64_t batch = deck.integer("data.test_batch") > 0 ? deck.integer("data.test_batch") : deck.integer("data.batch");
+int predict(const Deck& deck, const Communicator& comm, const std::filesystem::path& file, const std::string& where,
+            const std::filesystem::path& out) {
+  const std::int64_t batch =
+      deck.integer("data.test_batch") > 0 ? deck.integer("data.test_batch") : deck.integer("data.batch");
   Network<T> network(deck, (batch + comm.size() - 1) / comm.size(), Network<T>::Use::inference);
   const DataSet data(comm, where, {deck.text("data.features"), ""}, network.input_shape(), {});
   require_other_file(comm, out, file, data);
@@ -118,7 +132,8 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
       const std::int64_t so_far = std::min(done + group, batches);
       if (since_word.seconds() < 5 || so_far == batches) continue;
       const double part = static_cast<double>(so_far) / static_cast<double>(batches), spent = timer.seconds();
-      log::info("{:.0f} %  {:.0f} samples/s  {} left", 100 * part, part * static_cast<double>(data.size()) / spent, human_seconds(spent / part - spent));
+      log::info("{:.0f} %  {:.0f} samples/s  {} left", 100 * part, part * static_cast<double>(data.size()) / spent,
+                human_seconds(spent / part - spent));
       since_word.reset();
     }
     comm.together([&] { rows->finish(); });
@@ -127,10 +142,11 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
     if (comm.rank() == 0) io.run([&] { whole->finish(); });
   });
   const double seconds = timer.seconds();
-  log::info("checkpoint {} (step {}), data {}: {} samples in {} ({:.0f} samples/s)", file.string(), progress.step, where, data.size(),
-            human_seconds(seconds), static_cast<double>(data.size()) / seconds);
+  log::info("checkpoint {} (step {}), data {}: {} samples in {} ({:.0f} samples/s)", file.string(), progress.step,
+            where, data.size(), human_seconds(seconds), static_cast<double>(data.size()) / seconds);
   log::info("predictions: {}  /output {} {}{}", out.string(), network.output_shape().with_first(data.size()).tuple(),
-            layout.is_double ? "float64" : "float32", layout.classes ? fmt::format(", /class ({},) int32", data.size()) : "");
+            layout.is_double ? "float64" : "float32",
+            layout.classes ? fmt::format(", /class ({},) int32", data.size()) : "");
   return 0;
 }
 
@@ -142,12 +158,16 @@ int predict_command(const Communicator& comm, const std::vector<std::string>& wo
   const std::string out = arguments.option("out");
   if (out.empty()) throw usage_error("--out is missing: where shall the predictions go? Usage: {}", usage);
   const auto file = checkpoint_argument(comm, arguments.positional(0, "the checkpoint or run directory"));
-  if (arguments.positionals() > 1) throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(1, ""), usage);
+  if (arguments.positionals() > 1)
+    throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(1, ""), usage);
   const Deck saved = checkpoint_deck(comm, file);
   const Deck deck(saved.resolved(), saved.origin(), arguments.overrides());
   const std::string where = arguments.option("data", deck.text("data.test"));
-  if (where.empty()) throw usage_error("no data: the deck inside '{}' names no data.test. Hint: give --data WHERE. Usage: {}", file.string(), usage);
-  return deck.text("train.precision") == "fp64" ? predict<double>(deck, comm, file, where, out) : predict<float>(deck, comm, file, where, out);
+  if (where.empty())
+    throw usage_error("no data: the deck inside '{}' names no data.test. Hint: give --data WHERE. Usage: {}",
+                      file.string(), usage);
+  return deck.text("train.precision") == "fp64" ? predict<double>(deck, comm, file, where, out)
+                                                : predict<float>(deck, comm, file, where, out);
 }
 
 }  // namespace trireme

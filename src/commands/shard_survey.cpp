@@ -21,18 +21,21 @@ bool holds(const std::string& path, const std::string& name) {
   return std::ranges::find(held, name.starts_with('/') ? name.substr(1) : name) != held.end();
 }
 
-/// Reads all rows of one data set and adds them to `summary`. Throws where a row cannot be read or a number is not finite.
-void read_all(const std::string& what, const ShardInfo& info, const Shape& row, ElementType type, NumberSummary& summary,
+/// Reads all rows of one data set and adds them to `summary`. Throws where a row cannot be read or a number is not
+/// finite.
+void read_all(const std::string& what, const ShardInfo& info, const Shape& row, ElementType type,
+              NumberSummary& summary,
               const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
-  const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)), rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
+  const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)),
+                     rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
   std::vector<std::byte> block(static_cast<std::size_t>(std::min(rows_a_block, info.rows) * row_bytes));
   for (std::int64_t first = 0; first < info.rows; first += rows_a_block) {
     const std::int64_t count = std::min(rows_a_block, info.rows - first), bad = summary.not_finite();
     read(first, count, std::span(block).first(static_cast<std::size_t>(count * row_bytes)));
     summary.add(type, block.data(), count * row.size());
     if (summary.not_finite() != bad)
-      throw data_error("shard '{}': {} has {} numbers that are NaN or infinite among its rows [{}, {})", info.path, what, summary.not_finite() - bad, first,
-                       first + count);
+      throw data_error("shard '{}': {} has {} numbers that are NaN or infinite among its rows [{}, {})", info.path,
+                       what, summary.not_finite() - bad, first, first + count);
   }
 }
 
@@ -56,10 +59,14 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
     ShardReader reader(info, names);
     if (info.has_labels)
       read_all("data set '" + names.labels + "'", info, info.label, info.label_type, labels,
-               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) { reader.read_labels(first, count, out); });
+               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
+                 reader.read_labels(first, count, out);
+               });
     if (options.read_features)
       read_all("data set '" + names.features + "'", info, info.sample, info.feature_type, features,
-               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) { reader.read_features(first, count, out); });
+               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
+                 reader.read_features(first, count, out);
+               });
   } catch (const Error& error) {
     found["problem"] = error.what();
   }
@@ -97,7 +104,9 @@ void compare(ShardSurvey& survey) {
       [](const SurveyedShard& shard) { return "samples of shape " + without_leading_ones(shard.sample).tuple(); },
       [](const SurveyedShard& shard) { return "features of type " + shard.feature_type; },
       [](const SurveyedShard& shard) {
-        return shard.label_type.empty() ? std::string("no labels") : fmt::format("labels of shape {} and type {}", shard.label.tuple(), shard.label_type);
+        return shard.label_type.empty()
+                   ? std::string("no labels")
+                   : fmt::format("labels of shape {} and type {}", shard.label.tuple(), shard.label_type);
       }};
   for (const auto& trait : traits) {
     std::map<std::string, std::int64_t> kinds;
@@ -107,15 +116,18 @@ void compare(ShardSurvey& survey) {
     const auto usual = std::ranges::max_element(kinds, {}, [](const auto& kind) { return kind.second; })->first;
     for (auto& shard : survey.shards) {
       if (!shard.problem.empty() || shard.rows == 0 || trait(shard) == usual) continue;
-      shard.problem = fmt::format("shard '{}' has {}; {} of the shards have {}. All shards of a data set must agree. Hint: remove those that do not belong",
-                                  shard.path, trait(shard), kinds[usual], usual);
+      shard.problem = fmt::format(
+          "shard '{}' has {}; {} of the shards have {}. All shards of a data set must agree. Hint: remove those that "
+          "do not belong",
+          shard.path, trait(shard), kinds[usual], usual);
     }
   }
 }
 
 }  // namespace
 
-ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths, const SurveyOptions& options) {
+ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths,
+                          const SurveyOptions& options) {
   NumberSummary labels, features(false);
   json mine = json::array();
   comm.together([&] {
@@ -130,7 +142,8 @@ ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::strin
   std::size_t rank = 0;
   for (const std::string& text : comm.gather(std::string(bytes.begin(), bytes.end()))) {
     const json part = json::from_cbor(text);
-    for (std::size_t i = 0; i < part["shards"].size(); ++i) survey.shards[rank + i * static_cast<std::size_t>(comm.size())] = unpack(part["shards"][i]);
+    for (std::size_t i = 0; i < part["shards"].size(); ++i)
+      survey.shards[rank + i * static_cast<std::size_t>(comm.size())] = unpack(part["shards"][i]);
     survey.labels.merge(NumberSummary::unpack(part["labels"]));
     survey.features.merge(NumberSummary::unpack(part["features"]));
     ++rank;
@@ -142,7 +155,8 @@ ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::strin
     rows += shard.rows;
     if (!shard.problem.empty()) survey.problems.push_back(shard.problem);
   }
-  if (rows == 0 && survey.problems.empty()) survey.problems.push_back(fmt::format("no row in any of the {} shard(s)", survey.shards.size()));
+  if (rows == 0 && survey.problems.empty())
+    survey.problems.push_back(fmt::format("no row in any of the {} shard(s)", survey.shards.size()));
   return survey;
 }
 

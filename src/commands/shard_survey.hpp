@@ -1,10 +1,10 @@
-// A data set looked at shard by shard: what each holds and what is wrong with it, where a run would stop at the first problem.
+// A data set looked at shard by shard: what each holds and what is wrong with it, where a run would stop at the first
+// problem.
 #pragma once
-
-#include <nlohmann/json.hpp>
 
 #include <cstdint>
 #include <map>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -22,7 +22,8 @@ class NumberSummary {
   void add(ElementType type, const std::byte* values, std::int64_t count);
   void merge(const NumberSummary& other);
   std::int64_t not_finite() const { return not_finite_; }
-  /// {"count", "min", "max", "mean", "std"}, with "histogram" {"value": count} where there is one; without finite numbers only "count".
+  /// {"count", "min", "max", "mean", "std"}, with "histogram" {"value": count} where there is one; without finite
+  /// numbers only "count".
   nlohmann::json json() const;
 
   /// For the journey between ranks.
@@ -35,7 +36,8 @@ class NumberSummary {
   void count_value(std::int64_t value, std::int64_t times);
 
   std::int64_t count_ = 0, not_finite_ = 0;
-  double low_ = 0, high_ = 0, mean_ = 0, squares_ = 0;  // of the finite ones; squares_: sum of squared distances from the mean
+  double low_ = 0, high_ = 0, mean_ = 0,
+         squares_ = 0;  // of the finite ones; squares_: sum of squared distances from the mean
   bool few_;
   std::map<std::int64_t, std::int64_t> histogram_;
 };
@@ -62,6 +64,7 @@ struct SurveyOptions {
 };
 
 /// Looks at all shards, dealt to the ranks; the result is complete on rank 0. Collective.
-ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths, const SurveyOptions& options);
+ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths,
+                          const SurveyOptions& options);
 
 }  // namespace trireme
