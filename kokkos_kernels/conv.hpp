@@ -25,12 +25,12 @@ struct ConvGeometry {
   std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1};
   std::array<std::int64_t, 3> stride{1, 1, 1}, padding{0, 0, 0}, dilation{1, 1, 1};
 
-  std::int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
-  std::int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
-  std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
-  std::int64_t weights() const { return out_channels * (in_channels / groups) * taps(); }
+  KOKKOS_FUNCTION std::int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
+  KOKKOS_FUNCTION std::int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
+  KOKKOS_FUNCTION std::int64_t taps() const { return kernel[0] * kernel[1] * kernel[2]; }
+  KOKKOS_FUNCTION std::int64_t weights() const { return out_channels * (in_channels / groups) * taps(); }
   /// Multiply-adds of one pass over one sample, counting padding as work (an upper bound near the edges).
-  std::int64_t multiply_adds() const { return weights() * out_pixels(); }
+  KOKKOS_FUNCTION std::int64_t multiply_adds() const { return weights() * out_pixels(); }
 };
 
 /// floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, PyTorch's Conv2d.

@@ -127,7 +127,8 @@ class BadInputs(program.ProgramTest):
             ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=b from=flatten1 out=4\nlayer = add from=a,b",
              "layer 4 (add)", "3", "4"),
             ("layer = linear name=head out=10", "layer = linear name=head from=flaten1 out=10", "'flaten1' names no earlier layer", "'flatten1'"),
-            ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=b from=flatten1 out=10", "layer 2 (linear)", "nothing uses its output"),
+            ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=b from=flatten1 out=10",
+             "layer 2 (linear)", "nothing uses its output"),
             ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=a out=10", "'a' is taken"),
             ("layer = linear name=head out=10", "layer = add", "layer 2 (add)", "two or more inputs", "from="),
             ("layer = flatten\nlayer = linear name=head out=10", "layer = conv out=10 kernel=3", "cross_entropy needs a flat output", "10x26x26"),
@@ -209,7 +210,8 @@ class BadInputs(program.ProgramTest):
     def test_shards_that_lack_or_differ(self):
         self.refused(DATA, ["train", self.write_deck(self.text), "--data.features=/images"], "no data set '/images'", "/x", "data.features", ranks=2)
         self.refused(DATA, ["train", self.write_deck(self.text), "--data.labels=/labels"], "no data set '/labels'", "/y", "data.labels")
-        self.refused(DATA, ["train", self.write_deck(self.text), "--model.input=1x28x30"], "(100, 1, 28, 28)", "784", "1x28x30", "840", "input = 1x28x28", ranks=3)
+        self.refused(DATA, ["train", self.write_deck(self.text), "--model.input=1x28x30"],
+                     "(100, 1, 28, 28)", "784", "1x28x30", "840", "input = 1x28x28", ranks=3)
 
         table = TABLE_DECK.format(run=self.run_folder, data="unused")
         two = self.table("two", [(i, -i, i % 3) for i in range(20)], "--classes")
@@ -277,7 +279,9 @@ class BadInputs(program.ProgramTest):
         shutil.copytree(self.digits, self.folder / "data")
         deck = self.write_deck(self.text.replace(str(self.digits), "data"))
         here = [program.program(), "train", str(deck)]
-        with program.Job([], line=["mpiexec", "-n", "1", "-wdir", str(self.folder), *here, ":", "-n", "1", "-wdir", str(self.folder / "elsewhere"), *here]) as job:
+        launcher = program.launcher()[0]
+        line = [launcher, "-n", "1", "-wdir", str(self.folder), *here, ":", "-n", "1", "-wdir", str(self.folder / "elsewhere"), *here]
+        with program.Job([], line=line) as job:
             result = job.wait(30)
         self.assertEqual(result.code, DATA, result.text)
         self.assertEqual(len(result.errors()), 1, result.text)

@@ -35,9 +35,14 @@ def shared_data():
     return None
 
 
+def launcher():
+    """mpiexec, its option for the number of ranks, and other flags."""
+    return shlex.split(os.environ.get("TRIREME_MPIEXEC", "mpiexec -n"))
+
+
 def command_line(words, ranks):
-    launcher = shlex.split(os.environ.get("TRIREME_MPIEXEC", "mpiexec -n"))
-    start = launcher[:2] + [str(ranks)] + launcher[2:] if ranks > 1 else []
+    words_before = launcher()
+    start = words_before[:2] + [str(ranks)] + words_before[2:] if ranks > 1 else []
     return start + [program()] + [str(word) for word in words]
 
 
