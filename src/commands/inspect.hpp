@@ -1,17 +1,19 @@
 // trireme inspect PATH: one function for each kind of thing that a path may name. All are collective; rank 0 speaks.
 //
-// With --json one object, whose `kind` says what else is in it. `whole` is false, and the exit code not 0, where something is broken;
-// `problem` or `problems` then say what.
-//   checkpoint   file, whole, step, epoch, batch, epoch_samples, epoch_loss, seed, parameters (how many), parameters_sha256 (as training
-//                prints it; only of whole ones), bytes, arrays [{name, shape, type, bytes, whole}], damaged [names], deck, format_version
-//   run          path, whole (one checkpoint is, or there is none yet), checkpoints [{file, step, whole, problem, damaged}] newest first;
-//                of the newest whole one: checkpoint (its file), step, epoch, ..., parameters_sha256; last {event: the last such line of
-//                metrics.jsonl}
-//   data, predictions   path, whole, shards, rows, rows_least, rows_most, empty_shards, bytes, problems,
-//                features {name, shape, type; with --full count, min, max, mean, std},
-//                labels {name, shape, type, count, min, max, mean, std, histogram {value: rows}}; absent where there are none
-//   deck         file, name, input, output, parameters, multiply_adds (forward, a sample), ranks, samples_a_rank,
-//                bytes_a_rank {parameters_and_gradients, optimizer, activations, workspace, total}, network, deck
+// With --json one object, whose `kind` says what else is in it. `whole` is false, and the exit code not 0, where
+// something is broken; `problem` or `problems` then say what.
+//
+//   checkpoint: file, whole, step, epoch, batch, epoch_samples, epoch_loss, seed, parameters (how many),
+//     parameters_sha256 (as training prints it; of whole ones), bytes, arrays [{name, shape, type, bytes, whole}],
+//     damaged [names], deck, format_version
+//   run: path, whole (a checkpoint is, or there is none yet), checkpoints [{file, step, whole, problem, damaged}], the
+//     newest first; of the newest whole one checkpoint (its file), step, epoch, ..., parameters_sha256; last {event:
+//     the last such line of metrics.jsonl}
+//   data, predictions: path, whole, shards, rows, rows_least, rows_most, empty_shards, bytes, problems,
+//     features {name, shape, type; with --full count, min, max, mean, std},
+//     labels {name, shape, type, count, min, max, mean, std, histogram {value: rows}}, absent where there are none
+//   deck: file, name, input, output, parameters, multiply_adds (forward, a sample), ranks, samples_a_rank,
+//     bytes_a_rank {parameters_and_gradients, optimizer, activations, workspace, total}, network, deck
 #pragma once
 
 #include <filesystem>
