@@ -3,11 +3,11 @@
 namespace trireme {
 
 template <class Raw, class T>
-void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, std::int64_t pixels, const Raw* raw, Span<const T> factor,
+void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, std::int64_t pixels, const RawSamples& raw, Span<const T> factor,
                 Span<const T> shift, Span<T> out) {
   if constexpr (on_host)
     Kokkos::parallel_for("trireme::batch::cast", Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
-      const Raw* const in = raw + s * channels * pixels;
+      const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
       T* const to = out.data() + s * channels * pixels;
       if (pixels == 1) {
         for (std::int64_t c = 0; c < channels; ++c) to[c] = static_cast<T>(in[c]) * factor(c) + shift(c);
@@ -24,12 +24,12 @@ void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, st
   else
     Kokkos::parallel_for("trireme::batch::cast", Range(exec, 0, n * channels * pixels), KOKKOS_LAMBDA(std::int64_t i) {
       const std::int64_t c = i % channels, p = i / channels % pixels, s = i / (channels * pixels);
-      out(i) = static_cast<T>(raw[(s * channels + c) * pixels + p]) * factor(c) + shift(c);
+      out(i) = static_cast<T>(reinterpret_cast<const Raw*>(raw.at(s))[c * pixels + p]) * factor(c) + shift(c);
     });
 }
 
 #define TRIREME_INSTANTIATE_RAW(Raw, T) \
-  template void cast_batch(const Execution&, std::int64_t, std::int64_t, std::int64_t, const Raw*, Span<const T>, Span<const T>, Span<T>);
+  template void cast_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, Span<T>);
 #define TRIREME_INSTANTIATE(T)              \
   TRIREME_INSTANTIATE_RAW(std::uint8_t, T)  \
   TRIREME_INSTANTIATE_RAW(std::int8_t, T)   \

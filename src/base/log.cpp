@@ -4,32 +4,52 @@
 #include <spdlog/sinks/basic_file_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
+#include <array>
 #include <memory>
-#include <vector>
 
 namespace trireme::log {
 
 namespace {
-bool is_speaker = true;
+
+struct Loggers {
+  std::array<std::shared_ptr<spdlog::logger>, 2> all;  // information, warnings
+  bool is_speaker = true;
+
+  Loggers() { open(0); }
+  void open(int rank) {
+    is_speaker = rank == 0;
+    all[0] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stdout_sink_mt>());
+    all[1] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    all[0]->set_level(is_speaker ? spdlog::level::info : spdlog::level::off);
+    all[0]->set_pattern("%v");
+    all[1]->set_pattern(is_speaker ? "warning: %v" : "warning: rank " + std::to_string(rank) + ": %v");
+    for (const auto& logger : all) logger->flush_on(spdlog::level::info);
+  }
+};
+
+Loggers& loggers() {
+  static Loggers instance;
+  return instance;
 }
 
-void open(int rank) {
-  is_speaker = rank == 0;
-  auto sink = std::make_shared<spdlog::sinks::stdout_sink_mt>();
-  auto logger = std::make_shared<spdlog::logger>("trireme", sink);
-  logger->set_level(rank == 0 ? spdlog::level::info : spdlog::level::warn);
-  logger->flush_on(spdlog::level::info);
-  logger->set_pattern(rank == 0 ? "%v" : "rank " + std::to_string(rank) + ": %v");
-  spdlog::set_default_logger(std::move(logger));
-}
+}  // namespace
+
+namespace detail {
+spdlog::logger& information() { return *loggers().all[0]; }
+spdlog::logger& warnings() { return *loggers().all[1]; }
+}  // namespace detail
+
+void open(int rank) { loggers().open(rank); }
 
 void also_to(const std::filesystem::path& file) {
-  if (!is_speaker) return;
-  auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
+  if (!loggers().is_speaker) return;
+  const auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
   sink->set_pattern("%Y-%m-%d %H:%M:%S  %v");
-  auto& sinks = spdlog::default_logger()->sinks();
-  if (sinks.size() > 1) sinks.resize(1);
-  sinks.push_back(std::move(sink));
+  for (const auto& logger : loggers().all) {
+    auto& sinks = logger->sinks();
+    if (sinks.size() > 1) sinks.resize(1);
+    sinks.push_back(sink);
+  }
 }
 
 }  // namespace trireme::log

@@ -8,18 +8,24 @@
 
 namespace trireme::log {
 
-/// Called once, after MPI is up. Messages go to standard output as they are.
+/// Called once, after MPI is up. Information goes to standard output as it is, warnings to standard error: what a command
+/// prints for a program to read stays clean.
 void open(int rank);
 /// From now on messages of rank 0 also go to `file` (appended), with the time of day. No-op on other ranks.
 void also_to(const std::filesystem::path& file);
 
+namespace detail {
+spdlog::logger& information();
+spdlog::logger& warnings();
+}  // namespace detail
+
 template <class... Args>
 void info(fmt::format_string<Args...> format, Args&&... args) {
-  spdlog::info(format, std::forward<Args>(args)...);
+  detail::information().info(format, std::forward<Args>(args)...);
 }
 template <class... Args>
 void warn(fmt::format_string<Args...> format, Args&&... args) {
-  spdlog::warn(format, std::forward<Args>(args)...);
+  detail::warnings().warn(format, std::forward<Args>(args)...);
 }
 
 }  // namespace trireme::log

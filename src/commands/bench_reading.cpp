@@ -34,6 +34,12 @@ std::uint64_t consume(std::span<const std::byte> rows) {
   return sum;
 }
 
+std::uint64_t consume(std::span<const std::byte* const> rows) {
+  std::uint64_t sum = 0;
+  for (const std::byte* row : rows) sum += static_cast<std::uint64_t>(*row);
+  return sum;
+}
+
 }  // namespace
 
 ReadingBench::ReadingBench(const Communicator& comm, const fs::path& folder, std::int64_t bytes, int gzip)

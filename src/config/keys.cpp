@@ -123,8 +123,8 @@ std::vector<KeySpec> make_keys() {
           "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
 
       number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: all."),
-      number("parallel.bucket", real, "4", {.low = 0, .high = 1024, .open_low = true},
-             "MiB of gradients that are reduced together while backward goes on."),
+      number("parallel.bucket", real, "0", {.low = 0, .high = 1024},
+             "MiB of gradients that are reduced together while backward goes on; 0: a quarter of them, but 1/16 to 4 MiB."),
 
       number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: only at the end."),
       number("checkpoint.keep", integer, "2", at_least(1), "Newest checkpoints that are kept; older ones are removed."),

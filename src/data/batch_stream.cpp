@@ -4,7 +4,6 @@
 #include <array>
 #include <bit>
 #include <condition_variable>
-#include <cstring>
 #include <exception>
 #include <mutex>
 #include <vector>
@@ -19,21 +18,15 @@ namespace trireme {
 namespace {
 
 constexpr std::int64_t usual_chunk_bytes = 1 << 20, usual_window_bytes = 32 << 20;
-/// Rows of a window lie scattered for a batch: their first bytes are asked for some rows ahead of the copy.
-constexpr std::size_t prefetch_rows = 4;
-constexpr std::int64_t prefetch_bytes = 1024;
-/// A smaller share than this is copied together by next() itself: waking another thread costs as much.
-constexpr std::int64_t least_ahead_bytes = 256 << 10;
-
 Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool cached) {
-  if (o.batch <= 0 || o.ranks <= 0 || o.rank < 0 || o.rank >= o.ranks || o.slots <= 0)
-    throw internal_error("BatchStream: batch {}, rank {} of {}, {} slots", o.batch, o.rank, o.ranks, o.slots);
+  if (o.batch <= 0 || o.ranks <= 0 || o.rank < 0 || o.rank >= o.ranks)
+    throw internal_error("BatchStream: batch {}, rank {} of {}", o.batch, o.rank, o.ranks);
   const std::int64_t row_bytes = std::max<std::int64_t>(1, data.feature_bytes() + data.label_bytes());
   // A power of two, because chunks of files mostly are: then few of these are read twice.
   const auto usual_chunk = static_cast<std::int64_t>(
       std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, usual_chunk_bytes / row_bytes))));
   std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk;
-  std::int64_t window = o.window > 0 ? o.window : std::max<std::int64_t>(1, usual_window_bytes / row_bytes);
+  std::int64_t window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
   if (cached) window = chunk = data.size();  // one window: a full shuffle
   if (!o.shuffle) return Planner(data.size(), o.batch, window, o.rank, o.ranks);
   const auto draw = cached ? Sampler::Draw::freely : Sampler::Draw::from_strata;
@@ -43,10 +36,6 @@ Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool ca
 }  // namespace
 
 struct BatchStream::Impl {
-  struct Slot {
-    RowBlock rows;
-    HostBatch batch;
-  };
   struct Place {  // of a batch in the run of epochs
     std::int64_t epoch = 0, index = 0;
     bool operator==(const Place&) const = default;
@@ -60,47 +49,45 @@ struct BatchStream::Impl {
         label_bytes(data.label_bytes()),
         cached(data.size() * (feature_bytes + label_bytes) <= options.cache_bytes),
         planner(make_planner(data, options, cached)),
-        loader(data),
-        ahead(planner.largest_share() * feature_bytes >= least_ahead_bytes),
-        slots(static_cast<std::size_t>(options.slots)) {}
+        loader(data) {
+    const auto share = static_cast<std::size_t>(planner.largest_share());
+    features.resize(share);
+    if (data.labels().kind == LabelDemand::Kind::classes) classes.resize(share);
+    if (data.labels().kind == LabelDemand::Kind::values) values.resize(share);
+  }
 
   const DataSet& data;
   IoThread& io;
   const std::int64_t feature_bytes, label_bytes;
   const bool cached;  // all rows of planner.reach() are kept in memory, and windows are plans only
 
-  // Touched by whoever has the work in hand (`loading`, `gathering`), one thread at a time. Window number w, counted
-  // from the last seek, lies in plans[w % 2] and blocks[w % 2]; cached, blocks[0] holds all rows.
+  // Window number w, counted from the last seek, lies in plans[w % 2] and blocks[w % 2]; cached, blocks[0] holds all rows.
+  // Those of windows [emptied, loaded) are the caller's to read, the others the I/O thread's to fill while `loading`.
   Planner planner;
   RowLoader loader;
-  const bool ahead;  // the I/O thread makes batches, too
   std::array<WindowPlan, 2> plans;
   std::array<RowBlock, 2> blocks;
   bool window_begun = false;  // the rows of the window that is loaded are being read
   bool cache_begun = false, cache_filled = false;
 
-  // All below: under the mutex. Batch number b, counted from the last seek, lies in slots[b % slots.size()].
+  // Under the mutex:
   std::mutex mutex;
   std::condition_variable changed;
   bool halt = false;         // no new work: seek() or the end
   bool queued = false;       // a pump() is in the I/O thread's queue
   bool loading = false;      // the I/O thread reads or plans
-  bool gathering = false;    // some thread copies a batch together
   std::exception_ptr error;  // of the I/O thread
-
-  Place load_at;              // first batch of the window that is loaded next
-  std::int64_t loaded = 0;    // windows
-  Place gather_at;            // batch that is gathered next
-  std::int64_t emptied = 0;   // windows of which all batches were gathered
-  std::int64_t gathered = 0;  // batches
-  std::int64_t returned = 0;  // batches whose slot may be used again
-  std::vector<Slot> slots;
+  Place load_at;             // first batch of the window that is loaded next
+  std::int64_t loaded = 0;   // windows
+  std::int64_t emptied = 0;  // windows of which no batch is left or in use; changed by the caller's thread only
 
   // The caller's thread only.
   bool sought = false;
-  Place give_at;           // batch that next() gives
-  std::int64_t given = 0;  // batches
-  HostBatch nothing;       // what follows the end of a sequential stream
+  Place give_at;             // batch that next() gives
+  bool window_ends = false;  // the batch that was given is the last of its window
+  HostBatch batch;           // what was given, and what its spans point to:
+  std::vector<const std::byte*> features, values;
+  std::vector<std::int32_t> classes;
   double waited = 0;
 
   bool ended(const Place& at) const { return planner.sequential() && at.index >= planner.batches(); }
@@ -110,13 +97,8 @@ struct BatchStream::Impl {
     return {at.epoch + at.index / planner.batches(), at.index % planner.batches()};
   }
 
-  bool can_load() const { return !halt && !error && !loading && !ended(load_at) && loaded < emptied + 2; }
-  bool can_gather() const {
-    return !halt && !gathering && emptied < loaded && gathered - returned < static_cast<std::int64_t>(slots.size());
-  }
-
   void queue_work() {
-    if (queued || !(can_load() || (ahead && can_gather()))) return;
+    if (queued || halt || error || loading || ended(load_at) || loaded >= emptied + 2) return;
     queued = true;
     io.submit([this] { pump(); });
   }
@@ -125,10 +107,7 @@ struct BatchStream::Impl {
   void pump() {
     Lock lock(mutex);
     queued = false;
-    if (ahead && can_gather())
-      gather(lock);
-    else if (can_load())
-      load(lock);
+    if (!halt) load(lock);
     queue_work();
     changed.notify_all();
   }
@@ -179,48 +158,9 @@ struct BatchStream::Impl {
     return true;
   }
 
-  /// Copies the next batch into its slot. Called and left with the lock held.
-  void gather(Lock& lock) {
-    gathering = true;
-    Slot& slot = slots[static_cast<std::size_t>(gathered) % slots.size()];
-    const WindowPlan& plan = plans[emptied % 2];
-    const RowBlock& from = blocks[cached ? 0 : emptied % 2];
-    const Place at = gather_at;
-    lock.unlock();
-    fill(slot, plan, from, at);
-    lock.lock();
-    gathering = false;
-    ++gathered;
-    gather_at = after(at, 1);
-    if (at.index + 1 == plan.window * planner.batches_per_window() + plan.batches) ++emptied;
-  }
-
-  void fill(Slot& slot, const WindowPlan& plan, const RowBlock& from, const Place& at) const {
-    const auto places = plan.places_of(at.index - plan.window * planner.batches_per_window());
-    const RowBlock& to = slot.rows;
-    for (std::size_t i = 0, end; i < places.size(); i = end) {
-      for (end = i + 1; end < places.size() && places[end] == places[end - 1] + 1;) ++end;
-      if (end == i + 1 && i + prefetch_rows < places.size()) {
-        const std::byte* row = from.features.get() + places[i + prefetch_rows] * feature_bytes;
-        for (std::int64_t b = 0; b < std::min(feature_bytes, prefetch_bytes); b += 64) __builtin_prefetch(row + b);
-      }
-      const auto n = static_cast<std::int64_t>(end - i), at_row = static_cast<std::int64_t>(i);
-      const auto copy = [&](std::byte* into, const std::byte* rows, std::int64_t bytes) {
-        std::memcpy(into + at_row * bytes, rows + places[i] * bytes, static_cast<std::size_t>(n * bytes));
-      };
-      copy(to.features.get(), from.features.get(), feature_bytes);
-      if (to.classes) std::copy_n(from.classes.get() + places[i], n, to.classes.get() + i);
-      if (to.values) copy(to.values.get(), from.values.get(), label_bytes);
-    }
-    describe(slot.batch, at);
-    const auto count = places.size();
-    slot.batch.features = {to.features.get(), count * static_cast<std::size_t>(feature_bytes)};
-    if (to.classes) slot.batch.classes = {to.classes.get(), count};
-    if (to.values) slot.batch.values = {to.values.get(), count * static_cast<std::size_t>(label_bytes)};
-  }
-
-  void describe(HostBatch& batch, const Place& at) const {
+  void describe(const Place& at) {
     const Planner::Size size = planner.size_of_batch(at.index);
+    batch = HostBatch{};
     batch.epoch = at.epoch;
     batch.index = at.index;
     batch.global_count = size.global_count;
@@ -229,21 +169,34 @@ struct BatchStream::Impl {
     if (planner.sequential()) batch.first_row = planner.reach().first + at.index * planner.rows_per_batch();
   }
 
+  void point_at_rows(const WindowPlan& plan, const RowBlock& from, const Place& at) {
+    const auto places = plan.places_of(at.index - plan.window * planner.batches_per_window());
+    const auto count = places.size();
+    for (std::size_t i = 0; i < count; ++i) features[i] = from.features.get() + places[i] * feature_bytes;
+    batch.features = std::span(features).first(count);
+    if (from.classes) {
+      for (std::size_t i = 0; i < count; ++i) classes[i] = from.classes.get()[places[i]];
+      batch.classes = std::span(classes).first(count);
+    }
+    if (from.values) {
+      for (std::size_t i = 0; i < count; ++i) values[i] = from.values.get() + places[i] * label_bytes;
+      batch.values = std::span(values).first(count);
+    }
+  }
+
   void seek(const Place& asked) {
     const Place to = after(asked, 0);
     Lock lock(mutex);
     if (sought && to == give_at && !error) return;
     halt = true;
-    changed.wait(lock, [&] { return !loading && !gathering; });
+    changed.wait(lock, [&] { return !loading; });
     const std::int64_t per_window = planner.batches_per_window();
     load_at = {to.epoch, to.index / per_window * per_window};
-    gather_at = give_at = to;
-    loaded = emptied = gathered = given = returned = 0;
-    window_begun = false;
+    give_at = to;
+    loaded = emptied = 0;
+    window_begun = window_ends = false;
     cache_begun = cache_filled;
     error = nullptr;
-    for (Slot& slot : slots)
-      if (!slot.rows.features) slot.rows = loader.allocate(planner.largest_share());
     halt = false;
     sought = true;
     queue_work();
@@ -252,27 +205,25 @@ struct BatchStream::Impl {
   const HostBatch& next() {
     if (!sought) throw internal_error("BatchStream::next() before seek()");
     Lock lock(mutex);
-    returned = given;
-    if (ended(give_at)) {
-      describe(nothing, give_at);
-      give_at = after(give_at, 1);
-      return nothing;
-    }
-    while (gathered == given) {
-      if (can_gather()) {
-        gather(lock);
-        continue;
-      }
-      if (error && !gathering) std::rethrow_exception(error);
+    if (window_ends) {
+      ++emptied;
+      window_ends = false;
       queue_work();
-      const Timer timer;
-      changed.wait(lock);
-      waited += timer.seconds();
     }
-    const HostBatch& batch = slots[static_cast<std::size_t>(given) % slots.size()].batch;
-    ++given;
+    describe(give_at);
+    if (!ended(give_at)) {
+      while (loaded == emptied) {
+        if (error) std::rethrow_exception(error);
+        const Timer timer;
+        changed.wait(lock);
+        waited += timer.seconds();
+      }
+      const WindowPlan& plan = plans[emptied % 2];
+      lock.unlock();
+      point_at_rows(plan, blocks[cached ? 0 : emptied % 2], give_at);
+      window_ends = give_at.index + 1 == plan.window * planner.batches_per_window() + plan.batches;
+    }
     give_at = after(give_at, 1);
-    queue_work();
     return batch;
   }
 
@@ -281,7 +232,7 @@ struct BatchStream::Impl {
     {
       Lock lock(mutex);
       halt = true;
-      changed.wait(lock, [&] { return !loading && !gathering; });
+      changed.wait(lock, [&] { return !loading; });
     }
     io.run([this] { loader.close(); });
   }

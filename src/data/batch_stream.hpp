@@ -1,10 +1,9 @@
-// Batches for one rank, read ahead by the I/O thread: rows of shards -> window buffer (long reads) -> host slot (this
-// rank's share of one batch, contiguous, in the type that the file has). The device casts.
+// Batches for one rank, read ahead by the I/O thread: rows of shards -> window buffers, in long reads. A batch says where in
+// them its samples lie, in the type that the file has; whoever takes it casts them from there, so that a row is copied once.
 //
 // Two windows are in memory: one that batches are made of, one that is being read. The I/O thread's queue gets one
-// short piece of work at a time (some MiB read, or one batch made), which queues the next when it is done and never
-// waits: whatever else is queued, a checkpoint say, comes in between. While that lasts, next() makes batches of the
-// windows that are there.
+// short piece of work at a time (some MiB read), which queues the next when it is done and never waits: whatever else is
+// queued, a checkpoint say, comes in between. While that lasts, next() gives batches of the windows that are there.
 #pragma once
 
 #include <cstddef>
@@ -25,9 +24,9 @@ struct HostBatch {
   std::int64_t first = 0;         // place of this rank's first sample within the batch
   std::int64_t count = 0;         // samples of this rank; may be 0
   std::int64_t first_row = 0;     // sequential streams: row of the data set of the first sample, where count > 0
-  std::span<const std::byte> features;    // count * feature_bytes, in DataSet::feature_type()
-  std::span<const std::int32_t> classes;  // LabelDemand::classes: count labels, checked against the number of classes
-  std::span<const std::byte> values;      // LabelDemand::values: count * label_bytes, in DataSet::label_type()
+  std::span<const std::byte* const> features;  // of each sample: DataSet::feature_bytes() bytes of feature_type()
+  std::span<const std::int32_t> classes;       // LabelDemand::classes: count labels, checked against the number of classes
+  std::span<const std::byte* const> values;    // LabelDemand::values, of each sample: label_bytes() bytes of label_type()
 };
 
 class BatchStream {
@@ -39,10 +38,10 @@ class BatchStream {
     bool shuffle = true;
     std::uint64_t seed = 0;   // of the order
     std::int64_t chunk = 0;   // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two
-    std::int64_t window = 0;  // rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows
+    /// Rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows, at least two batches.
+    std::int64_t window = 0;
     /// A data set no larger than this is kept in memory by every rank and shuffled row by row.
     std::int64_t cache_bytes = 0;
-    int slots = 3;  // host slots: batches ready or in use at a time
   };
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
@@ -57,7 +56,7 @@ class BatchStream {
   /// it goes on undisturbed where the stream stands there already. An `index` past the epoch's batches means the epochs
   /// that follow. What next() gave before is no longer valid.
   void seek(std::int64_t epoch, std::int64_t index);
-  /// Waits for the next batch; it stays valid until the call after. Errors met by the I/O thread (a broken shard, a
+  /// Waits for the next batch; it and its rows stay valid until the call after. Errors met by the I/O thread (a broken shard, a
   /// label out of range, a NaN in float features: data errors that name shard and row) are thrown here, after the
   /// batches before them.
   const HostBatch& next();

@@ -7,15 +7,28 @@
 
 namespace trireme {
 
+namespace {
+
+constexpr std::int64_t largest_message = std::int64_t{1} << 30;  // elements: MPI counts in int
+
+std::int64_t usual_bucket(std::int64_t arena_bytes) { return std::clamp<std::int64_t>(arena_bytes / 4, 64 << 10, 4 << 20); }
+
+}  // namespace
+
 template <class T>
 GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, std::int64_t bucket_bytes)
     : comm_(comm.duplicate()), arena_(arena) {
   std::ranges::sort(cuts, std::greater<>());
-  const std::int64_t elements = std::max<std::int64_t>(bucket_bytes / static_cast<std::int64_t>(sizeof(T)), 1);
+  const std::int64_t wanted = bucket_bytes > 0 ? bucket_bytes : usual_bucket(bytes());
+  const std::int64_t elements = std::max<std::int64_t>(wanted / static_cast<std::int64_t>(sizeof(T)), 1);
   std::int64_t end = static_cast<std::int64_t>(arena.size());
+  const auto close = [&](std::int64_t first) {
+    while (end - first > largest_message) firsts_.push_back(end -= largest_message);
+    firsts_.push_back(end = first);
+  };
   for (const std::int64_t cut : cuts)
-    if (end - cut >= elements || (cut == 0 && end > 0)) firsts_.push_back(end = cut);
-  if (firsts_.empty() || firsts_.back() != 0) firsts_.push_back(0);
+    if (end - cut >= elements) close(cut);
+  if (end > 0 || firsts_.empty()) close(0);
   requests_.resize(firsts_.size());
   if constexpr (!on_host)
     if (comm_.size() > 1) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());

@@ -14,7 +14,8 @@ template <class T>
 class GradientReducer {
  public:
   /// `arena`: gradients and control, see Network. `cuts`: offsets at which gradients become final (a layer's first parameter), any order.
-  /// Buckets hold about `bucket_bytes` and end at such offsets. Collective over `comm`.
+  /// Buckets hold about `bucket_bytes` (0: a quarter of the arena, but 64 KiB to 4 MiB, so that the last layers' sums travel while the
+  /// first compute) and end at such offsets. Collective over `comm`.
   GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, std::int64_t bucket_bytes);
 
   /// Gradients from `offset` to the end of the arena are final once what is launched on `exec` ends: starts the sums that became possible.

@@ -1,5 +1,8 @@
 #include "train/batch_stager.hpp"
 
+#include <cstring>
+#include <utility>
+
 #include "base/error.hpp"
 #include "kokkos_kernels/batch.hpp"
 #include "layers/spatial.hpp"
@@ -46,25 +49,29 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
     values_ = Buffer<T>("trireme::stager::values", static_cast<std::size_t>(samples * output.size()));
   }
   if constexpr (!on_host) {
-    features_staging_ = Buffer<std::byte>("trireme::stager::features", static_cast<std::size_t>(samples * data.feature_bytes()));
-    if (data.labels().kind == LabelDemand::Kind::values)
-      labels_staging_ = Buffer<std::byte>("trireme::stager::labels", static_cast<std::size_t>(samples * data.label_bytes()));
+    const auto staging = [&](std::int64_t bytes) {
+      return Staging{HostBuffer<std::byte>("trireme::stager::gathered", static_cast<std::size_t>(samples * bytes)),
+                     Buffer<std::byte>("trireme::stager::copy", static_cast<std::size_t>(samples * bytes))};
+    };
+    features_staging_ = staging(data.feature_bytes());
+    if (data.labels().kind == LabelDemand::Kind::values) labels_staging_ = staging(data.label_bytes());
     if (data.labels().kind == LabelDemand::Kind::classes) classes_ = Buffer<std::int32_t>("trireme::stager::classes", static_cast<std::size_t>(samples));
   }
 }
 
 template <class T>
-void BatchStager<T>::cast(const Execution& exec, ElementType type, std::int64_t n, const Shape& shape, std::span<const std::byte> raw,
-                          [[maybe_unused]] Buffer<std::byte>& staging, const Buffer<T>& factor, const Buffer<T>& shift, Span<T> out) {
-  const std::byte* bytes = raw.data();
+void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples,
+                          [[maybe_unused]] Staging& staging, const Buffer<T>& factor, const Buffer<T>& shift, Span<T> out) {
+  const auto n = static_cast<std::int64_t>(samples.size());
+  RawSamples raw{.each = samples.data(), .first = nullptr, .bytes = shape.size() * static_cast<std::int64_t>(size_of(type))};
   if constexpr (!on_host) {
-    using Host = Kokkos::View<const std::byte*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
-    Kokkos::deep_copy(exec, slice<std::byte>(staging, 0, static_cast<std::int64_t>(raw.size())), Host(raw.data(), raw.size()));
-    bytes = staging.data();
+    for (std::int64_t s = 0; s < n; ++s) std::memcpy(staging.gathered.data() + s * raw.bytes, raw.each[s], static_cast<std::size_t>(raw.bytes));
+    const auto used = std::pair<std::size_t, std::size_t>(0, static_cast<std::size_t>(n * raw.bytes));
+    Kokkos::deep_copy(exec, Kokkos::subview(staging.copy, used), Kokkos::subview(staging.gathered, used));
+    raw.each = nullptr;
+    raw.first = staging.copy.data();
   }
-  const auto as = [&]<class Raw>(Raw) {
-    cast_batch<Raw, T>(exec, n, channels_of(shape), pixels_of(shape), reinterpret_cast<const Raw*>(bytes), factor, shift, out);
-  };
+  const auto as = [&]<class Raw>(Raw) { cast_batch<Raw, T>(exec, n, channels_of(shape), pixels_of(shape), raw, factor, shift, out); };
   switch (type) {
     case ElementType::u8: return as(std::uint8_t{});
     case ElementType::i8: return as(std::int8_t{});
@@ -83,9 +90,9 @@ template <class T>
 Targets<T> BatchStager<T>::load(const Execution& exec, const HostBatch& batch, Span<T> input) {
   Targets<T> targets;
   if (batch.count == 0) return targets;
-  cast(exec, feature_type_, batch.count, input_, batch.features, features_staging_, factor_, shift_, input);
+  cast(exec, feature_type_, input_, batch.features, features_staging_, factor_, shift_, input);
   if (!batch.values.empty()) {
-    cast(exec, label_type_, batch.count, output_, batch.values, labels_staging_, one_, zero_, slice<T>(values_, 0, batch.count * output_.size()));
+    cast(exec, label_type_, output_, batch.values, labels_staging_, one_, zero_, slice<T>(values_, 0, batch.count * output_.size()));
     targets.values = slice<T>(values_, 0, batch.count * output_.size());
   }
   if (!batch.classes.empty()) {

@@ -20,11 +20,17 @@ class BatchStager {
   /// Normalisation from the deck's [data] scale, mean, std. `samples`: the most a batch has. Usage errors name the key.
   BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
 
-  /// Fills `input` from the batch and returns the targets. The batch must stay valid until the kernels launched on `exec` end.
+  /// Fills `input` from the batch and returns the targets. The batch must stay valid until the kernels launched on `exec` end, and
+  /// those of the call before must have ended.
   Targets<T> load(const Execution& exec, const HostBatch& batch, Span<T> input);
 
  private:
-  void cast(const Execution& exec, ElementType type, std::int64_t n, const Shape& shape, std::span<const std::byte> raw, Buffer<std::byte>& staging,
+  /// Where a device gets raw samples from: gathered in memory that it can copy from, and its copy.
+  struct Staging {
+    HostBuffer<std::byte> gathered;
+    Buffer<std::byte> copy;
+  };
+  void cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples, Staging& staging,
             const Buffer<T>& factor, const Buffer<T>& shift, Span<T> out);
 
   Shape input_, output_;
@@ -33,7 +39,7 @@ class BatchStager {
   Buffer<T> one_, zero_;                  // per output channel: targets are not normalised
   Buffer<T> values_;
   Buffer<std::int32_t> classes_;
-  Buffer<std::byte> features_staging_, labels_staging_;  // device builds only
+  Staging features_staging_, labels_staging_;  // device builds only
 };
 
 }  // namespace trireme

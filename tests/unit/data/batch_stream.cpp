@@ -45,7 +45,6 @@ BatchStream::Options random_options(RandomStream& random) {
   options.chunk = random.below(4) ? upto(30) : 0;
   options.window = random.below(4) ? upto(120) : 0;
   options.cache_bytes = random.below(3) ? 0 : 1 << 30;
-  options.slots = static_cast<int>(upto(4));
   options.seed = random.bits64();
   return options;
 }
@@ -147,15 +146,15 @@ BOOST_AUTO_TEST_CASE(epochs_and_seeds_differ_and_repeat) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(large_samples_are_gathered_ahead) {
+BOOST_AUTO_TEST_CASE(large_samples_in_windows_of_few_batches) {
   IoThread io;
   MadeShards made;
-  made.elements = 20000;  // 80 kB a row: a batch of 16 passes the limit above which the I/O thread makes it
+  made.elements = 20000;  // 80 kB a row
   const Made m({40, 7, 33}, made);
   for (const std::int64_t cache : {0, 1 << 30})
-    for (int slots = 1; slots <= 3; ++slots) {
+    for (const std::int64_t window : {16, 32, 48}) {
       BatchStream::Options options;
-      options.batch = 16, options.chunk = 4, options.window = 32, options.cache_bytes = cache, options.slots = slots;
+      options.batch = 16, options.chunk = 4, options.window = window, options.cache_bytes = cache;
       BatchStream stream(*m.data, io, options);
       for (const std::int64_t from : {0, 3, 1}) {
         stream.seek(0, from);

@@ -97,30 +97,31 @@ inline void make_shards(const std::filesystem::path& folder, const std::vector<s
 }
 
 template <class T>
-T number_at(std::span<const std::byte> bytes, std::int64_t i) {
+T number_at(const std::byte* sample, std::int64_t i) {
   T value;
-  std::memcpy(&value, bytes.data() + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
+  std::memcpy(&value, sample + i * static_cast<std::int64_t>(sizeof(T)), sizeof(T));
   return value;
 }
 
 /// The rows of the data set that the batch holds, in its order, after checking every number of them.
 inline std::vector<std::int64_t> rows_of(const HostBatch& batch, const MadeShards& made) {
-  BOOST_REQUIRE(batch.features.size() == static_cast<std::size_t>(batch.count * made.elements * 4));
+  BOOST_REQUIRE(batch.features.size() == static_cast<std::size_t>(batch.count));
   const bool classes = made.classes > 0;
   BOOST_REQUIRE(batch.classes.size() == static_cast<std::size_t>(classes ? batch.count : 0));
-  BOOST_REQUIRE(batch.values.size() == static_cast<std::size_t>(classes ? 0 : batch.count * made.label_count * 8));
-  const auto feature = [&](std::int64_t i) {
-    return made.feature_type == ElementType::f32 ? static_cast<std::int64_t>(number_at<float>(batch.features, i))
-                                                 : std::int64_t{number_at<std::int32_t>(batch.features, i)};
+  BOOST_REQUIRE(batch.values.size() == static_cast<std::size_t>(classes ? 0 : batch.count));
+  const auto feature = [&](std::int64_t sample, std::int64_t e) {
+    const std::byte* const at = batch.features[static_cast<std::size_t>(sample)];
+    return made.feature_type == ElementType::f32 ? static_cast<std::int64_t>(number_at<float>(at, e))
+                                                 : std::int64_t{number_at<std::int32_t>(at, e)};
   };
   std::vector<std::int64_t> rows;
   bool right = true;
   for (std::int64_t i = 0; i < batch.count; ++i) {
-    const std::int64_t row = feature(i * made.elements) / made.elements;
-    for (std::int64_t e = 0; e < made.elements; ++e) right &= feature(i * made.elements + e) == row * made.elements + e;
+    const std::int64_t row = feature(i, 0) / made.elements;
+    for (std::int64_t e = 0; e < made.elements; ++e) right &= feature(i, e) == row * made.elements + e;
     if (classes) right &= batch.classes[static_cast<std::size_t>(i)] == row % made.classes;
     for (std::int64_t k = 0; !classes && k < made.label_count; ++k)
-      right &= number_at<double>(batch.values, i * made.label_count + k) == static_cast<double>(row + k) + 0.5;
+      right &= number_at<double>(batch.values[static_cast<std::size_t>(i)], k) == static_cast<double>(row + k) + 0.5;
     rows.push_back(row);
   }
   BOOST_TEST(right, "features and labels are those of one row");

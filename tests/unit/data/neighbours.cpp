@@ -57,7 +57,7 @@ BOOST_AUTO_TEST_CASE(three_hundred_shards_take_few_open_files) {
 BOOST_AUTO_TEST_CASE(others_get_their_turn_and_reading_ahead_outlasts_them) {
   const Communicator self(MPI_COMM_SELF);
   const TemporaryDirectory folder(self);
-  for (const std::int64_t elements : {3, 30000}) {  // batches made by next(), and by the I/O thread
+  for (const std::int64_t elements : {3, 30000}) {
     for (const std::int64_t cache : {0, 1 << 30}) {
       MadeShards made;
       made.elements = elements;

@@ -29,11 +29,25 @@ void check(RandomStream& random) {
     }
     if (n > 0) expected = to_channels_last(expected, Shape{channels, pixels});
     const Guarded<Raw> dev_raw(raw);
-    const Guarded<T> dev_factor(factor), dev_shift(shift), out(static_cast<std::int64_t>(raw.size()));
-    cast_batch<Raw, T>(Execution(), n, channels, pixels, dev_raw.span().data(), dev_factor, dev_shift, out);
-    BOOST_TEST(distance(out.values(), expected, 1) <= rounding<T>,
-               "seed " << test_seed() << " raw of " << sizeof(Raw) << " bytes, n " << n << " channels " << channels << " pixels " << pixels);
-    BOOST_TEST(out.guards_hold());
+    const Guarded<T> dev_factor(factor), dev_shift(shift);
+    Guarded<T> out(static_cast<std::int64_t>(raw.size()));
+    RawSamples samples{.each = nullptr,
+                       .first = reinterpret_cast<const std::byte*>(dev_raw.span().data()),
+                       .bytes = channels * pixels * static_cast<std::int64_t>(sizeof(Raw))};
+    const auto cast = [&] {
+      cast_batch<Raw, T>(Execution(), n, channels, pixels, samples, dev_factor, dev_shift, out);
+      BOOST_TEST(distance(out.values(), expected, 1) <= rounding<T>,
+                 "seed " << test_seed() << " raw of " << sizeof(Raw) << " bytes, n " << n << " channels " << channels << " pixels " << pixels);
+      BOOST_TEST(out.guards_hold());
+    };
+    cast();
+    // The same samples, each named by a pointer.
+    std::vector<std::uintptr_t> each;
+    for (std::int64_t s = 0; s < n; ++s) each.push_back(reinterpret_cast<std::uintptr_t>(samples.at(s)));
+    const Guarded<std::uintptr_t> dev_each(each);
+    samples = RawSamples{.each = reinterpret_cast<const std::byte* const*>(dev_each.span().data()), .first = nullptr, .bytes = 0};
+    out.spoil();
+    cast();
   }
 }
 

@@ -24,7 +24,7 @@ struct Drawn {
 };
 
 Drawn draw_arena(RandomStream& random) {
-  Drawn d{draw(random, 1, random.below(2) ? 40 : 4000), {}, pick<std::int64_t>(random, {1, 64, 1000, 1 << 30})};
+  Drawn d{draw(random, 1, random.below(2) ? 40 : 4000), {}, pick<std::int64_t>(random, {0, 1, 64, 1000, 1 << 30})};
   for (std::int64_t cut = draw(random, 0, 12); cut > 0; --cut) d.cuts.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(d.size))));
   if (random.below(3)) d.cuts.push_back(0);
   return d;
