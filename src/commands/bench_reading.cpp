@@ -112,7 +112,7 @@ double ReadingBench::read_shuffled(std::uint64_t seed, std::uint64_t& sum) const
   const DataSet data(comm_, folder_.string(), {"/x", ""}, Shape{bench_row_bytes}, {});
   IoThread io;
   BatchStream stream(data, io,
-                     {.batch = batch, .rank = comm_.rank(), .ranks = comm_.size(), .shuffle = true, .seed = seed});
+                     {.batch = batch, .rank = comm_.rank(), .ranks = comm_.size(), .seed = seed});
   const auto epoch = [&] {
     sum = 0;
     for (std::int64_t b = 0; b < stream.batches(); ++b) sum += consume(stream.next().features);

@@ -118,7 +118,7 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
 
   const Timer timer;
   {
-    BatchStream stream(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .shuffle = false});
+    BatchStream stream(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks});
     const Execution exec;
     Predictor<T> predictor(deck, network, data, stream, *rows, layout.classes);
     stream.seek(0, 0);

@@ -28,8 +28,10 @@ Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool ca
   std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk;
   std::int64_t window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
   if (cached) window = chunk = data.size();  // one window: a full shuffle
-  if (!o.shuffle) return Planner(data.size(), o.batch, window, o.rank, o.ranks);
-  const auto draw = cached ? Sampler::Draw::freely : Sampler::Draw::from_strata;
+  if (o.order == BatchStream::Order::blocks) return Planner(data.size(), o.batch, window, o.rank, o.ranks);
+  const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order
+                    : cached                              ? Sampler::Draw::freely
+                                                          : Sampler::Draw::from_strata;
   return Planner(Sampler(data.starts(), o.batch, chunk, window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks);
 }
 

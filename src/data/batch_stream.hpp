@@ -23,7 +23,7 @@ struct HostBatch {
   std::int64_t global_count = 0;  // samples of the whole batch
   std::int64_t first = 0;         // place of this rank's first sample within the batch
   std::int64_t count = 0;         // samples of this rank; may be 0
-  std::int64_t first_row = 0;     // sequential streams: row of the data set of the first sample, where count > 0
+  std::int64_t first_row = 0;     // blocks: row of the data set of the first sample, where count > 0
   std::span<const std::byte* const> features;  // of each sample: DataSet::feature_bytes() bytes of feature_type()
   std::span<const std::int32_t> classes;       // LabelDemand::classes: count labels, checked against the number of classes
   std::span<const std::byte* const> values;    // LabelDemand::values, of each sample: label_bytes() bytes of label_type()
@@ -31,11 +31,15 @@ struct HostBatch {
 
 class BatchStream {
  public:
+  enum class Order {
+    shuffled,  // every epoch in a new random order; each rank has its share of each batch
+    stored,    // every epoch in the order of the shards' rows; shares likewise
+    blocks     // rank r owns one contiguous block of rows and takes it in order, once (evaluation, prediction)
+  };
   struct Options {
     std::int64_t batch = 0;   // global batch
     int rank = 0, ranks = 1;  // this coordinate on the data axis, and the axis' length
-    /// False: sequential; rank r then owns one contiguous block of rows, in order (evaluation, prediction).
-    bool shuffle = true;
+    Order order = Order::shuffled;
     std::uint64_t seed = 0;   // of the order
     std::int64_t chunk = 0;   // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two
     /// Rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows, at least two batches.
@@ -47,12 +51,11 @@ class BatchStream {
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
   ~BatchStream();
 
-  /// Batches of one epoch: ceil(size / batch); the last may be smaller. (Sequential: the most that any rank needs.)
+  /// Batches of one epoch: ceil(size / batch); the last may be smaller. (Blocks: the most that any rank needs.)
   std::int64_t batches() const;
   /// Largest share of a batch that any call of next() gives to this rank.
   std::int64_t largest_share() const;
-  /// From now on next() gives batch `index` of `epoch` and what follows. Shuffled: the next epoch follows by itself.
-  /// Sequential: after the last row come batches with count 0 without end, until the next seek. Reading ahead starts;
+  /// From now on next() gives batch `index` of `epoch` and what follows. The next epoch follows by itself; of blocks, after the last row come batches with count 0 without end, until the next seek. Reading ahead starts;
   /// it goes on undisturbed where the stream stands there already. An `index` past the epoch's batches means the epochs
   /// that follow. What next() gave before is no longer valid.
   void seek(std::int64_t epoch, std::int64_t index);

@@ -54,7 +54,7 @@ void Sampler::order_chunks(std::int64_t epoch) const {
   order_.resize(static_cast<std::size_t>(chunk_starts_.back()));
   for (std::size_t i = 0; i < order_.size(); ++i) order_[i] = static_cast<std::uint32_t>(i);
   RandomStream random(mix(mix(seed_, order_purpose), static_cast<std::uint64_t>(epoch)));
-  shuffle(order_, random);
+  if (draw_ != Draw::in_order) shuffle(order_, random);
   window_starts_.clear();
   std::int64_t before = 0;  // rows of the chunks that were passed
   for (std::uint32_t i = 0; i < order_.size(); ++i) {
@@ -103,10 +103,10 @@ void Sampler::draw_batches(std::int64_t rows, RandomStream random, std::vector<s
   batch.resize(static_cast<std::size_t>(rows));
   const std::int64_t full = rows / batch_, rest = rows % batch_;
   auto at = batch.begin();
-  if (draw_ == Draw::freely) {
+  if (draw_ != Draw::from_strata) {
     for (std::int64_t b = 0; b < full; ++b) at = std::fill_n(at, batch_, static_cast<std::uint32_t>(b));
     std::fill_n(at, rest, static_cast<std::uint32_t>(full));
-    shuffle(batch, random);
+    if (draw_ == Draw::freely) shuffle(batch, random);
     return;
   }
   // The last batch of an epoch may be smaller: it has a row in `rest` of the strata, spread evenly.

@@ -7,7 +7,7 @@
 // any number of ranks, and which samples form a batch does not depend on that number.
 //
 // For data that is in memory anyway the strata can be left out: with one window the order is then a free shuffle of all
-// rows.
+// rows. Or nothing is drawn: chunks and batches then follow the rows as they are stored.
 //
 // Memory: four bytes a chunk, four a row of one window; never a list of all rows.
 #pragma once
@@ -26,7 +26,7 @@ struct RowRun {
 
 class Sampler {
  public:
-  enum class Draw { from_strata, freely };
+  enum class Draw { from_strata, freely, in_order };
   /// `starts` as DataSet::starts(). `window` is rounded up to a multiple of `batch`.
   Sampler(std::vector<std::int64_t> starts, std::int64_t batch, std::int64_t chunk, std::int64_t window,
           std::uint64_t seed, Draw draw = Draw::from_strata);

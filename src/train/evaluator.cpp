@@ -33,7 +33,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const Communicator& comm, Network<T>& 
     : comm_(comm),
       network_(network),
       data_(data),
-      stream_(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .shuffle = false}),
+      stream_(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks}),
       stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch()),
       loss_(deck, network.output_shape(), network.largest_batch()) {
   const auto outputs = static_cast<std::size_t>(network.output_shape().size());

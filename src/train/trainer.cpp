@@ -62,7 +62,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
                {.batch = batch_,
                 .rank = comm.rank(),
                 .ranks = comm.size(),
-                .shuffle = deck.boolean("data.shuffle"),
+                .order = deck.boolean("data.shuffle") ? BatchStream::Order::shuffled : BatchStream::Order::stored,
                 .seed = static_cast<std::uint64_t>(deck.integer("run.seed")),
                 .chunk = deck.integer("data.chunk"),
                 .window = deck.integer("data.window"),

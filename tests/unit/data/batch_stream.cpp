@@ -46,6 +46,7 @@ BatchStream::Options random_options(RandomStream& random) {
   options.window = random.below(4) ? upto(120) : 0;
   options.cache_bytes = random.below(3) ? 0 : 1 << 30;
   options.seed = random.bits64();
+  options.order = random.below(4) ? BatchStream::Order::shuffled : BatchStream::Order::stored;
   return options;
 }
 
@@ -146,6 +147,25 @@ BOOST_AUTO_TEST_CASE(epochs_and_seeds_differ_and_repeat) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(stored_order_is_the_rows_order_in_every_epoch) {
+  RandomStream random(34);
+  IoThread io;
+  for (int trial = 0; trial < 10; ++trial) {
+    const Made m(random_sizes(random, 6, 60), random_contents(random));
+    BatchStream::Options options = random_options(random);
+    options.order = BatchStream::Order::stored;
+    options.ranks = 1 + static_cast<int>(random.below(4));
+    options.rank = static_cast<int>(random.below(static_cast<std::uint64_t>(options.ranks)));
+    BatchStream stream(*m.data, io, options);
+    stream.seek(0, 0);
+    for (std::int64_t b = 0; b < 3 * stream.batches(); ++b) {
+      const HostBatch& batch = stream.next();
+      std::int64_t row = b % stream.batches() * options.batch + batch.first;
+      for (const std::int64_t got : rows_of(batch, m.made)) BOOST_TEST(got == row++);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(large_samples_in_windows_of_few_batches) {
   IoThread io;
   MadeShards made;
@@ -173,7 +193,7 @@ BOOST_AUTO_TEST_CASE(sequential_covers_all_rows_once_in_order) {
   for (int trial = 0; trial < 30; ++trial) {
     const Made m(random_sizes(random, 6, 60), random_contents(random));
     BatchStream::Options options = random_options(random);
-    options.shuffle = false;
+    options.order = BatchStream::Order::blocks;
     options.ranks = 1 + static_cast<int>(random.below(8));
     std::vector<std::int64_t> all;
     std::vector<std::int64_t> met;  // of each batch, on the ranks so far
@@ -237,7 +257,7 @@ BOOST_AUTO_TEST_CASE(the_memory_of_neighbours_is_left_alone) {
   BatchStream::Options train, evaluate;
   train.batch = evaluate.batch = 12;
   train.chunk = 4, train.window = 24;
-  evaluate.shuffle = false;
+  evaluate.order = BatchStream::Order::blocks;
   evaluate.window = 36;
   BatchStream first(*m.data, io, train), second(*m.data, io, evaluate);
   first.seek(0, 0);

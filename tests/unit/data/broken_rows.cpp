@@ -21,7 +21,7 @@ std::string message_of(const MadeShards& made, const std::vector<std::int64_t>& 
   if (before_reading) before_reading(folder.path());
   IoThread io;
   BatchStream::Options options;
-  options.batch = 8, options.chunk = 4, options.window = 16, options.shuffle = shuffle,
+  options.batch = 8, options.chunk = 4, options.window = 16, options.order = shuffle ? BatchStream::Order::shuffled : BatchStream::Order::blocks,
   options.cache_bytes = cached ? 1 << 30 : 0;
   BatchStream stream(data, io, options);
   stream.seek(0, 0);
@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(batches_before_the_fault_are_given_and_seek_goes_around_it)
   const DataSet data(self, folder.path().string(), ShardNames{}, Shape{3}, made.demand());
   IoThread io;
   BatchStream::Options options;
-  options.batch = 5, options.window = 20, options.shuffle = false;
+  options.batch = 5, options.window = 20, options.order = BatchStream::Order::blocks;
   BatchStream stream(data, io, options);
   for (int pass = 0; pass < 2; ++pass) {
     stream.seek(0, 0);

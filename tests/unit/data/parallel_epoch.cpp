@@ -30,7 +30,8 @@ BOOST_AUTO_TEST_CASE(ranks_have_every_row_once) {
     options.chunk = 1 + static_cast<std::int64_t>(random.below(10));
     options.window = 1 + static_cast<std::int64_t>(random.below(100));
     options.cache_bytes = trial % 3 == 2 ? 1 << 30 : 0;
-    options.shuffle = trial != 4;
+    if (trial == 3) options.order = BatchStream::Order::stored;
+    if (trial == 4) options.order = BatchStream::Order::blocks;
     options.rank = world.rank();
     options.ranks = world.size();
     BatchStream stream(*data, io, options);

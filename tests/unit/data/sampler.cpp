@@ -32,7 +32,7 @@ Case random_case(RandomStream& random) {
     return 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n)));
   };
   c.batch = upto(50), c.chunk = upto(60), c.window = upto(400);
-  c.draw = random.below(2) ? Sampler::Draw::freely : Sampler::Draw::from_strata;
+  c.draw = Sampler::Draw{static_cast<int>(random.below(3))};
   return c;
 }
 
@@ -103,6 +103,7 @@ BOOST_AUTO_TEST_CASE(a_function_of_seed_and_epoch_alone) {
   RandomStream random(3);
   for (int trial = 0; trial < 50; ++trial) {
     Case c = random_case(random);
+    if (c.draw == Sampler::Draw::in_order) continue;
     c.starts.push_back(c.starts.back() + 100);  // so many rows that two orders agree by chance once in 10^100 trials
     c.batch = std::min<std::int64_t>(c.batch, 20);
     const Sampler one = c.sampler(5), other = c.sampler(5), third = c.sampler(6);
@@ -113,6 +114,18 @@ BOOST_AUTO_TEST_CASE(a_function_of_seed_and_epoch_alone) {
     BOOST_TEST((epoch_of(third, 1) != first));
     const std::int64_t last = one.windows() - 1;
     BOOST_TEST((other.window(2, last) == one.window(2, last)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(in_order_the_rows_follow_each_other) {
+  RandomStream random(5);
+  for (int trial = 0; trial < 50; ++trial) {
+    Case c = random_case(random);
+    c.draw = Sampler::Draw::in_order;
+    std::int64_t row = 0;
+    for (const auto& batch : epoch_of(c.sampler(random.bits64()), trial))
+      for (const std::int64_t met : batch) BOOST_REQUIRE(met == row++);
+    BOOST_TEST(row == c.starts.back());
   }
 }
 

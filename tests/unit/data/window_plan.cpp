@@ -38,7 +38,7 @@ BOOST_AUTO_TEST_CASE(shares_of_all_ranks_make_the_samplers_batches) {
   for (int trial = 0; trial < 60; ++trial) {
     const auto starts = test::starts_of(test::random_sizes(random, 10, 150));
     const std::int64_t size = starts.back(), batch = upto(40), epoch = upto(5);
-    const auto draw = random.below(2) ? Sampler::Draw::freely : Sampler::Draw::from_strata;
+    const auto draw = Sampler::Draw{static_cast<int>(random.below(3))};
     const Sampler sampler(starts, batch, upto(50), upto(300), random.bits64(), draw);
     for (const int ranks : {1, 2, 3, 4, 8}) {
       std::vector<Planner> planners;
