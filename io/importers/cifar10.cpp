@@ -27,6 +27,18 @@ std::optional<Part> part_of(const std::string& name) {
   return std::nullopt;
 }
 
+/// The only archive in a folder; empty when there is none, or more than one.
+fs::path only_archive(const fs::path& folder) {
+  fs::path found;
+  for (const auto& entry : fs::directory_iterator(folder)) {
+    const std::string name = entry.path().filename().string();
+    if (!name.ends_with(".tgz") && !name.ends_with(".zip") && name.find(".tar") == name.npos) continue;
+    if (!found.empty()) return {};
+    found = entry.path();
+  }
+  return found;
+}
+
 }  // namespace
 
 Cifar10Source::Cifar10Source(fs::path source, std::int64_t records_a_file)
@@ -34,7 +46,15 @@ Cifar10Source::Cifar10Source(fs::path source, std::int64_t records_a_file)
   layout_.sample = Shape{3, 32, 32};
   if (!is_folder_) return;
   const fs::path below = source_ / "cifar-10-batches-bin";
-  if (!fs::exists(source_ / names_of(Part::test).front()) && fs::is_directory(below)) source_ = below;
+  if (!fs::exists(source_ / names_of(Part::test).front())) {
+    if (fs::is_directory(below)) {
+      source_ = below;
+    } else if (const fs::path archive = only_archive(source_); !archive.empty()) {
+      source_ = archive;
+      is_folder_ = false;
+      return;
+    }
+  }
   for (const Part part : all_parts)
     for (const auto& name : names_of(part))
       if (!fs::exists(source_ / name))

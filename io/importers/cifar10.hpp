@@ -13,8 +13,8 @@ class Cifar10Source : public SampleSource {
  public:
   static constexpr std::int64_t published_records = 10'000;
 
-  /// `source` is the folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin (or the folder above it), or
-  /// the archive. The order of samples is the order of the files: by name in a folder, as archived in an archive.
+  /// `source` is the folder with data_batch_1.bin to data_batch_5.bin and test_batch.bin (or the folder above it), the
+  /// archive, or a folder with no other archive in it. The order of samples is the order of the files: by name in a folder, as archived in an archive.
   explicit Cifar10Source(std::filesystem::path source, std::int64_t records_a_file = published_records);
   const SampleLayout& layout() const override { return layout_; }
   std::int64_t count(Part part) const override { return (part == Part::train ? 5 : 1) * records_; }

@@ -119,6 +119,16 @@ BOOST_AUTO_TEST_CASE(an_archive_comes_in_its_own_order) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_folder_with_the_archive_will_do) {
+  const TemporaryDirectory folder;
+  const Files files = random_files(5);
+  write_archive(folder / "cifar-10-binary.tar.gz", files, archive_write_add_filter_gzip);
+  write_file(folder / "README", "the binary version");
+  require_same(Cifar10Source(folder.path(), records), files);
+  write_archive(folder / "copy.tar", files, archive_write_add_filter_none);
+  BOOST_TEST(says(message(folder.path()), {"no file 'data_batch_1.bin'", "binary version"}));
+}
+
 BOOST_AUTO_TEST_CASE(bad_records_are_named) {
   const TemporaryDirectory folder;
   const Files good = random_files(3);
