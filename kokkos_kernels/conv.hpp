@@ -1,20 +1,21 @@
 // Convolution (cross-correlation, as PyTorch's conv1d/2d/3d) in one to three dimensions, with stride, zero padding, dilation and
 // groups; bias added. Geometry is always three-dimensional: missing leading dimensions have extent 1.
 //
-//   y[n, o, g*ocg + m] = bias[g*ocg + m] + sum over taps k and c of w[g*ocg + m, c, k] * x[n, o*stride - padding + k*dilation, g*icg + c]
+//   z[n, o, g*ocg + m] = bias[g*ocg + m] + sum over taps k and c of w[g*ocg + m, c, k] * x[n, o*stride - padding + k*dilation, g*icg + c]
 //
-// x: (N, ID, IH, IW, IC); y: (N, OD, OH, OW, OC); w: (OC, IC/G, KD, KH, KW) as PyTorch; all kernels take the number of samples n, so that a
+// x: (N, ID, IH, IW, IC); z: (N, OD, OH, OW, OC); w: (OC, IC/G, KD, KH, KW) as PyTorch; all kernels take the number of samples n, so that a
 // smaller batch runs on the same plan.
 //
-// On the host all three passes are the same direct kernel over a list of taps: a tile of output pixels times two registers of
-// output channels stays in registers while the taps are walked, kernel rows that lie outside the source are skipped, and columns that do
-// are read from a copy with zeros around. Backward-data is that kernel on dy, one list of taps for each phase of
-// the stride; backward-weights holds a tile of (tap, channel) times two registers and walks the pixels.
+// On the host all three passes walk lists of taps with a tile of results in registers (detail/conv_tiles.hpp): pixels times two registers
+// of channels; or, where channels are too few to fill a register, channels times registers of pixels (detail/conv_planar.hpp).
+// Backward-data is the forward kernel on dy, one list of taps for each phase of the stride; backward-weights holds a tile of
+// (tap, channel) times output channels and walks the pixels. What follows a convolution at once, its tail, is applied to rows that are
+// still near, so that z never travels to memory and back.
 #pragma once
 
 #include <array>
 #include <cstdint>
-#include <vector>
+#include <memory>
 
 #include "kokkos_kernels/types.hpp"
 
@@ -36,61 +37,55 @@ struct ConvGeometry {
 /// floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, PyTorch's Conv2d.
 std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t padding, std::int64_t dilation);
 
-namespace detail {
+/// What follows a convolution at once: y = act(max_pool(z)), act(v) = v < 0 ? slope v : v, which may also stand before the pooling: the
+/// result is the same. Pooling windows tile the plane: stride as wide as the window, no padding; at most 256 places.
+struct ConvTail {
+  std::array<std::int64_t, 3> window{1, 1, 1};
+  double slope = 1;  // 1: none; 0: relu
 
-/// One phase of a tap kernel: destination pixels first + step*j (j < count, per dimension) read the source at j*pace + tap offset.
-/// The taps are the product of three lists; along each the offsets rise.
-struct TapPhase {
-  std::array<std::int64_t, 3> first, step, count;
-  std::array<std::vector<std::int64_t>, 3> offsets;  // source pixel offset of each tap, per dimension
-  std::vector<std::int64_t> taps;                    // index of each tap within the kernel, last dimension fastest
-  std::array<std::int64_t, 3> low, high;             // smallest and largest offset
+  std::int64_t places() const { return window[0] * window[1] * window[2]; }
+  bool pools() const { return places() > 1; }
+  std::array<std::int64_t, 3> extent(const ConvGeometry& g) const { return {g.out[0] / window[0], g.out[1] / window[1], g.out[2] / window[2]}; }
 };
 
-/// Consecutive taps of one kernel row whose channels lie one after the other in memory: `length` source elements from `offset`, which
-/// counts from the first column that the phase reads.
-struct TapRun {
-  std::int64_t offset, length;
+/// The gradient of y, and, where the tail pools, what forward left to lead it back to z: the places that won, and y itself, which tells the
+/// side of the slope. Without pooling the gradient is that of z: the slope is the caller's.
+template <class T>
+struct ConvGradient {
+  Span<const T> dy, y;
+  Span<const std::uint8_t> index;
 };
-
-/// What the host's kernels know of a phase before they run.
-struct HostPhase {
-  TapPhase phase;
-  std::array<std::int64_t, 3> pace;
-  std::int64_t rows = 1;           // destination rows handled together
-  std::int64_t window = 0;         // elements of a padded copy of the source rows that they read
-  bool copies = false;             // the kernels read a copy of the rows with zeros around, not the source itself
-  bool zero_rows = false;          // the copy has zeros for rows outside the source too; else such rows are never read
-  std::int64_t row_stride = 0, plane_stride = 0;         // elements between rows and planes as the kernels see them
-  std::vector<std::int64_t> plane_offsets, row_offsets;  // elements, per kernel plane and kernel row
-  std::vector<TapRun> runs;        // of one kernel row
-};
-
-}  // namespace detail
 
 /// What is computed once for a layer: tap lists and sizes of the workspace.
 template <class T>
 class ConvPlan {
  public:
-  explicit ConvPlan(const ConvGeometry& geometry);
+  /// Whether tails that pool are there; devices have none.
+  static constexpr bool has_pooling = on_host;
+
+  explicit ConvPlan(const ConvGeometry& geometry, const ConvTail& tail = {});
   const ConvGeometry& geometry() const { return geometry_; }
+  const ConvTail& tail() const { return tail_; }
   /// Elements of scratch that the passes below need (packed weights, per-thread windows, partial weight gradients).
   std::int64_t workspace() const { return workspace_; }
 
-  /// y = conv(x, w) + bias; bias may be empty. With `relu`, y = max(0, .) in the same pass.
-  void forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, bool relu,
+  /// y = act(max_pool(conv(x, w) + bias)); bias may be empty. `index` receives the place that won, one byte for each element of y; it may
+  /// be empty where no backward pass follows or nothing is pooled.
+  void forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, Span<std::uint8_t> index,
                Span<T> workspace) const;
-  /// dx = (transposed convolution of dy with w)
-  void backward_data(const Execution& exec, std::int64_t n, Span<const T> dy, Span<const T> w, Span<T> dx, Span<T> workspace) const;
-  /// dw += ..., dbias += sum over samples and pixels of dy (when not empty). The order of summation depends on n and the geometry only.
-  void backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> dy, Span<T> dw, Span<T> dbias,
+  /// dx = (transposed convolution of dz with w)
+  void backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx, Span<T> workspace) const;
+  /// dw += ..., dbias += sum over samples and pixels of dz (when not empty). The order of summation depends on n and the geometry only.
+  void backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                         Span<T> workspace) const;
 
  private:
+  struct Host;  // the host's lists, made once
+
   ConvGeometry geometry_;
-  detail::HostPhase forward_, weights_;
-  std::vector<detail::HostPhase> backward_;  // at most the product of the strides
+  ConvTail tail_;
   std::int64_t workspace_ = 0;
+  std::shared_ptr<const Host> host_;
 };
 
 }  // namespace trireme

@@ -1,18 +1,25 @@
 // Convolution on a device: one thread an element, walking the same lists of taps' geometry. Right everywhere; vendor libraries are faster.
+#include "base/error.hpp"
 #include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/detail/conv_taps.hpp"
 
 namespace trireme {
 
 template <class T>
-ConvPlan<T>::ConvPlan(const ConvGeometry& geometry) : geometry_(geometry) {}
+struct ConvPlan<T>::Host {};
 
 template <class T>
-void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, bool relu,
-                          Span<T>) const {
+ConvPlan<T>::ConvPlan(const ConvGeometry& geometry, const ConvTail& tail) : geometry_(geometry), tail_(tail) {
+  if (tail.pools()) throw internal_error("a device's convolution cannot pool");
+}
+
+template <class T>
+void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
+                          Span<std::uint8_t>, Span<T>) const {
   const ConvGeometry g = geometry_;
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps();
   const bool has_bias = bias.data() != nullptr;
+  const T slope = static_cast<T>(tail_.slope);
   Kokkos::parallel_for("trireme::conv::forward", Range(exec, 0, n * g.out_pixels() * g.out_channels), KOKKOS_LAMBDA(std::int64_t i) {
     const std::int64_t m = i % g.out_channels;
     std::int64_t at = i / g.out_channels;
@@ -27,13 +34,14 @@ void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x
       const std::int64_t from = (((s * g.in[0] + d) * g.in[1] + h) * g.in[2] + v) * g.in_channels + m / ocg * icg;
       for (std::int64_t c = 0; c < icg; ++c) sum += x(from + c) * w((m * icg + c) * taps + t);
     }
-    y(i) = relu && sum < T{} ? T{} : sum;
+    y(i) = sum < T{} && slope != T{1} ? slope * sum : sum;
   });
 }
 
 template <class T>
-void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, Span<const T> dy, Span<const T> w, Span<T> dx, Span<T>) const {
+void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx, Span<T>) const {
   const ConvGeometry g = geometry_;
+  const Span<const T> dy = gradient.dy;
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps();
   Kokkos::parallel_for("trireme::conv::backward_data", Range(exec, 0, n * g.in_pixels() * g.in_channels), KOKKOS_LAMBDA(std::int64_t i) {
     const std::int64_t c = i % g.in_channels, group = c / icg;
@@ -56,9 +64,10 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, Span<cons
 }
 
 template <class T>
-void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> dy, Span<T> dw, Span<T> dbias,
+void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T>) const {
   const ConvGeometry g = geometry_;
+  const Span<const T> dy = gradient.dy;
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps(), pixels = n * g.out_pixels();
   using Team = Kokkos::TeamPolicy<Execution, Kokkos::IndexType<std::int64_t>>;
   Kokkos::parallel_for(

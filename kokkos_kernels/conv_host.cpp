@@ -1,35 +1,16 @@
-// Convolution on the host: direct kernels over lists of taps. See conv.hpp.
+// Convolution on the host: forward and backward-data, which are one kernel over lists of taps. See conv.hpp.
 #include "kokkos_kernels/types.hpp"
 
-#include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/detail/conv_host.hpp"
-#include "kokkos_kernels/detail/conv_taps.hpp"
+#include "kokkos_kernels/detail/conv_planar.hpp"
+#include "kokkos_kernels/detail/conv_tail.hpp"
+#include "kokkos_kernels/detail/conv_tiles.hpp"
 
 namespace trireme {
 
 using namespace detail;
 
 namespace {
-
-constexpr std::int64_t most_chunks = 32;               // partial weight gradients; fixed, so that sums do not depend on threads
-constexpr std::int64_t chunk_bytes = std::int64_t{8} << 20;
-
-struct Chunks {
-  std::int64_t rows_per_block, blocks_per_plane, items, chunks, buffer;  // buffer: elements of one partial gradient
-};
-
-template <class T>
-Chunks chunks_of(const ConvGeometry& g, const HostPhase& phase, std::int64_t n) {
-  Chunks c{};
-  const ChannelBlocks<T> blocks{g.out_channels / g.groups};
-  c.rows_per_block = phase.rows;
-  c.blocks_per_plane = (g.out[1] + c.rows_per_block - 1) / c.rows_per_block;
-  c.items = n * g.out[0] * c.blocks_per_plane;
-  c.buffer = padded(g.groups * blocks.lanes(blocks.count()) * (g.taps() * (g.in_channels / g.groups) + 1));
-  const std::int64_t fit = std::clamp<std::int64_t>(chunk_bytes / (c.buffer * static_cast<std::int64_t>(sizeof(T))), 4, most_chunks);
-  c.chunks = std::clamp<std::int64_t>(fit, 1, std::max<std::int64_t>(c.items, 1));
-  return c;
-}
 
 // Packed weights: for each group and block of destination channels, for each tap of the phase and source channel, the block's lanes.
 // `transposed` takes input channels as the destination.
@@ -56,76 +37,198 @@ std::int64_t pack_weights(const Execution& exec, const ConvGeometry& g, const Ta
   return g.groups * per_group;
 }
 
-struct Side {  // an activation: extents and channels
-  std::array<std::int64_t, 3> extent;
-  std::int64_t channels;
-  std::int64_t pixels() const { return extent[0] * extent[1] * extent[2]; }
-};
-
 // Packed weights of one block that are walked before the next tile begins: as many kernel rows as stay in the first-level cache.
 constexpr std::int64_t weights_budget = 20 * 1024;
+// Bytes of z that a thread holds for the tail.
+constexpr std::int64_t near_budget = 128 * 1024;
 
-// destination(phase) = sum over taps of source; one launch for one phase.
+/// One launch: destination(phase) = tail(sum over taps of source).
 template <class T>
-void run_phase(const Execution& exec, const HostPhase& h, std::int64_t groups, std::int64_t n, const Side& source, const Side& destination,
-               const T* x, const T* packed, const T* bias, T* y, bool relu, T* scratch) {
-  const TapPhase& phase = h.phase;
-  const std::int64_t from = source.channels / groups, to = destination.channels / groups;
-  const std::int64_t row_blocks = (phase.count[1] + h.rows - 1) / h.rows;
-  const std::int64_t planes = static_cast<std::int64_t>(phase.offsets[0].size()), kernel_rows = static_cast<std::int64_t>(phase.offsets[1].size());
-  const std::int64_t row_taps = static_cast<std::int64_t>(phase.offsets[2].size()), phase_taps = static_cast<std::int64_t>(phase.taps.size());
-  const ChannelBlocks<T> blocks{to};
-  const std::int64_t per_group = blocks.lanes(blocks.count()) * phase_taps * from;
+struct PhaseRun {
+  const HostPhase& h;
+  std::int64_t groups;
+  RowSource<T> source;
+  Side destination;   // before the tail
+  ConvTail tail;
+  const T* packed;
+  const T* bias;      // may be null
+  T* y;
+  std::uint8_t* index;
+  T* scratch;         // per thread: window, a made row, z's rows
 
+  bool pools() const { return tail.pools(); }
+  std::int64_t from() const { return source.side.channels / groups; }
+  std::int64_t to() const { return destination.channels / groups; }
+  std::int64_t taps() const { return static_cast<std::int64_t>(h.phase.taps.size()); }
+  std::int64_t lanes() const { return ChannelBlocks<T>{to()}.lanes(ChannelBlocks<T>{to()}.count()); }
+
+  void lane_rows(const SourceRows<T>& rows, std::int64_t depth, std::int64_t row0, std::int64_t row_count, const FarRows<T>& target) const;
+  void planar_rows(const SourceRows<T>& rows, std::int64_t depth, std::int64_t row0, std::int64_t row_count, const NearRows<T>& near, T* to_rows) const;
+  void item(std::int64_t s, std::int64_t plane, std::int64_t row0, std::int64_t row_count, T* window, T* made, T* near) const;
+};
+
+/// Rows of one plane, channels last. `target.at`: row row0, pixel 0 of the phase, channel 0; where the tail pools that is the thread's own memory,
+/// in which every block has all of its lanes.
+template <class T>
+void PhaseRun<T>::lane_rows(const SourceRows<T>& rows, std::int64_t depth, std::int64_t row0, std::int64_t row_count, const FarRows<T>& target) const {
+  const TapPhase& phase = h.phase;
+  const std::int64_t planes = static_cast<std::int64_t>(phase.offsets[0].size()), kernel_rows = static_cast<std::int64_t>(phase.offsets[1].size());
+  const std::int64_t row_taps = static_cast<std::int64_t>(phase.offsets[2].size());
+  const ChannelBlocks<T> blocks{to()};
+  const std::int64_t per_group = lanes() * taps() * from();
+  const Interval valid_planes = inside(phase.offsets[0], depth * h.pace[0], source.side.extent[0]);
+  for (std::int64_t group = 0; group < groups; ++group)
+    for (std::int64_t block = 0; block < blocks.count(); ++block) {
+      const int registers = blocks.registers(block);
+      const std::int64_t width = registers * Simd<T>::width, channel = group * to() + blocks.first(block);
+      const T* const weights = packed + group * per_group + blocks.lanes(block) * taps() * from();
+      T bias_lanes[2 * Simd<T>::width] = {};
+      if (bias) std::copy_n(bias + channel, blocks.used(block), bias_lanes);
+      TileJob<T> job{.runs = h.runs.data(),
+                     .run_count = static_cast<std::int64_t>(h.runs.size()),
+                     .source = rows.base + group * from(),
+                     .plane_offsets = h.plane_offsets.data(),
+                     .row_offsets = h.row_offsets.data(),
+                     .plane_weights = kernel_rows * row_taps * from() * width,
+                     .row_weights = row_taps * from() * width,
+                     .source_pixel = h.pace[2] * source.side.channels,
+                     .target_pixel = target.pixel,
+                     .lanes = pools() ? width : blocks.used(block),
+                     .bias = nullptr,
+                     .acts = false,
+                     .slope = static_cast<T>(tail.slope)};
+      T* const block_target = target.at + (pools() ? group * lanes() + blocks.lanes(block) : channel);
+      const std::int64_t tile = tile_size(phase.count[2], registers == 2 ? tile_limit<2> : tile_limit<1>);
+      // The taps in parts whose weights stay near: all of them, or some kernel rows of one plane.
+      const bool whole = planes * job.plane_weights * static_cast<std::int64_t>(sizeof(T)) <= weights_budget;
+      const std::int64_t part_rows =
+          whole ? kernel_rows : std::clamp<std::int64_t>(weights_budget / (job.row_weights * static_cast<std::int64_t>(sizeof(T))), 1, kernel_rows);
+      const std::int64_t first_plane = valid_planes.first, last_plane = std::max(valid_planes.last, first_plane + 1);
+      for (std::int64_t plane = first_plane; plane < last_plane; plane += whole ? last_plane - first_plane : 1)
+        for (std::int64_t part = 0; part < std::max<std::int64_t>(kernel_rows, 1); part += std::max<std::int64_t>(part_rows, 1))
+          for (std::int64_t row = 0; row < row_count; ++row) {
+            const Interval valid = inside(phase.offsets[1], (row0 + row) * h.pace[1], source.side.extent[1]);
+            const bool nothing = valid.first >= valid.last || valid_planes.first >= valid_planes.last;
+            const TapRange range{plane, nothing ? plane : whole ? valid_planes.last : plane + 1, std::max(valid.first, part),
+                                 std::min(valid.last, part + part_rows)};
+            // The first part that has taps (or the only one, if none has) starts from the bias; the last one ends with the slope.
+            const bool first = nothing ? part == 0 && plane == first_plane : plane == first_plane && valid.first >= part;
+            const bool last = nothing ? first : (whole || plane + 1 == last_plane) && valid.last <= part + part_rows;
+            if (range.empty() && !(nothing && first)) continue;
+            job.bias = first ? bias_lanes : nullptr;
+            job.acts = !pools() && tail.slope != 1 && last;
+            T* const out = block_target + row * target.row;
+            const std::int64_t origin = rows.origin(h, depth, row0 + row);
+            for (std::int64_t p = 0; p < phase.count[2]; p += tile)
+              select_tile<T>(static_cast<int>(std::min(tile, phase.count[2] - p)), registers)(job, range, origin + p * job.source_pixel, weights,
+                                                                                             out + p * job.target_pixel);
+          }
+    }
+}
+
+/// Rows of one plane, planar, into the thread's own memory at `to_rows` (channel 0, row row0).
+template <class T>
+void PhaseRun<T>::planar_rows(const SourceRows<T>& rows, std::int64_t depth, std::int64_t row0, std::int64_t row_count, const NearRows<T>& near,
+                              T* to_rows) const {
+  const PlanarTiles<T> tiles = select_planar_tiles<T>(to());
+  const std::int64_t registers = planar_columns<T>(h.phase.count[2]) / Simd<T>::width, all = row_count * registers;
+  std::int64_t origins[8];
+  T* targets[8];
+  for (std::int64_t group = 0; group < groups; ++group) {
+    const PlanarJob<T> job{&h, rows.base + group * from() * h.channel_stride, from(), packed + group * lanes() * taps() * from(), lanes(),
+                           bias != nullptr ? bias + group * to() : nullptr};
+    const std::int64_t deep = tile_size(all, tiles.depth);
+    for (std::int64_t first = 0; first < all; first += deep) {
+      const std::int64_t count = std::min(deep, all - first);
+      for (std::int64_t v = 0; v < count; ++v) {
+        const std::int64_t row = (first + v) / registers, column = (first + v) % registers * Simd<T>::width;
+        origins[v] = rows.origin(h, depth, row0 + row) + column;
+        targets[v] = to_rows + group * to() * near.channel + row * near.row + column;
+      }
+      tiles.forward[count - 1](job, origins, targets, near.channel);
+    }
+  }
+}
+
+/// Rows [row0, row0 + row_count) of the phase's destination in plane `plane`; where the tail pools, in all planes of window row `plane`.
+template <class T>
+void PhaseRun<T>::item(std::int64_t s, std::int64_t plane, std::int64_t row0, std::int64_t row_count, T* window, T* made, T* near_memory) const {
+  const TapPhase& phase = h.phase;
+  const std::int64_t depth0 = pools() ? plane * tail.window[0] : plane, depths = pools() ? tail.window[0] : 1;
+  NearRows<T> near{.at = near_memory};
+  if (h.planar) {
+    near.pixel = 1, near.row = planar_columns<T>(phase.count[2]);
+    near.plane = h.rows * near.row, near.channel = depths * near.plane;
+  } else {
+    near.pixel = groups * lanes(), near.row = phase.count[2] * near.pixel, near.plane = h.rows * near.row;
+  }
+  // Where y's rows lie: those of the phase, or the pooled ones.
+  const auto extent = pools() ? std::array<std::int64_t, 3>{phase.count[0] / tail.window[0], phase.count[1] / tail.window[1], phase.count[2] / tail.window[2]}
+                              : destination.extent;
+  const std::int64_t y_plane = pools() ? plane : phase.first[0] + plane * phase.step[0],
+                     y_row = pools() ? row0 / tail.window[1] : phase.first[1] + row0 * phase.step[1], y_column = pools() ? 0 : phase.first[2];
+  const std::int64_t y_at = (((s * extent[0] + y_plane) * extent[1] + y_row) * extent[2] + y_column) * destination.channels;
+  const FarRows<T> far{.at = y + y_at,
+                       .index = index != nullptr ? index + y_at : nullptr,
+                       .pixel = phase.step[2] * destination.channels,
+                       .row = phase.step[1] * extent[2] * destination.channels};
+
+  for (std::int64_t d = 0; d < depths; ++d) {
+    const std::int64_t depth = depth0 + d;
+    const SourceRows<T> rows = source_rows(h, source, s, depth, row0, row_count, window, made);
+    if (h.planar)
+      planar_rows(rows, depth, row0, row_count, near, near_memory + d * near.plane);
+    else
+      lane_rows(rows, depth, row0, row_count,
+                pools() ? FarRows<T>{.at = near_memory + d * near.plane, .index = nullptr, .pixel = near.pixel, .row = near.row} : far);
+  }
+  const T slope = static_cast<T>(tail.slope);
+  if (h.planar) {
+    pool_planes(near, tail.window, row_count / tail.window[1], phase.count[2] / tail.window[2], destination.channels, slope, far);
+  } else if (pools()) {
+    for (std::int64_t group = 0; group < groups; ++group) {
+      NearRows<T> of_group = near;
+      of_group.at += group * lanes();
+      FarRows<T> to_group = far;
+      to_group.at += group * to();
+      if (to_group.index != nullptr) to_group.index += group * to();
+      pool_lanes(of_group, tail.window, row_count / tail.window[1], extent[2], to(), slope, to_group);
+    }
+  }
+}
+
+/// Elements of z that a thread holds at a time.
+template <class T>
+std::int64_t near_elements(const HostPhase& h, std::int64_t channels, std::int64_t groups, const ConvTail& tail) {
+  const ChannelBlocks<T> blocks{channels / groups};
+  const std::int64_t rows = tail.window[0] * h.rows;
+  if (h.planar) return padded(channels * rows * planar_columns<T>(h.phase.count[2]));
+  return tail.pools() ? padded(groups * blocks.lanes(blocks.count()) * rows * h.phase.count[2]) : 0;
+}
+
+/// Elements of scratch that one thread needs.
+template <class T>
+std::int64_t thread_scratch(const HostPhase& h, const Side& source, std::int64_t channels, std::int64_t groups, const ConvTail& tail) {
+  return h.window + padded(source.extent[2] * source.channels) + near_elements<T>(h, channels, groups, tail);
+}
+
+template <class T>
+void run(const Execution& exec, std::int64_t n, const PhaseRun<T>& job) {
+  const HostPhase& h = job.h;
+  const std::int64_t planes = h.phase.count[0] / job.tail.window[0];
+  const std::int64_t all_rows = h.phase.count[1] / job.tail.window[1] * job.tail.window[1], row_blocks = (all_rows + h.rows - 1) / h.rows;
+  const std::int64_t per_thread = thread_scratch<T>(h, job.source.side, job.destination.channels, job.groups, job.tail);
   Kokkos::Experimental::UniqueToken<Execution> token(exec);
   Kokkos::parallel_for(
       "trireme::conv::direct", Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-                                   exec, 0, n * phase.count[0] * row_blocks),
+                                   exec, 0, n * planes * row_blocks),
       [&](std::int64_t item) {
-        const std::int64_t depth = item / row_blocks % phase.count[0], s = item / row_blocks / phase.count[0];
-        const std::int64_t row0 = item % row_blocks * h.rows, row_count = std::min(h.rows, phase.count[1] - row0);
+        const std::int64_t row0 = item % row_blocks * h.rows;
         const auto slot = token.acquire();
-        const SourceRows<T> rows = source_rows(h, source.extent, source.channels, x + s * source.pixels() * source.channels, depth, row0, row_count,
-                                               scratch + slot * h.window);
-        const Interval valid_planes = inside(phase.offsets[0], depth * h.pace[0], source.extent[0]);
-        for (std::int64_t group = 0; group < groups; ++group)
-          for (std::int64_t block = 0; block < blocks.count(); ++block) {
-            const int registers = blocks.registers(block);
-            const std::int64_t lanes = registers * Simd<T>::width, channel = group * to + blocks.first(block);
-            const T* const weights = packed + group * per_group + blocks.lanes(block) * phase_taps * from;
-            T bias_lanes[2 * Simd<T>::width] = {};
-            if (bias) std::copy_n(bias + channel, blocks.used(block), bias_lanes);
-            TileJob<T> job{h.runs.data(), static_cast<std::int64_t>(h.runs.size()), rows.base + group * from, h.plane_offsets.data(),
-                           h.row_offsets.data(), kernel_rows * row_taps * from * lanes, row_taps * from * lanes, h.pace[2] * source.channels,
-                           phase.step[2] * destination.channels, blocks.used(block), nullptr, false};
-            const std::int64_t tile = tile_size(phase.count[2], registers == 2 ? tile_limit<2> : tile_limit<1>);
-            // The taps in parts whose weights stay near: all of them, or some kernel rows of one plane.
-            const bool whole = planes * job.plane_weights * static_cast<std::int64_t>(sizeof(T)) <= weights_budget;
-            const std::int64_t part_rows =
-                whole ? kernel_rows : std::clamp<std::int64_t>(weights_budget / (job.row_weights * static_cast<std::int64_t>(sizeof(T))), 1, kernel_rows);
-            const std::int64_t first_plane = valid_planes.first, last_plane = std::max(valid_planes.last, first_plane + 1);
-            for (std::int64_t plane = first_plane; plane < last_plane; plane += whole ? last_plane - first_plane : 1)
-              for (std::int64_t part = 0; part < std::max<std::int64_t>(kernel_rows, 1); part += std::max<std::int64_t>(part_rows, 1))
-                for (std::int64_t row = 0; row < row_count; ++row) {
-                  const Interval valid = inside(phase.offsets[1], (row0 + row) * h.pace[1], source.extent[1]);
-                  const bool nothing = valid.first >= valid.last || valid_planes.first >= valid_planes.last;
-                  const TapRange range{plane, nothing ? plane : whole ? valid_planes.last : plane + 1, std::max(valid.first, part),
-                                       std::min(valid.last, part + part_rows)};
-                  // The first part that has taps (or the only one, if none has) starts from the bias; the last one ends with relu.
-                  const bool first = nothing ? part == 0 && plane == first_plane : plane == first_plane && valid.first >= part;
-                  const bool last = nothing ? first : (whole || plane + 1 == last_plane) && valid.last <= part + part_rows;
-                  if (range.empty() && !(nothing && first)) continue;
-                  job.bias = first ? bias_lanes : nullptr;
-                  job.relu = relu && last;
-                  const std::int64_t out_depth = phase.first[0] + depth * phase.step[0], out_row = phase.first[1] + (row0 + row) * phase.step[1];
-                  T* const out = y + (((s * destination.extent[0] + out_depth) * destination.extent[1] + out_row) * destination.extent[2] +
-                                      phase.first[2]) * destination.channels + channel;
-                  const std::int64_t origin = rows.origin(h, depth, row0 + row);
-                  for (std::int64_t p = 0; p < phase.count[2]; p += tile)
-                    select_tile<T>(static_cast<int>(std::min(tile, phase.count[2] - p)), registers)(job, range, origin + p * job.source_pixel, weights,
-                                                                                                   out + p * job.target_pixel);
-                }
-          }
+        T* const window = job.scratch + slot * per_thread;
+        T* const made = window + h.window;
+        job.item(item / row_blocks / planes, item / row_blocks % planes, row0, std::min(h.rows, all_rows - row0), window, made,
+                 made + padded(job.source.side.extent[2] * job.source.side.channels));
         token.release(slot);
       });
 }
@@ -133,148 +236,66 @@ void run_phase(const Execution& exec, const HostPhase& h, std::int64_t groups, s
 }  // namespace
 
 template <class T>
-ConvPlan<T>::ConvPlan(const ConvGeometry& geometry)
-    : geometry_(geometry),
-      forward_(prepare(forward_taps(geometry), geometry.stride, geometry.in, geometry.in_channels, geometry.groups, sizeof(T), false)),
-      weights_(prepare(forward_taps(geometry), geometry.stride, geometry.in, geometry.in_channels, geometry.groups, sizeof(T), true)) {
-  for (auto& phase : backward_taps(geometry))
-    backward_.push_back(prepare(std::move(phase), {1, 1, 1}, geometry.out, geometry.out_channels, geometry.groups, sizeof(T), false));
+ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail) : geometry_(g), tail_(tail) {
+  const auto host = std::make_shared<Host>();
+  const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups;
+  const ChannelBlocks<T> out_blocks{ocg}, in_blocks{icg};
+  const bool few_out = ocg <= planar_limit<T> && g.stride[2] == 1, few_in = icg <= planar_limit<T>;
+  const std::int64_t row_bytes = (few_out ? g.out_channels * planar_columns<T>(g.out[2]) : g.groups * out_blocks.lanes(out_blocks.count()) * g.out[2]) *
+                                 tail.window[0] * static_cast<std::int64_t>(sizeof(T));
+  const PhaseWish forward{.channels = g.in_channels,
+                          .groups = g.groups,
+                          .element = sizeof(T),
+                          .planar = few_out,
+                          .row_multiple = tail.window[1],
+                          .most_rows = few_out || tail.pools() ? near_budget / row_bytes : g.out[1]};
+  host->forward = prepare(forward_taps(g), g.stride, g.in, forward);
+  for (auto& phase : backward_taps(g)) {
+    const std::int64_t bytes = g.in_channels * planar_columns<T>(phase.count[2]) * static_cast<std::int64_t>(sizeof(T));
+    const PhaseWish backward{.channels = g.out_channels,
+                             .groups = g.groups,
+                             .element = sizeof(T),
+                             .planar = few_in,
+                             .always_copies = tail.pools(),
+                             .most_rows = few_in ? near_budget / bytes : g.in[1]};
+    host->backward.push_back(prepare(std::move(phase), {1, 1, 1}, g.out, backward));
+  }
+  host->weights = WeightsPass<T>(g, tail);
+
   const std::int64_t threads = Execution().concurrency();
-  const ChannelBlocks<T> out_blocks{geometry.out_channels / geometry.groups}, in_blocks{geometry.in_channels / geometry.groups};
-  const std::int64_t packed = std::max(out_blocks.lanes(out_blocks.count()) * geometry.in_channels,
-                                       in_blocks.lanes(in_blocks.count()) * geometry.out_channels) * geometry.taps();
-  std::int64_t window = forward_.window;
-  for (const auto& phase : backward_) window = std::max(window, phase.window);
-  // Backward-weights: partial gradients, windows, and a copy of dy's rows for a block with missing lanes.
-  const auto c = chunks_of<T>(geometry, weights_, std::int64_t{1} << 40);
-  const std::int64_t dy_rows = padded(weights_.rows * geometry.out[2] * 2 * Simd<T>::width);
-  const std::int64_t offsets = padded(geometry.taps() * (geometry.in_channels / geometry.groups) * 2);
-  workspace_ = std::max(padded(packed) + threads * window, c.chunks * c.buffer + threads * (weights_.window + dy_rows + offsets));
+  const std::int64_t packed = padded(g.groups * g.taps() * std::max(out_blocks.lanes(out_blocks.count()) * icg, in_blocks.lanes(in_blocks.count()) * ocg));
+  std::int64_t scratch = thread_scratch<T>(host->forward, {g.in, g.in_channels}, g.out_channels, g.groups, tail);
+  for (const HostPhase& phase : host->backward)
+    scratch = std::max(scratch, thread_scratch<T>(phase, {g.out, g.out_channels}, g.in_channels, g.groups, {}));
+  workspace_ = std::max(packed + threads * scratch, host->weights.workspace(threads));
+  host_ = host;
 }
 
 template <class T>
-void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, bool relu,
-                          Span<T> workspace) const {
-  const std::int64_t packed = pack_weights<T>(exec, geometry_, forward_.phase, false, w.data(), workspace.data());
-  run_phase<T>(exec, forward_, geometry_.groups, n, {geometry_.in, geometry_.in_channels}, {geometry_.out, geometry_.out_channels}, x.data(),
-               workspace.data(), bias.data(), y.data(), relu, workspace.data() + padded(packed));
+void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
+                          Span<std::uint8_t> index, Span<T> workspace) const {
+  const ConvGeometry& g = geometry_;
+  const std::int64_t packed = pack_weights<T>(exec, g, host_->forward.phase, false, w.data(), workspace.data());
+  run<T>(exec, n, {.h = host_->forward, .groups = g.groups, .source = {.side = {g.in, g.in_channels}, .values = x.data()},
+                   .destination = {g.out, g.out_channels}, .tail = tail_, .packed = workspace.data(), .bias = bias.data(), .y = y.data(),
+                   .index = index.data(), .scratch = workspace.data() + padded(packed)});
 }
 
 template <class T>
-void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, Span<const T> dy, Span<const T> w, Span<T> dx, Span<T> workspace) const {
-  for (const auto& phase : backward_) {
-    const std::int64_t packed = pack_weights<T>(exec, geometry_, phase.phase, true, w.data(), workspace.data());
-    run_phase<T>(exec, phase, geometry_.groups, n, {geometry_.out, geometry_.out_channels}, {geometry_.in, geometry_.in_channels}, dy.data(),
-                 workspace.data(), nullptr, dx.data(), false, workspace.data() + padded(packed));
+void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
+                                Span<T> workspace) const {
+  const ConvGeometry& g = geometry_;
+  for (const HostPhase& phase : host_->backward) {
+    const std::int64_t packed = pack_weights<T>(exec, g, phase.phase, true, w.data(), workspace.data());
+    run<T>(exec, n, {.h = phase, .groups = g.groups, .source = gradient_rows(g, tail_, gradient), .destination = {g.in, g.in_channels}, .tail = {},
+                     .packed = workspace.data(), .bias = nullptr, .y = dx.data(), .index = nullptr, .scratch = workspace.data() + padded(packed)});
   }
 }
 
 template <class T>
-void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> dy, Span<T> dw, Span<T> dbias,
+void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T> workspace) const {
-  const ConvGeometry& g = geometry_;
-  const HostPhase& h = weights_;
-  const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps(), lines = taps * icg;
-  const Chunks c = chunks_of<T>(g, h, n);
-  const ChannelBlocks<T> blocks{ocg};
-  const std::int64_t lanes = blocks.lanes(blocks.count());
-  const std::int64_t dy_size = padded(h.rows * g.out[2] * 2 * Simd<T>::width);
-  T* const partial = workspace.data();
-  T* const windows = partial + c.chunks * c.buffer;
-  T* const dy_copies = windows + exec.concurrency() * h.window;
-  const std::int64_t columns = g.groups * blocks.count();
-  // Lines that share a kernel row are taken together when they fill tiles; rows outside the source are then skipped. Else all lines are,
-  // over the zeros of the copy.
-  const std::int64_t row_lines = g.kernel[2] * icg;
-  const bool by_kernel_row = row_lines >= 2 * tile_limit<2>;
-
-  Kokkos::Experimental::UniqueToken<Execution> token(exec);
-  Kokkos::parallel_for(
-      "trireme::conv::backward_weights",
-      Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(exec, 0, c.chunks * columns),
-      [&](std::int64_t work) {
-        const std::int64_t chunk = work / columns, group = work % columns / blocks.count(), block = work % blocks.count();
-        const int registers = blocks.registers(block);
-        const std::int64_t width = registers * Simd<T>::width, used = blocks.used(block);
-        const std::int64_t channel = group * ocg + blocks.first(block);
-        T* const out = partial + chunk * c.buffer + group * lanes * (lines + 1) + blocks.lanes(block) * (lines + 1);
-        std::fill_n(out, (lines + 1) * width, T{});
-        const std::int64_t first = c.items * chunk / c.chunks, last = c.items * (chunk + 1) / c.chunks;
-        const std::int64_t limit = registers == 2 ? tile_limit<2> : tile_limit<1>;
-        const auto slot = token.acquire();
-        for (std::int64_t item = first; item < last; ++item) {
-          const std::int64_t depth = item / c.blocks_per_plane % g.out[0], s = item / c.blocks_per_plane / g.out[0];
-          const std::int64_t row0 = item % c.blocks_per_plane * h.rows, rows = std::min(h.rows, g.out[1] - row0);
-          const SourceRows<T> source = source_rows(h, g.in, g.in_channels, x.data() + s * g.in_pixels() * g.in_channels, depth, row0, rows,
-                                                   windows + slot * h.window);
-          // dy's rows; with missing lanes from a copy, so that no load reaches beyond them.
-          const T* d = dy.data() + (((s * g.out[0] + depth) * g.out[1] + row0) * g.out[2]) * g.out_channels + channel;
-          std::int64_t dy_pixel = g.out_channels;
-          if (used < width) {
-            T* const copy = dy_copies + slot * dy_size;
-            for (std::int64_t p = 0; p < rows * g.out[2]; ++p) {
-              std::copy_n(d + p * g.out_channels, used, copy + p * width);
-              std::fill_n(copy + p * width + used, width - used, T{});
-            }
-            d = copy;
-            dy_pixel = width;
-          }
-          for (std::int64_t p = 0; p < rows * g.out[2]; ++p)
-            for (std::int64_t lane = 0; lane < width; ++lane) out[lines * width + lane] += d[p * dy_pixel + lane];
-          const std::int64_t origin = source.origin(h, depth, row0);
-          const std::int64_t source_row = h.pace[1] * h.row_stride, source_pixel = h.pace[2] * g.in_channels, dy_row = g.out[2] * dy_pixel;
-          std::int64_t offsets[tile_limit<1>];
-          const auto walk = [&](std::int64_t line0, std::int64_t line1, std::int64_t first_row, std::int64_t row_count) {
-            const std::int64_t tile = tile_size(line1 - line0, limit);
-            for (std::int64_t line = line0; line < line1; line += tile) {
-              const std::int64_t count = std::min(tile, line1 - line);
-              for (std::int64_t i = 0; i < count; ++i) {
-                const std::int64_t tap = (line + i) / icg, kw = tap % g.kernel[2], kh = tap / g.kernel[2] % g.kernel[1], kd = tap / g.kernel[2] / g.kernel[1];
-                offsets[i] = origin + h.plane_offsets[static_cast<std::size_t>(kd)] + h.row_offsets[static_cast<std::size_t>(kh)] +
-                             kw * g.dilation[2] * g.in_channels + group * icg + (line + i) % icg + first_row * source_row;
-              }
-              select_gradient_tile<T>(static_cast<int>(count), registers)(source.base, offsets, source_row, source_pixel, d + first_row * dy_row, dy_row,
-                                                                          dy_pixel, row_count, g.out[2], out + line * width);
-            }
-          };
-          if (!by_kernel_row) {
-            walk(0, lines, 0, rows);
-            continue;
-          }
-          const Interval planes = inside(h.phase.offsets[0], depth * h.pace[0], g.in[0]);
-          for (std::int64_t kd = planes.first; kd < planes.last; ++kd)
-            for (std::int64_t kh = 0; kh < g.kernel[1]; ++kh) {
-              // Rows r of the block with 0 <= (row0 + r) * stride + offset < extent.
-              const std::int64_t offset = h.phase.offsets[1][static_cast<std::size_t>(kh)];
-              std::int64_t low = 0, high = rows;
-              while (low < high && (row0 + low) * h.pace[1] + offset < 0) ++low;
-              while (low < high && (row0 + high - 1) * h.pace[1] + offset >= g.in[1]) --high;
-              const std::int64_t line0 = (kd * g.kernel[1] + kh) * row_lines;
-              if (low < high) walk(line0, line0 + row_lines, low, high - low);
-            }
-        }
-        token.release(slot);
-      });
-
-  // Sum the chunks in their order, and bring the result to PyTorch's layout.
-  T* const dw_out = dw.data();
-  T* const db_out = dbias.data();
-  Kokkos::parallel_for("trireme::conv::sum_chunks", Range(exec, 0, columns * (lines + 1)), [=](std::int64_t work) {
-    const std::int64_t line = work % (lines + 1), group = work / (lines + 1) / blocks.count(), block = work / (lines + 1) % blocks.count();
-    const std::int64_t width = blocks.registers(block) * Simd<T>::width;
-    const T* in = partial + group * lanes * (lines + 1) + blocks.lanes(block) * (lines + 1) + line * width;
-    T sum[2 * Simd<T>::width] = {};
-    for (std::int64_t chunk = 0; chunk < c.chunks; ++chunk, in += c.buffer)
-      for (std::int64_t lane = 0; lane < width; ++lane) sum[lane] += in[lane];
-    const std::int64_t tap = line / icg, i = line % icg;
-    for (std::int64_t lane = 0; lane < blocks.used(block); ++lane) {
-      const std::int64_t m = group * ocg + blocks.first(block) + lane;
-      if (line < lines)
-        dw_out[(m * icg + i) * taps + tap] += sum[lane];
-      else if (db_out)
-        db_out[m] += sum[lane];
-    }
-  });
+  host_->weights.run(exec, n, x.data(), gradient_rows(geometry_, tail_, gradient), dw.data(), dbias.data(), workspace.data());
 }
 
 template class ConvPlan<float>;

@@ -1,6 +1,6 @@
 // The portable matrix product of the host: B is packed into panels of two registers' width, then tiles of C are computed by the kernel
 // that convolutions use (a matrix product is a convolution with one tap whose pixels are the rows of A).
-#include "kokkos_kernels/detail/conv_host.hpp"
+#include "kokkos_kernels/detail/conv_tiles.hpp"
 #include "kokkos_kernels/detail/gemm_portable.hpp"
 
 namespace trireme::detail {
@@ -44,7 +44,7 @@ void gemm_portable(const Execution& exec, const Gemm<T>& s, Span<const T> a, Spa
     const TapRun run{0, k};
     const std::int64_t zero = 0;
     const T no_bias[2 * Simd<T>::width] = {};
-    const TileJob<T> job{&run, 1, a_rows, &zero, &zero, 0, 0, k, n, panels.used(panel), no_bias, false};
+    const TileJob<T> job{&run, 1, a_rows, &zero, &zero, 0, 0, k, n, panels.used(panel), no_bias, false, T{1}};
     const TapRange one_tap{0, 1, 0, 1};
     for (std::int64_t row = first; row < last; row += tile) {
       const int rows = static_cast<int>(std::min(tile, last - row));

@@ -95,7 +95,7 @@ json measure_gemm(const Execution& exec, const GemmCase& c, int runs) {
 
 json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
   const ConvGeometry g = c.geometry();
-  const ConvPlan<float> plan(g);
+  const ConvPlan<float> plan(g, {.slope = 0});
   const auto x = noise("trireme::bench::x", c.samples * g.in_pixels() * g.in_channels),
              y = noise("trireme::bench::y", c.samples * g.out_pixels() * g.out_channels);
   const auto w = noise("trireme::bench::w", g.weights()), bias = noise("trireme::bench::bias", g.out_channels);
@@ -113,9 +113,9 @@ json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
       {"extent", c.extent},
       {"dimensions", c.dims},
       {"kernel", c.kernel},
-      {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, true, workspace); })},
-      {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, y, w, dx, workspace); })},
-      {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, y, dw, dbias, workspace); })}};
+      {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, {}, workspace); })},
+      {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, {.dy = y, .y = {}, .index = {}}, w, dx, workspace); })},
+      {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, {.dy = y, .y = {}, .index = {}}, dw, dbias, workspace); })}};
 }
 
 /// GB/s of a(i) = b(i) + s c(i), three numbers of 8 bytes an element, as STREAM counts them (McCalpin 1995).

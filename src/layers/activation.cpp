@@ -18,6 +18,11 @@ class Elementwise final : public Layer<T> {
     this->needs_.output_in_backward = !backward_reads_input(kind);
     this->needs_.in_place = !backward_reads_input(kind);
   }
+  std::optional<ConvTail> as_tail() const override {
+    if (kind_ == Activation::relu) return ConvTail{.slope = 0};
+    if (kind_ == Activation::leaky_relu && slope_ > T{}) return ConvTail{.slope = static_cast<double>(slope_)};
+    return std::nullopt;
+  }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
     activation_forward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, slope_);
   }

@@ -47,25 +47,38 @@ class Conv final : public Layer<T> {
   }
 
   std::int64_t multiply_adds() const override { return plan_.geometry().multiply_adds(); }
-  bool fuse_relu() override { return relu_ = true; }
-
-  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    plan_.forward(pass.exec, pass.samples, inputs[0], this->memory_.parameters[0], bias(this->memory_.parameters), output, relu_,
-                  this->memory_.workspace);
+  bool fuse_relu() override {
+    plan_ = ConvPlan<T>(plan_.geometry(), {.slope = 0});
+    return true;
+  }
+  bool fuse_tail(const ConvTail& tail) override {
+    if (!ConvPlan<T>::has_pooling || !tail.pools()) return false;
+    plan_ = ConvPlan<T>(plan_.geometry(), tail);
+    this->output_ = spatial_shape(plan_.geometry().out_channels, tail.extent(plan_.geometry()), this->output_.rank() - 1);
+    this->needs_.output_in_backward = tail.slope != 1;
+    this->needs_.state_per_sample = this->output_.size();
+    this->needs_.workspace = plan_.workspace();
+    return true;
   }
 
-  void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T>, Span<const T> dy,
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    plan_.forward(pass.exec, pass.samples, inputs[0], this->memory_.parameters[0], bias(this->memory_.parameters), output,
+                  pass.training ? this->memory_.state : Span<std::uint8_t>(), this->memory_.workspace);
+  }
+
+  void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy,
                 std::span<const Span<T>> input_gradients) override {
-    plan_.backward_weights(pass.exec, pass.samples, inputs[0], dy, this->memory_.gradients[0], bias(this->memory_.gradients), this->memory_.workspace);
+    const ConvGradient<T> gradient{.dy = dy, .y = output, .index = this->memory_.state};
+    plan_.backward_weights(pass.exec, pass.samples, inputs[0], gradient, this->memory_.gradients[0], bias(this->memory_.gradients),
+                           this->memory_.workspace);
     if (input_gradients[0].data() != nullptr)
-      plan_.backward_data(pass.exec, pass.samples, dy, this->memory_.parameters[0], input_gradients[0], this->memory_.workspace);
+      plan_.backward_data(pass.exec, pass.samples, gradient, this->memory_.parameters[0], input_gradients[0], this->memory_.workspace);
   }
 
  private:
   Span<T> bias(const std::vector<Span<T>>& from) const { return from.size() == 2 ? from[1] : Span<T>(); }
 
   ConvPlan<T> plan_;
-  bool relu_ = false;
 };
 
 }  // namespace

@@ -6,11 +6,13 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
 
 #include "base/shape.hpp"
+#include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/types.hpp"
 
 namespace trireme {
@@ -67,8 +69,12 @@ class Layer {
 
   /// Tells the largest number of samples of a pass; needs() is final afterwards.
   virtual void plan_for(std::int64_t samples) { static_cast<void>(samples); }
-  /// Asks the layer to apply relu to its output in its own last pass; false when it cannot. Before the first forward.
+  /// Asks the layer to apply relu to its output in its own last forward pass; false when it cannot. Before the first forward.
   virtual bool fuse_relu() { return false; }
+  /// What a layer before this one could do in its place, forward and backward: pool windows that tile the plane, or apply a slope.
+  virtual std::optional<ConvTail> as_tail() const { return std::nullopt; }
+  /// Asks the layer to do so after its own work; false when it cannot. output() and needs() are those of both then.
+  virtual bool fuse_tail(const ConvTail& tail) { return static_cast<void>(tail), false; }
 
   virtual void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) = 0;
   /// Writes the gradient of each input (an empty span: not wanted) and adds to the gradients of the parameters. `inputs` and

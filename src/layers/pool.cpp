@@ -37,6 +37,13 @@ class MaxPool final : public Layer<T> {
     this->needs_.input_in_backward = false;
     this->needs_.state_per_sample = this->output_.size() * max_pool_index_bytes(geometry_);
   }
+  std::optional<ConvTail> as_tail() const override {
+    for (std::size_t a = 0; a < 3; ++a)
+      if (geometry_.stride[a] != geometry_.kernel[a] || geometry_.padding[a] != 0 || geometry_.out[a] != geometry_.in[a] / geometry_.kernel[a])
+        return std::nullopt;
+    if (max_pool_index_bytes(geometry_) > 1) return std::nullopt;
+    return ConvTail{.window = geometry_.kernel};
+  }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
     max_pool_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output, pass.training ? this->memory_.state : Span<std::uint8_t>());
   }

@@ -27,6 +27,7 @@ std::uint64_t hash_of(const std::string& text) {  // FNV-1a
 template <class T>
 Network<T>::Network(const Deck& deck, std::int64_t samples, Use use) : samples_(samples), use_(use) {
   resolve_inputs(deck);
+  fuse_tails();
   lay_out_parameters();
   plan_memory();
 }
@@ -69,6 +70,35 @@ void Network<T>::resolve_inputs(const Deck& deck) {
                         layers_[value - 1].spec.kind);
 }
 
+/// A layer may stand for the pooling behind it, and for the slope before or behind that, where nobody else reads what lies between.
+template <class T>
+void Network<T>::fuse_tails() {
+  producer_.assign(shapes_.size(), none);
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].result = i + 1;
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Step& step = layers_[i];
+    if (step.absorbed) continue;
+    std::vector<std::size_t> followers;
+    ConvTail tail;
+    bool slopes = false;
+    for (std::size_t value = i + 1; followers.size() < 2 && consumers_[value].size() == 1; value = followers.back() + 1) {
+      const std::size_t next = consumers_[value].front();
+      const auto part = layers_[next].layer->as_tail();
+      if (!part || (part->pools() ? tail.pools() : slopes)) break;
+      if (part->pools())
+        tail.window = part->window;
+      else
+        tail.slope = part->slope, slopes = true;
+      followers.push_back(next);
+    }
+    if (tail.pools() && step.layer->fuse_tail(tail)) {
+      for (const std::size_t follower : followers) layers_[follower].absorbed = true;
+      step.result = followers.back() + 1;
+    }
+    producer_[step.result] = i;
+  }
+}
+
 template <class T>
 void Network<T>::lay_out_parameters() {
   constexpr std::int64_t alignment = MemoryPlan::alignment / static_cast<std::int64_t>(sizeof(T));
@@ -95,8 +125,8 @@ void Network<T>::plan_memory() {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Step& step = layers_[i];
     const std::size_t value = step.inputs[0];
-    if (!step.layer->needs().in_place || value == 0 || consumers_[value].size() != 1) continue;
-    Step& producer = layers_[value - 1];
+    if (step.absorbed || !step.layer->needs().in_place || value == 0 || consumers_[value].size() != 1) continue;
+    Step& producer = layers_[producer_[value]];
     if (training && producer.layer->needs().output_in_backward) continue;
     step.in_place = true;
     step.fused = step.spec.kind == "relu" && producer.layer->fuse_relu();
@@ -104,10 +134,13 @@ void Network<T>::plan_memory() {
 
   // Activations.
   block_of_.assign(shapes_.size(), none);
+  const auto is_made = [&](std::size_t value) { return value == 0 || producer_[value] != none; };
   for (std::size_t value = 0; value < shapes_.size(); ++value) {
-    const int born = value == 0 ? -1 : forward_time(value - 1);
-    if (value > 0 && layers_[value - 1].in_place)
-      block_of_[value] = block_of_[layers_[value - 1].inputs[0]];
+    if (!is_made(value)) continue;
+    const Step* const producer = value == 0 ? nullptr : &layers_[producer_[value]];
+    const int born = producer == nullptr ? -1 : forward_time(producer_[value]);
+    if (producer != nullptr && producer->in_place)
+      block_of_[value] = block_of_[producer->inputs[0]];
     else
       block_of_[value] = memory_.add(bytes_of(value), born, born);
     const std::size_t block = block_of_[value];
@@ -116,7 +149,7 @@ void Network<T>::plan_memory() {
       memory_.extend(block, forward_time(consumer));
       if (training && layers_[consumer].layer->needs().input_in_backward) memory_.extend(block, backward_time(consumer));
     }
-    if (training && value > 0 && layers_[value - 1].layer->needs().output_in_backward) memory_.extend(block, backward_time(value - 1));
+    if (training && producer != nullptr && producer->layer->needs().output_in_backward) memory_.extend(block, backward_time(producer_[value]));
   }
   memory_.extend(block_of_.back(), count);  // the loss reads it
 
@@ -124,7 +157,7 @@ void Network<T>::plan_memory() {
   std::vector<std::size_t> state_block(layers_.size(), none);
   if (training)
     for (std::size_t i = 0; i < layers_.size(); ++i)
-      if (const std::int64_t bytes = layers_[i].layer->needs().state_per_sample; bytes > 0)
+      if (const std::int64_t bytes = layers_[i].layer->needs().state_per_sample; bytes > 0 && !layers_[i].absorbed)
         state_block[i] = memory_.add(bytes * samples_, forward_time(i), backward_time(i));
 
   // Gradients of activations: wanted where a parameter lies upstream.
@@ -133,19 +166,21 @@ void Network<T>::plan_memory() {
   std::vector<std::vector<std::size_t>> extra(layers_.size());  // blocks for a second, third... contribution to one gradient
   if (training) {
     for (std::size_t value = 1; value < shapes_.size(); ++value) {
-      const Step& producer = layers_[value - 1];
+      if (!is_made(value)) continue;
+      const Step& producer = layers_[producer_[value]];
       wanted[value] = !producer.layer->parameters().empty() || std::ranges::any_of(producer.inputs, [&](std::size_t v) { return wanted[v]; });
     }
     for (std::size_t value = shapes_.size(); value-- > 1;) {
-      if (!wanted[value] && value + 1 != shapes_.size()) continue;
-      const int first = consumers_[value].empty() ? count : backward_time(consumers_[value].back()), last = backward_time(value - 1);
+      if (!is_made(value) || (!wanted[value] && value + 1 != shapes_.size())) continue;
+      const int first = consumers_[value].empty() ? count : backward_time(consumers_[value].back()), last = backward_time(producer_[value]);
       // In place: the gradient of the output, already planned because values are visited backward.
       const bool shared = consumers_[value].size() == 1 && layers_[consumers_[value][0]].in_place;
-      gradient_block_of_[value] = shared ? gradient_block_of_[consumers_[value][0] + 1] : memory_.add(bytes_of(value), first, last);
+      gradient_block_of_[value] = shared ? gradient_block_of_[layers_[consumers_[value][0]].result] : memory_.add(bytes_of(value), first, last);
       memory_.extend(gradient_block_of_[value], last);
     }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
       extra[i].assign(layers_[i].inputs.size(), none);
+      if (layers_[i].absorbed) continue;
       for (std::size_t k = 0; k < layers_[i].inputs.size(); ++k) {
         const std::size_t value = layers_[i].inputs[k];
         const bool again_here = std::find(layers_[i].inputs.begin(), layers_[i].inputs.begin() + static_cast<std::ptrdiff_t>(k), value) !=
@@ -178,8 +213,9 @@ void Network<T>::plan_memory() {
     if (state_block[i] != none)
       lent.state = Span<std::uint8_t>(temporary_.data() + memory_.offset(state_block[i]), static_cast<std::size_t>(memory_.bytes(state_block[i])));
     step.layer->lend(std::move(lent));
-    step.out = span_at(block_of_[i + 1], i + 1);
-    step.out_gradient = span_at(gradient_block_of_[i + 1], i + 1);
+    if (step.absorbed) continue;
+    step.out = span_at(block_of_[step.result], step.result);
+    step.out_gradient = span_at(gradient_block_of_[step.result], step.result);
     for (std::size_t k = 0; k < step.inputs.size(); ++k) {
       const std::size_t value = step.inputs[k];
       step.in.push_back(span_at(block_of_[value], value));
@@ -189,16 +225,12 @@ void Network<T>::plan_memory() {
       step.accumulate_into.push_back(second == none ? Span<T>() : gradient);
     }
   }
+  output_gradient_ = span_at(gradient_block_of_.back(), shapes_.size() - 1);
 }
 
 template <class T>
 Span<T> Network<T>::activation(std::size_t value) {
   return Span<T>(reinterpret_cast<T*>(temporary_.data() + memory_.offset(block_of_[value])), static_cast<std::size_t>(samples_ * shapes_[value].size()));
-}
-
-template <class T>
-Span<T> Network<T>::output_gradient() {
-  return layers_.back().out_gradient;
 }
 
 template <class T>
@@ -228,14 +260,14 @@ void Network<T>::zero_gradients(const Execution& exec) {
 template <class T>
 void Network<T>::forward(const Pass& pass) {
   for (Step& step : layers_)
-    if (!step.fused) step.layer->forward(pass, step.in, step.out);
+    if (!step.fused && !step.absorbed) step.layer->forward(pass, step.in, step.out);
 }
 
 template <class T>
 void Network<T>::backward(const Pass& pass, const Ready& ready) {
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Step& step = layers_[i];
-    if (step.out_gradient.data() == nullptr) continue;  // no parameter upstream
+    if (step.out_gradient.data() == nullptr) continue;  // absorbed, or no parameter upstream
     step.layer->backward(pass, step.in, step.out, step.out_gradient, step.in_gradient);
     for (std::size_t k = 0; k < step.inputs.size(); ++k)
       if (step.accumulate_into[k].data() != nullptr)
@@ -263,7 +295,7 @@ std::string Network<T>::describe() const {
     std::int64_t parameters = 0;
     for (const auto& p : step.layer->parameters()) parameters += p.shape.size();
     text += fmt::format("  {:<14} {:<12} {:>14}  {}{}\n", step.name, step.spec.kind, shapes_[i + 1].text(),
-                        parameters ? fmt::format("{} parameters", parameters) : std::string(), step.fused ? "(fused)" : step.in_place ? "(in place)" : "");
+                        parameters ? fmt::format("{} parameters", parameters) : std::string(), step.fused || step.absorbed ? "(fused)" : step.in_place ? "(in place)" : "");
   }
   return text;
 }

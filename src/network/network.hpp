@@ -56,7 +56,7 @@ class Network {
   /// Where the input goes: (samples, ..., C), channels-last.
   Span<T> input() { return activation(0); }
   Span<T> output() { return activation(layers_.size()); }
-  Span<T> output_gradient();
+  Span<T> output_gradient() { return output_gradient_; }
 
   void zero_gradients(const Execution& exec);
   /// Runs the layers on input(); the result lies in output().
@@ -80,7 +80,9 @@ class Network {
     std::string name;
     std::vector<std::size_t> inputs;      // values: 0 is the network's input, i + 1 the output of layer i
     bool in_place = false;
-    bool fused = false;                   // a relu that the layer before applies
+    bool fused = false;                   // a relu that the layer before applies, forward only
+    bool absorbed = false;                // a layer that one before stands for, forward and backward
+    std::size_t result = 0;               // value that it makes: of the last layer that it stands for
     std::int64_t first_parameter = -1;    // offset of its first parameter; -1: none
     // Per pass, made once:
     std::vector<Span<const T>> in;
@@ -90,6 +92,7 @@ class Network {
   };
 
   void resolve_inputs(const Deck& deck);
+  void fuse_tails();
   void lay_out_parameters();
   void plan_memory();
   Span<T> activation(std::size_t value);
@@ -99,6 +102,7 @@ class Network {
   std::vector<Step> layers_;
   std::vector<Shape> shapes_;             // of values
   std::vector<std::vector<std::size_t>> consumers_;
+  std::vector<std::size_t> producer_;     // value -> layer that makes it; none: the input, and values inside a fused tail
   std::vector<Parameter> parameters_;
   std::int64_t arena_size_ = 0, workspace_elements_ = 0;
   std::vector<std::size_t> block_of_;     // value -> block of memory_
@@ -106,6 +110,7 @@ class Network {
   MemoryPlan memory_;
   Buffer<T> values_, gradients_, workspace_;
   Buffer<std::uint8_t> temporary_;
+  Span<T> output_gradient_;
 };
 
 }  // namespace trireme

@@ -3,6 +3,8 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "kokkos_kernels/activation.hpp"
+#include "kokkos_kernels/pool.hpp"
 #include "support/arrays.hpp"
 
 using namespace trireme;
@@ -105,19 +107,21 @@ void check(const ConvPlan<T>& plan, std::int64_t n, RandomStream& random) {
     BOOST_TEST(workspace.guards_hold(), what << ": the workspace was written beyond its end");
     workspace.spoil();
   };
-  plan.forward(exec, n, x, w, Span<const T>(), found_y, false, workspace);
+  const Span<std::uint8_t> no_index;
+  plan.forward(exec, n, x, w, Span<const T>(), found_y, no_index, workspace);
   holds(found_y, y, "forward without bias");
-  plan.forward(exec, n, x, w, bias, found_y, false, workspace);
+  plan.forward(exec, n, x, w, bias, found_y, no_index, workspace);
   holds(found_y, with_bias, "forward");
-  plan.forward(exec, n, x, w, bias, found_y, true, workspace);
+  ConvPlan<T>(g, {.slope = 0}).forward(exec, n, x, w, bias, found_y, no_index, workspace);
   holds(found_y, with_relu, "forward with relu");
-  plan.backward_data(exec, n, dy, w, found_dx, workspace);
+  const ConvGradient<T> gradient{.dy = dy, .y = {}, .index = {}};
+  plan.backward_data(exec, n, gradient, w, found_dx, workspace);
   holds(found_dx, dx, "backward_data");
-  plan.backward_weights(exec, n, x, dy, found_dw, found_dbias, workspace);
+  plan.backward_weights(exec, n, x, gradient, found_dw, found_dbias, workspace);
   holds(found_dw, dw, "backward_weights");
   holds(found_dbias, dbias, "gradient of the bias");
   const Guarded<T> alone(t.dw);
-  plan.backward_weights(exec, n, x, dy, alone, Span<T>(), workspace);
+  plan.backward_weights(exec, n, x, gradient, alone, Span<T>(), workspace);
   holds(alone, dw, "backward_weights without bias");
   if (n == 0) {
     BOOST_TEST(same_bits(found_dw.values(), t.dw));
@@ -133,6 +137,74 @@ void check_random(std::uint64_t seed) {
     const ConvPlan<T> plan(g);
     for (const std::int64_t n : {draw(random, 2, 5), std::int64_t{1}, std::int64_t{0}})
       BOOST_TEST_CONTEXT("seed " << seed << " case " << i << ", " << sizeof(T) << "-byte, n " << n << ", " << text(g)) { check(plan, n, random); }
+  }
+}
+
+// A tail that pools against the same steps one after the other, which tests of their own compare with their definitions.
+template <class T>
+void check_tail(const ConvGeometry& g, const ConvTail& tail, std::int64_t n, RandomStream& random) {
+  const Tensors<T> t(g, n, random);
+  PoolGeometry pool;
+  pool.channels = g.out_channels, pool.in = g.out, pool.kernel = pool.stride = tail.window, pool.out = tail.extent(g);
+  const ConvPlan<T> plain(g), fused(g, tail);
+  const auto pooled = n * pool.out_pixels() * g.out_channels, full = n * g.out_pixels() * g.out_channels;
+  const auto gradient = random_numbers<T>(random, pooled);
+  const Execution exec;
+  const Guarded<T> x(t.x), w(t.w), bias(t.bias), dy(gradient);
+  Guarded<T> workspace(std::max(plain.workspace(), fused.workspace()));
+  const auto kind = tail.slope == 0 ? Activation::relu : Activation::leaky_relu;
+
+  const Guarded<T> z(full), p(pooled), y(pooled), dp(pooled), dz(full), dx(n * g.in_pixels() * g.in_channels), dw(t.dw), dbias(t.dbias);
+  const Guarded<std::uint8_t> index(pooled);
+  plain.forward(exec, n, x, w, bias, z, {}, workspace);
+  max_pool_forward<T>(exec, pool, n, z, p, index);
+  activation_forward<T>(exec, kind, pooled, p, y, static_cast<T>(tail.slope));
+  activation_backward<T>(exec, kind, pooled, p, y, dy, dp, static_cast<T>(tail.slope));
+  max_pool_backward<T>(exec, pool, n, dp, index, dz);
+  const ConvGradient<T> apart{.dy = dz, .y = {}, .index = {}};
+  plain.backward_data(exec, n, apart, w, dx, workspace);
+  plain.backward_weights(exec, n, x, apart, dw, dbias, workspace);
+
+  workspace.spoil();
+  const Guarded<T> found_y(pooled), alone(pooled), found_dx(n * g.in_pixels() * g.in_channels), found_dw(t.dw), found_dbias(t.dbias);
+  const Guarded<std::uint8_t> found_index(pooled);
+  fused.forward(exec, n, x, w, bias, found_y, found_index, workspace);
+  BOOST_TEST(distance(found_y.values(), y.values(), 1) <= rounding<T>);
+  fused.forward(exec, n, x, w, bias, alone, {}, workspace);
+  BOOST_TEST(same_bits(alone.values(), found_y.values()));
+  // From here on with the places and results of the steps apart, so that a tie decided otherwise is no difference.
+  const ConvGradient<T> together{.dy = dy, .y = y, .index = index};
+  fused.backward_data(exec, n, together, w, found_dx, workspace);
+  fused.backward_weights(exec, n, x, together, found_dw, found_dbias, workspace);
+  const auto same = [&](const Guarded<T>& found, const Guarded<T>& expected, const char* what) {
+    const auto values = expected.values();
+    BOOST_TEST(distance(found.values(), std::vector<double>(values.begin(), values.end()), 1) <= rounding<T>, what);
+    BOOST_TEST(found.guards_hold(), what << " was written beyond its end");
+  };
+  same(found_dx, dx, "backward_data");
+  same(found_dw, dw, "backward_weights");
+  same(found_dbias, dbias, "gradient of the bias");
+  BOOST_TEST((found_y.guards_hold() && found_index.guards_hold() && workspace.guards_hold()));
+  std::int64_t other_places = 0;
+  const auto a = found_index.values(), b = index.values();
+  for (std::size_t i = 0; i < a.size(); ++i) other_places += a[i] != b[i];
+  BOOST_TEST(other_places <= static_cast<std::int64_t>(a.size() / 1000));  // z rounds otherwise where its taps are walked in other parts
+}
+
+template <class T>
+void check_tails(std::uint64_t seed) {
+  RandomStream random(seed, 200 + sizeof(T));
+  for (int i = 0; i < 90; ++i) {
+    ConvGeometry g = random_geometry(random, i);
+    ConvTail tail{.slope = pick<double>(random, {0, 0.01, 1, 0.3})};
+    for (std::size_t a = 0; a < 3; ++a)
+      if (g.in[a] > 1 || g.out[a] > 1) tail.window[a] = draw(random, 1, std::min<std::int64_t>(3, g.out[a]));
+    if (!tail.pools()) continue;
+    for (const std::int64_t n : {draw(random, 2, 4), std::int64_t{0}})
+      BOOST_TEST_CONTEXT("seed " << seed << " case " << i << ", " << sizeof(T) << "-byte, n " << n << ", windows " << tail.window[0] << "x" << tail.window[1]
+                                 << "x" << tail.window[2] << ", slope " << tail.slope << ", " << text(g)) {
+        check_tail<T>(g, tail, n, random);
+      }
   }
 }
 
@@ -161,6 +233,12 @@ BOOST_AUTO_TEST_SUITE(convolution)
 BOOST_AUTO_TEST_CASE(equals_its_definition_in_double) { check_random<double>(test_seed()); }
 BOOST_AUTO_TEST_CASE(equals_its_definition_in_float) { check_random<float>(test_seed()); }
 
+BOOST_AUTO_TEST_CASE(a_tail_is_its_steps_one_after_the_other) {
+  if (!ConvPlan<float>::has_pooling) return;
+  check_tails<double>(test_seed());
+  check_tails<float>(test_seed());
+}
+
 BOOST_AUTO_TEST_CASE(holds_at_the_edges_of_tiles) {
   check_shapes<double>(test_seed());
   check_shapes<float>(test_seed());
@@ -178,9 +256,10 @@ BOOST_AUTO_TEST_CASE(sums_do_not_depend_on_threads) {
     std::vector<std::vector<float>> results;
     for (const Execution& exec : instances) {
       const Guarded<float> y(static_cast<std::int64_t>(t.dy.size())), dx(static_cast<std::int64_t>(t.x.size())), dw(t.dw), dbias(t.dbias);
-      plan.forward(exec, n, x, w, bias, y, false, workspace);
-      plan.backward_data(exec, n, dy, w, dx, workspace);
-      plan.backward_weights(exec, n, x, dy, dw, dbias, workspace);
+      plan.forward(exec, n, x, w, bias, y, {}, workspace);
+      const ConvGradient<float> gradient{.dy = dy, .y = {}, .index = {}};
+      plan.backward_data(exec, n, gradient, w, dx, workspace);
+      plan.backward_weights(exec, n, x, gradient, dw, dbias, workspace);
       exec.fence("trireme::test");
       std::vector<float> all;
       for (const auto& part : {y.values(), dx.values(), dw.values(), dbias.values()}) all.insert(all.end(), part.begin(), part.end());
@@ -195,11 +274,11 @@ BOOST_AUTO_TEST_CASE(nan_passes_a_fused_relu) {
   ConvGeometry g;
   g.in_channels = 2, g.out_channels = 19, g.in = {1, 1, 9};
   complete(g);
-  const ConvPlan<float> plan(g);
+  const ConvPlan<float> plan(g, {.slope = 0});
   std::vector<float> input(18, -1), weights(38, 1);
   input[7] = std::numeric_limits<float>::quiet_NaN();
   const Guarded<float> x(input), w(weights), y(9 * 19), workspace(plan.workspace());
-  plan.forward(Execution(), 1, x, w, Span<const float>(), y, true, workspace);
+  plan.forward(Execution(), 1, x, w, Span<const float>(), y, {}, workspace);
   const auto found = y.values();
   for (std::size_t i = 0; i < found.size(); ++i) BOOST_TEST((i / 19 == 3 ? std::isnan(found[i]) : found[i] == 0));
 }

@@ -1,0 +1,249 @@
+// How the host's convolution kernels see the rows that they read: where those lie, or copied into a window of a thread's own with zeros
+// around, channels last or planar.
+#pragma once
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "kokkos_kernels/detail/conv_taps.hpp"
+#include "kokkos_kernels/detail/simd.hpp"
+
+namespace trireme::detail {
+
+inline std::int64_t padded(std::int64_t elements) { return (elements + 15) / 16 * 16; }
+
+/// How `channels` destination channels of one group are cut into blocks of one or two registers.
+template <class T>
+struct ChannelBlocks {
+  static constexpr std::int64_t width = Simd<T>::width;
+  std::int64_t channels;
+
+  std::int64_t count() const { return (channels + 2 * width - 1) / (2 * width); }
+  std::int64_t first(std::int64_t block) const { return block * 2 * width; }
+  std::int64_t used(std::int64_t block) const { return std::min(2 * width, channels - first(block)); }
+  int registers(std::int64_t block) const { return used(block) > width ? 2 : 1; }
+  /// Lanes of all blocks before `block`; lanes(count()) is the padded number of channels.
+  std::int64_t lanes(std::int64_t block) const {
+    const std::int64_t full = std::min(first(block), channels);
+    return (full + width - 1) / width * width;
+  }
+};
+
+/// Most destination channels of a group for which registers hold pixels instead of channels: they would fill half a register at most.
+template <class T>
+inline constexpr std::int64_t planar_limit = Simd<T>::width / 2;
+
+/// An activation: extents and channels.
+struct Side {
+  std::array<std::int64_t, 3> extent;
+  std::int64_t channels;
+  std::int64_t pixels() const { return extent[0] * extent[1] * extent[2]; }
+};
+
+/// Consecutive taps of one kernel row whose channels lie one after the other in memory: `length` source elements from `offset`, which
+/// counts from the first column that the phase reads.
+struct TapRun {
+  std::int64_t offset, length;
+};
+
+/// What the kernels know of a phase before they run.
+struct HostPhase {
+  TapPhase phase;
+  std::array<std::int64_t, 3> pace;
+  std::int64_t rows = 1;      // destination rows handled together
+  bool planar = false;        // the window holds one plane of columns and rows for each channel
+  bool copies = false;        // the kernels read a copy of the rows with zeros around, not the source itself
+  bool zero_rows = false;     // the copy has zeros for rows outside the source too; else such rows are never read
+  std::int64_t window = 0;    // elements of the copy
+  std::int64_t row_stride = 0, plane_stride = 0, channel_stride = 1;  // elements as the kernels see them
+  std::vector<std::int64_t> plane_offsets, row_offsets;               // elements, per kernel plane and kernel row
+  std::vector<TapRun> runs;   // of one kernel row; channels last only
+};
+
+/// What a pass wants of prepare().
+struct PhaseWish {
+  std::int64_t channels = 1, groups = 1;
+  std::size_t element = 4;         // bytes
+  bool planar = false;
+  bool always_copies = false;      // the source is not in memory as the kernels want it
+  bool zero_rows = false;
+  std::int64_t row_multiple = 1;   // of `rows`
+  std::int64_t most_rows = std::int64_t{1} << 40;
+};
+
+inline HostPhase prepare(TapPhase phase, const std::array<std::int64_t, 3>& pace, const std::array<std::int64_t, 3>& source, const PhaseWish& wish) {
+  constexpr std::int64_t budget = 96 * 1024;  // bytes of source rows that shall stay near
+  HostPhase h;
+  h.pace = pace;
+  h.planar = wish.planar;
+  h.zero_rows = wish.zero_rows || wish.planar;
+  h.copies = wish.always_copies || wish.planar;
+  std::array<std::int64_t, 3> extent{};
+  for (std::size_t a = 0; a < 3; ++a) {
+    extent[a] = (phase.count[a] - 1) * pace[a] + phase.high[a] - phase.low[a] + 1;
+    if (a == 2 || h.zero_rows) h.copies = h.copies || phase.low[a] < 0 || phase.low[a] + extent[a] > source[a];
+  }
+  const std::int64_t planes = phase.high[0] - phase.low[0] + 1, reach = phase.high[1] - phase.low[1];
+  const std::int64_t line = extent[2] * wish.channels;
+  const std::int64_t lines = budget / (line * planes * static_cast<std::int64_t>(wish.element)) - reach;
+  const std::int64_t most = std::max<std::int64_t>(std::min(phase.count[1], wish.most_rows), 1);
+  h.rows = std::max(std::clamp<std::int64_t>(lines / pace[1], 1, most) / wish.row_multiple, std::int64_t{1}) * wish.row_multiple;
+  const std::int64_t window_lines = (h.rows - 1) * pace[1] + reach + 1;
+  if (h.planar) {
+    h.row_stride = extent[2];
+    h.plane_stride = window_lines * h.row_stride;
+    h.channel_stride = planes * h.plane_stride;
+    h.window = padded(wish.channels * h.channel_stride + static_cast<std::int64_t>(simd_bytes / wish.element));  // the last load may reach over
+  } else {
+    h.row_stride = (h.copies ? extent[2] : source[2]) * wish.channels;
+    h.plane_stride = (h.copies ? window_lines : source[1]) * h.row_stride;
+    h.window = h.copies ? padded(planes * h.plane_stride) : 0;
+  }
+  for (const std::int64_t offset : phase.offsets[0]) h.plane_offsets.push_back(offset * h.plane_stride);
+  for (const std::int64_t offset : phase.offsets[1]) h.row_offsets.push_back(offset * h.row_stride);
+  const std::int64_t from = wish.channels / wish.groups;
+  for (const std::int64_t offset : phase.offsets[2]) {
+    if (h.planar) break;
+    const std::int64_t at = (offset - phase.low[2]) * wish.channels;
+    if (wish.groups == 1 && !h.runs.empty() && h.runs.back().offset + h.runs.back().length == at)
+      h.runs.back().length += from;
+    else
+      h.runs.push_back({at, from});
+  }
+  h.phase = std::move(phase);
+  return h;
+}
+
+struct Interval {
+  std::int64_t first, last;
+};
+
+/// Taps of one dimension that read inside the source when the destination is at `at` (already multiplied by the pace).
+inline Interval inside(const std::vector<std::int64_t>& offsets, std::int64_t at, std::int64_t extent) {
+  Interval i{0, static_cast<std::int64_t>(offsets.size())};
+  const auto out = [&](std::int64_t k) {
+    const std::int64_t source = at + offsets[static_cast<std::size_t>(k)];
+    return source < 0 || source >= extent;
+  };
+  while (i.first < i.last && out(i.first)) ++i.first;
+  while (i.first < i.last && out(i.last - 1)) --i.last;
+  return i;
+}
+
+/// One row of an activation, some of its channels: pixel p, channel c at at[p * pixel + c].
+template <class T>
+struct RowView {
+  const T* at;
+  std::int64_t pixel;
+};
+
+/// The rows that a pass reads: of an activation in memory, or of the gradient of what a pooling tail took in, made row by row from the
+/// gradient of what it gave, which is `ConvTail::places()` times smaller.
+template <class T>
+struct RowSource {
+  Side side;
+  const T* values;                      // the activation; pooled: the gradient of the tail's result
+  const std::uint8_t* index = nullptr;  // pooled: the places that won
+  const T* result = nullptr;            // pooled, with a slope: the tail's result
+  T slope{1};
+  std::array<std::int64_t, 3> window{1, 1, 1}, pooled{0, 0, 0};
+
+  bool is_pooled() const { return index != nullptr; }
+
+  /// Channels [first, first + count) of row r in plane d of sample s. What is not in memory is made in `made` (columns * count elements).
+  RowView<T> row(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t first, std::int64_t count, T* made) const {
+    if (!is_pooled()) return {values + (((s * side.extent[0] + d) * side.extent[1] + r) * side.extent[2]) * side.channels + first, side.channels};
+    const std::int64_t pd = d / window[0], pr = r / window[1];
+    T* to = made;
+    std::int64_t columns = 0;
+    if (pd < pooled[0] && pr < pooled[1]) {
+      const std::int64_t place = ((d % window[0]) * window[1] + r % window[1]) * window[2];
+      const std::int64_t base = (((s * pooled[0] + pd) * pooled[1] + pr) * pooled[2]) * side.channels + first;
+      columns = pooled[2] * window[2];
+      for (std::int64_t p = 0; p < pooled[2]; ++p)
+        for (std::int64_t k = 0; k < window[2]; ++k, to += count) lead_back(base + p * side.channels, count, static_cast<std::uint8_t>(place + k), to);
+    }
+    std::fill_n(to, (side.extent[2] - columns) * count, T{});
+    return {made, count};
+  }
+
+ private:
+  void lead_back(std::int64_t from, std::int64_t count, std::uint8_t place, T* to) const {
+    const T* const g = values + from;
+    const std::uint8_t* const won = index + from;
+    if (result == nullptr) {
+      for (std::int64_t c = 0; c < count; ++c) to[c] = won[c] == place ? g[c] : T{};
+      return;
+    }
+    const T* const y = result + from;
+    for (std::int64_t c = 0; c < count; ++c) {
+      const T sloped = y[c] <= T{} ? slope * g[c] : g[c];
+      to[c] = won[c] == place ? sloped : T{};
+    }
+  }
+};
+
+/// Source rows of one sample as the kernels read them: the first column read of source plane d and row r (for destination offset 0)
+/// is base[(d - plane) * plane_stride + (r - row) * row_stride].
+template <class T>
+struct SourceRows {
+  const T* base;
+  std::int64_t plane, row;
+  std::int64_t origin(const HostPhase& h, std::int64_t depth, std::int64_t r) const {
+    return (depth * h.pace[0] - plane) * h.plane_stride + (r * h.pace[1] - row) * h.row_stride;
+  }
+};
+
+/// `count` columns of a row to planes of single channels.
+template <class T>
+void to_planes(const RowView<T>& row, std::int64_t first, std::int64_t count, std::int64_t channels, T* to, std::int64_t channel_stride) {
+  const T* const from = row.at + first * row.pixel;
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t p = 0; p < count; ++p) to[c * channel_stride + p] = from[p * row.pixel + c];
+}
+
+/// The source rows that destination rows [row0, row0 + rows) of plane `depth` of sample s read: where they lie, or copied into `copy`.
+/// `made`: for RowSource::row.
+template <class T>
+SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::int64_t s, std::int64_t depth, std::int64_t row0, std::int64_t rows,
+                          T* copy, T* made) {
+  const TapPhase& phase = h.phase;
+  const auto& extent = source.side.extent;
+  const std::int64_t channels = source.side.channels;
+  if (!h.copies) return {source.values + s * source.side.pixels() * channels + phase.low[2] * channels, 0, 0};
+  const std::int64_t first_plane = depth * h.pace[0] + phase.low[0], last_plane = depth * h.pace[0] + phase.high[0];
+  const std::int64_t first_row = row0 * h.pace[1] + phase.low[1], last_row = (row0 + rows - 1) * h.pace[1] + phase.high[1];
+  const std::int64_t columns = h.planar ? h.row_stride : h.row_stride / channels;
+  const std::int64_t left = std::clamp<std::int64_t>(-phase.low[2], 0, columns), right = std::clamp<std::int64_t>(extent[2] - phase.low[2], left, columns);
+  for (std::int64_t d = first_plane; d <= last_plane; ++d) {
+    if (h.planar) {  // a load at the end of the last row may reach over: what it finds there must be numbers
+      const std::int64_t written = (d - first_plane) * h.plane_stride + (last_row - first_row + 1) * h.row_stride;
+      for (std::int64_t c = 0; c < channels; ++c) {
+        T* const end = copy + c * h.channel_stride + written;
+        std::fill(end, std::min(end + Simd<T>::width, copy + (c + 1 < channels ? (c + 1) * h.channel_stride : h.window)), T{});
+      }
+    }
+    for (std::int64_t r = first_row; r <= last_row; ++r) {
+      T* const to = copy + (d - first_plane) * h.plane_stride + (r - first_row) * h.row_stride;
+      const bool outside = d < 0 || d >= extent[0] || r < 0 || r >= extent[1];
+      if (outside && !h.zero_rows) continue;
+      const std::int64_t begin = outside ? columns : left, end = outside ? columns : right;  // columns that the source has
+      const RowView<T> row = outside ? RowView<T>{} : source.row(s, d, r, 0, channels, made);
+      if (h.planar) {
+        for (std::int64_t c = 0; c < channels; ++c) {
+          std::fill_n(to + c * h.channel_stride, begin, T{});
+          std::fill_n(to + c * h.channel_stride + end, columns - end, T{});
+        }
+        if (begin < end) to_planes(row, phase.low[2] + begin, end - begin, channels, to + begin, h.channel_stride);
+      } else {
+        std::fill_n(to, begin * channels, T{});
+        if (begin < end) std::copy_n(row.at + (phase.low[2] + begin) * channels, (end - begin) * channels, to + begin * channels);
+        std::fill_n(to + end * channels, (columns - end) * channels, T{});
+      }
+    }
+  }
+  return {copy, first_plane, first_row};
+}
+
+}  // namespace trireme::detail
