@@ -121,7 +121,7 @@ void WeightsPass<T>::planar_item(const Item& item, const RowSource<T>& x, const 
   const std::int64_t columns = planar_columns<T>(g_.out[2]), registers = columns / width, channel = item.rows * columns;
   for (std::int64_t r = 0; r < item.rows; ++r) {
     T* const to = scratch.dz + r * columns;
-    to_planes(dz.row(item.sample, item.depth, item.row + r, 0, g_.out_channels, scratch.made), 0, g_.out[2], g_.out_channels, to, channel);
+    dz.planes(item.sample, item.depth, item.row + r, 0, g_.out[2], to, channel, scratch.made);
     for (std::int64_t m = 0; m < g_.out_channels; ++m) std::fill(to + m * channel + g_.out[2], to + m * channel + columns, T{});
   }
   const SourceRows<T> source = source_rows(h_, x, item.sample, item.depth, item.row, item.rows, scratch.window, scratch.made);

@@ -138,6 +138,26 @@ struct RowView {
   std::int64_t pixel;
 };
 
+/// `count` pixels of C channels to planes of single channels.
+template <class T, int C>
+void split_channels(const T* __restrict from, std::int64_t count, T* __restrict to, std::int64_t channel_stride) {
+  for (std::int64_t p = 0; p < count; ++p)
+    for (int c = 0; c < C; ++c) to[c * channel_stride + p] = from[p * C + c];
+}
+
+template <class T>
+void split_channels(const T* __restrict from, std::int64_t pixel, std::int64_t count, std::int64_t channels, T* __restrict to,
+                    std::int64_t channel_stride) {
+  if (pixel == channels && channels <= 4) {
+    if (channels == 1) return static_cast<void>(std::copy_n(from, count, to));
+    if (channels == 2) return split_channels<T, 2>(from, count, to, channel_stride);
+    if (channels == 3) return split_channels<T, 3>(from, count, to, channel_stride);
+    return split_channels<T, 4>(from, count, to, channel_stride);
+  }
+  for (std::int64_t c = 0; c < channels; ++c)
+    for (std::int64_t p = 0; p < count; ++p) to[c * channel_stride + p] = from[p * pixel + c];
+}
+
 /// The rows that a pass reads: of an activation in memory, or of the gradient of what a pooling tail took in, made row by row from the
 /// gradient of what it gave, which is `ConvTail::places()` times smaller.
 template <class T>
@@ -153,34 +173,83 @@ struct RowSource {
 
   /// Channels [first, first + count) of row r in plane d of sample s. What is not in memory is made in `made` (columns * count elements).
   RowView<T> row(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t first, std::int64_t count, T* made) const {
-    if (!is_pooled()) return {values + (((s * side.extent[0] + d) * side.extent[1] + r) * side.extent[2]) * side.channels + first, side.channels};
-    const std::int64_t pd = d / window[0], pr = r / window[1];
+    if (!is_pooled()) return {at(s, d, r) + first, side.channels};
+    const PooledRow from = pooled_row(s, d, r);
     T* to = made;
-    std::int64_t columns = 0;
-    if (pd < pooled[0] && pr < pooled[1]) {
-      const std::int64_t place = ((d % window[0]) * window[1] + r % window[1]) * window[2];
-      const std::int64_t base = (((s * pooled[0] + pd) * pooled[1] + pr) * pooled[2]) * side.channels + first;
-      columns = pooled[2] * window[2];
-      for (std::int64_t p = 0; p < pooled[2]; ++p)
-        for (std::int64_t k = 0; k < window[2]; ++k, to += count) lead_back(base + p * side.channels, count, static_cast<std::uint8_t>(place + k), to);
-    }
-    std::fill_n(to, (side.extent[2] - columns) * count, T{});
+    for (std::int64_t p = 0; p < from.pixels; ++p)
+      for (std::int64_t k = 0; k < window[2]; ++k, to += count)
+        lead_back(from.at + p * side.channels + first, count, static_cast<std::uint8_t>(from.place + k), to);
+    std::fill_n(to, (side.extent[2] - from.pixels * window[2]) * count, T{});
     return {made, count};
   }
 
+  /// Columns [first, first + count) of all channels of a row, channel c at to[c * channel_stride]. `made`: room for a row.
+  void planes(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t first, std::int64_t count, T* to, std::int64_t channel_stride,
+              T* made) const {
+    if (!is_pooled()) return split_channels(at(s, d, r) + first * side.channels, side.channels, count, side.channels, to, channel_stride);
+    const PooledRow from = pooled_row(s, d, r);
+    for (std::int64_t c = 0; c < side.channels; ++c) {
+      spread(from, c, made);
+      std::copy_n(made + first, count, to + c * channel_stride);
+    }
+  }
+
  private:
-  void lead_back(std::int64_t from, std::int64_t count, std::uint8_t place, T* to) const {
-    const T* const g = values + from;
-    const std::uint8_t* const won = index + from;
-    if (result == nullptr) {
-      for (std::int64_t c = 0; c < count; ++c) to[c] = won[c] == place ? g[c] : T{};
-      return;
+  struct PooledRow {
+    std::int64_t at;      // of its first element; channels last
+    std::int64_t pixels;  // 0: no window holds the row
+    std::int64_t place;   // of the row's first pixel within its window
+  };
+
+  const T* at(std::int64_t s, std::int64_t d, std::int64_t r) const {
+    return values + (((s * side.extent[0] + d) * side.extent[1] + r) * side.extent[2]) * side.channels;
+  }
+
+  PooledRow pooled_row(std::int64_t s, std::int64_t d, std::int64_t r) const {
+    const std::int64_t pd = d / window[0], pr = r / window[1];
+    if (pd >= pooled[0] || pr >= pooled[1]) return {0, 0, 0};
+    return {(((s * pooled[0] + pd) * pooled[1] + pr) * pooled[2]) * side.channels, pooled[2], ((d % window[0]) * window[1] + r % window[1]) * window[2]};
+  }
+
+  /// Channels of one pixel that `place` won.
+  void lead_back(std::int64_t from, std::int64_t count, std::uint8_t place, T* __restrict to) const {
+    constexpr std::int64_t width = Simd<T>::width;
+    std::int64_t c = 0;
+    for (; c + width <= count; c += width) {
+      Register<T> g = load(values + from + c);
+      if (result != nullptr) g = load(result + from + c) <= Register<T>{} ? g * slope : g;
+      store(to + c, load_bytes<T>(index + from + c) == MaskLane<T>{place} ? g : Register<T>{});
     }
-    const T* const y = result + from;
-    for (std::int64_t c = 0; c < count; ++c) {
-      const T sloped = y[c] <= T{} ? slope * g[c] : g[c];
-      to[c] = won[c] == place ? sloped : T{};
+    for (; c < count; ++c) to[c] = index[from + c] == place ? sloped(from + c) : T{};
+  }
+
+  /// One channel of a whole row.
+  void spread(const PooledRow& from, std::int64_t channel, T* __restrict to) const {
+    constexpr std::int64_t block = 64;
+    T g[block];
+    MaskLane<T> won[block];
+    std::fill(to + from.pixels * window[2], to + side.extent[2], T{});
+    for (std::int64_t first = 0; first < from.pixels; first += block, to += block * window[2]) {
+      const std::int64_t count = std::min(block, from.pixels - first);
+      for (std::int64_t p = 0; p < count; ++p) {
+        const std::int64_t element = from.at + (first + p) * side.channels + channel;
+        g[p] = sloped(element);
+        won[p] = static_cast<MaskLane<T>>(index[element] - from.place);
+      }
+      if (window[2] == 2) {
+        for (std::int64_t p = 0; p < count; ++p) {
+          to[2 * p] = won[p] == 0 ? g[p] : T{};
+          to[2 * p + 1] = won[p] == 1 ? g[p] : T{};
+        }
+      } else {
+        for (std::int64_t p = 0; p < count; ++p)
+          for (std::int64_t k = 0; k < window[2]; ++k) to[p * window[2] + k] = won[p] == k ? g[p] : T{};
+      }
     }
+  }
+
+  T sloped(std::int64_t element) const {
+    return result != nullptr && result[element] <= T{} ? slope * values[element] : values[element];
   }
 };
 
@@ -195,16 +264,8 @@ struct SourceRows {
   }
 };
 
-/// `count` columns of a row to planes of single channels.
-template <class T>
-void to_planes(const RowView<T>& row, std::int64_t first, std::int64_t count, std::int64_t channels, T* to, std::int64_t channel_stride) {
-  const T* const from = row.at + first * row.pixel;
-  for (std::int64_t c = 0; c < channels; ++c)
-    for (std::int64_t p = 0; p < count; ++p) to[c * channel_stride + p] = from[p * row.pixel + c];
-}
-
 /// The source rows that destination rows [row0, row0 + rows) of plane `depth` of sample s read: where they lie, or copied into `copy`.
-/// `made`: for RowSource::row.
+/// `made`: for RowSource.
 template <class T>
 SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::int64_t s, std::int64_t depth, std::int64_t row0, std::int64_t rows,
                           T* copy, T* made) {
@@ -229,16 +290,18 @@ SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::i
       const bool outside = d < 0 || d >= extent[0] || r < 0 || r >= extent[1];
       if (outside && !h.zero_rows) continue;
       const std::int64_t begin = outside ? columns : left, end = outside ? columns : right;  // columns that the source has
-      const RowView<T> row = outside ? RowView<T>{} : source.row(s, d, r, 0, channels, made);
       if (h.planar) {
         for (std::int64_t c = 0; c < channels; ++c) {
           std::fill_n(to + c * h.channel_stride, begin, T{});
           std::fill_n(to + c * h.channel_stride + end, columns - end, T{});
         }
-        if (begin < end) to_planes(row, phase.low[2] + begin, end - begin, channels, to + begin, h.channel_stride);
+        if (begin < end) source.planes(s, d, r, phase.low[2] + begin, end - begin, to + begin, h.channel_stride, made);
       } else {
         std::fill_n(to, begin * channels, T{});
-        if (begin < end) std::copy_n(row.at + (phase.low[2] + begin) * channels, (end - begin) * channels, to + begin * channels);
+        if (begin < end) {
+          const RowView<T> row = source.row(s, d, r, 0, channels, made);
+          std::copy_n(row.at + (phase.low[2] + begin) * channels, (end - begin) * channels, to + begin * channels);
+        }
         std::fill_n(to + end * channels, (columns - end) * channels, T{});
       }
     }
