@@ -209,7 +209,7 @@ std::int64_t near_elements(const HostPhase& h, std::int64_t channels, std::int64
 /// Elements of scratch that one thread needs.
 template <class T>
 std::int64_t thread_scratch(const HostPhase& h, const Side& source, std::int64_t channels, std::int64_t groups, const ConvTail& tail) {
-  return h.window + padded(source.extent[2] * source.channels) + near_elements<T>(h, channels, groups, tail);
+  return h.window + RowSource<T>::made_elements(source) + near_elements<T>(h, channels, groups, tail);
 }
 
 template <class T>
@@ -228,7 +228,7 @@ void run(const Execution& exec, std::int64_t n, const PhaseRun<T>& job) {
         T* const window = job.scratch + slot * per_thread;
         T* const made = window + h.window;
         job.item(item / row_blocks / planes, item / row_blocks % planes, row0, std::min(h.rows, all_rows - row0), window, made,
-                 made + padded(job.source.side.extent[2] * job.source.side.channels));
+                 made + job.source.made_elements());
         token.release(slot);
       });
 }

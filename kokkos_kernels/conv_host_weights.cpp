@@ -36,6 +36,11 @@ typename WeightsPass<T>::Chunks WeightsPass<T>::chunks_of(std::int64_t n) const 
   return c;
 }
 
+template <class T>
+std::int64_t WeightsPass<T>::made_elements() const {
+  return RowSource<T>::made_elements({g_.out, g_.out_channels});
+}
+
 /// A thread's copy of dz's rows.
 template <class T>
 std::int64_t WeightsPass<T>::dz_elements() const {
@@ -44,7 +49,7 @@ std::int64_t WeightsPass<T>::dz_elements() const {
 
 template <class T>
 std::int64_t WeightsPass<T>::workspace(std::int64_t threads) const {
-  return chunks_of(std::int64_t{1} << 40).chunks * buffer_ + threads * (h_.window + padded(std::max(g_.out[2] * g_.out_channels, g_.in[2] * g_.in_channels)) + dz_elements());
+  return chunks_of(std::int64_t{1} << 40).chunks * buffer_ + threads * (h_.window + made_elements() + dz_elements());
 }
 
 template <class T>
@@ -77,8 +82,12 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
       }
     }
   }
-  for (std::int64_t p = 0; p < item.rows * columns; ++p)
-    for (std::int64_t lane = 0; lane < width; ++lane) out[lines_ * width + lane] += d.at[p * d.pixel + lane];
+  for (int v = 0; v < registers; ++v) {
+    T* const bias = out + lines_ * width + v * Simd<T>::width;
+    Register<T> sum = load(bias);
+    for (std::int64_t p = 0; p < item.rows * columns; ++p) sum += load(d.at + p * d.pixel + v * Simd<T>::width);
+    store(bias, sum);
+  }
 
   const std::int64_t origin = source.origin(h_, item.depth, item.row), limit = registers == 2 ? tile_limit<2> : tile_limit<1>;
   const std::int64_t source_row = h_.pace[1] * h_.row_stride, source_pixel = h_.pace[2] * g_.in_channels, dz_row = columns * d.pixel;
@@ -119,11 +128,9 @@ void WeightsPass<T>::planar_item(const Item& item, const RowSource<T>& x, const 
   constexpr int width = Simd<T>::width;
   const std::int64_t icg = g_.in_channels / g_.groups, ocg = g_.out_channels / g_.groups;
   const std::int64_t columns = planar_columns<T>(g_.out[2]), registers = columns / width, channel = item.rows * columns;
-  for (std::int64_t r = 0; r < item.rows; ++r) {
-    T* const to = scratch.dz + r * columns;
-    dz.planes(item.sample, item.depth, item.row + r, 0, g_.out[2], to, channel, scratch.made);
-    for (std::int64_t m = 0; m < g_.out_channels; ++m) std::fill(to + m * channel + g_.out[2], to + m * channel + columns, T{});
-  }
+  dz.planes(item.sample, item.depth, item.row, item.rows, 0, g_.out[2], scratch.dz, columns, channel, scratch.made);
+  for (std::int64_t row = 0; row < g_.out_channels * item.rows; ++row)
+    std::fill(scratch.dz + row * columns + g_.out[2], scratch.dz + (row + 1) * columns, T{});
   const SourceRows<T> source = source_rows(h_, x, item.sample, item.depth, item.row, item.rows, scratch.window, scratch.made);
   const std::int64_t origin = source.origin(h_, item.depth, item.row), source_row = h_.pace[1] * h_.row_stride;
   const PlanarTiles<T> tiles = select_planar_tiles<T>(ocg);
@@ -156,7 +163,7 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
   const Chunks c = chunks_of(n);
   const ChannelBlocks<T> blocks{ocg};
   const std::int64_t lanes = blocks.lanes(blocks.count());
-  const std::int64_t made = padded(std::max(g_.out[2] * g_.out_channels, g_.in[2] * g_.in_channels)), per_thread = h_.window + made + dz_elements();
+  const std::int64_t made = made_elements(), per_thread = h_.window + made + dz_elements();
   T* const partial = workspace;
   T* const threads = partial + c.chunks * buffer_;
   const std::int64_t columns = h_.planar ? 1 : g_.groups * blocks.count();  // parts of a chunk's gradient that are made apart

@@ -44,6 +44,7 @@ class WeightsPass {
   };
   Chunks chunks_of(std::int64_t n) const;
   std::int64_t dz_elements() const;
+  std::int64_t made_elements() const;
   Item item(const Chunks& c, std::int64_t number) const;
   void lanes_item(const Item& item, std::int64_t group, std::int64_t block, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch,
                   T* out) const;

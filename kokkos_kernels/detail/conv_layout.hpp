@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <vector>
 
 #include "kokkos_kernels/detail/conv_taps.hpp"
@@ -183,16 +184,31 @@ struct RowSource {
     return {made, count};
   }
 
-  /// Columns [first, first + count) of all channels of a row, channel c at to[c * channel_stride]. `made`: room for a row.
-  void planes(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t first, std::int64_t count, T* to, std::int64_t channel_stride,
-              T* made) const {
-    if (!is_pooled()) return split_channels(at(s, d, r) + first * side.channels, side.channels, count, side.channels, to, channel_stride);
-    const PooledRow from = pooled_row(s, d, r);
-    for (std::int64_t c = 0; c < side.channels; ++c) {
-      spread(from, c, made);
-      std::copy_n(made + first, count, to + c * channel_stride);
+  /// Columns [first, first + count) of all channels of rows [r, r + rows), channel c of row r + i at to[i * row_stride + c * channel_stride].
+  /// `made`: room for two rows.
+  void planes(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t rows, std::int64_t first, std::int64_t count, T* to,
+              std::int64_t row_stride, std::int64_t channel_stride, T* made) const {
+    if (!is_pooled()) {
+      for (std::int64_t i = 0; i < rows; ++i)
+        split_channels(at(s, d, r + i) + first * side.channels, side.channels, count, side.channels, to + i * row_stride, channel_stride);
+      return;
+    }
+    std::int64_t split = -1;  // row of the gradient that lies in `made`
+    T* const spread_row = made + 2 * side.channels * pooled[2];
+    for (std::int64_t i = 0; i < rows; ++i) {
+      const PooledRow from = pooled_row(s, d, r + i);
+      if (from.pixels > 0 && from.at != split) split_pooled(split = from.at, made);
+      for (std::int64_t c = 0; c < side.channels; ++c) {
+        T* const target = to + i * row_stride + c * channel_stride;
+        const bool whole = first == 0 && count == side.extent[2];
+        spread(from, made + 2 * c * pooled[2], whole ? target : spread_row);
+        if (!whole) std::copy_n(spread_row + first, count, target);
+      }
     }
   }
+  /// Elements of `made`.
+  std::int64_t made_elements() const { return made_elements(side); }
+  static std::int64_t made_elements(const Side& side) { return padded((2 * side.channels + 1) * side.extent[2]); }
 
  private:
   struct PooledRow {
@@ -223,28 +239,34 @@ struct RowSource {
     for (; c < count; ++c) to[c] = index[from + c] == place ? sloped(from + c) : T{};
   }
 
-  /// One channel of a whole row.
-  void spread(const PooledRow& from, std::int64_t channel, T* __restrict to) const {
-    constexpr std::int64_t block = 64;
-    T g[block];
-    MaskLane<T> won[block];
+  /// A row of the gradient by channels: for each its numbers, then the places that won.
+  void split_pooled(std::int64_t from, T* __restrict to) const {
+    static_assert(sizeof(MaskLane<T>) == sizeof(T));
+    for (std::int64_t p = 0; p < pooled[2]; ++p)
+      for (std::int64_t c = 0; c < side.channels; ++c) {
+        const std::int64_t element = from + p * side.channels + c;
+        to[2 * c * pooled[2] + p] = sloped(element);
+        const MaskLane<T> won = index[element];
+        std::memcpy(&to[(2 * c + 1) * pooled[2] + p], &won, sizeof won);
+      }
+  }
+
+  /// One channel of a whole row, from what split_pooled made of it.
+  void spread(const PooledRow& from, const T* __restrict g, T* __restrict to) const {
     std::fill(to + from.pixels * window[2], to + side.extent[2], T{});
-    for (std::int64_t first = 0; first < from.pixels; first += block, to += block * window[2]) {
-      const std::int64_t count = std::min(block, from.pixels - first);
-      for (std::int64_t p = 0; p < count; ++p) {
-        const std::int64_t element = from.at + (first + p) * side.channels + channel;
-        g[p] = sloped(element);
-        won[p] = static_cast<MaskLane<T>>(index[element] - from.place);
+    const auto place = [&](std::int64_t p) {
+      MaskLane<T> won;
+      std::memcpy(&won, &g[pooled[2] + p], sizeof won);
+      return won - static_cast<MaskLane<T>>(from.place);
+    };
+    if (window[2] == 2) {
+      for (std::int64_t p = 0; p < from.pixels; ++p) {
+        to[2 * p] = place(p) == 0 ? g[p] : T{};
+        to[2 * p + 1] = place(p) == 1 ? g[p] : T{};
       }
-      if (window[2] == 2) {
-        for (std::int64_t p = 0; p < count; ++p) {
-          to[2 * p] = won[p] == 0 ? g[p] : T{};
-          to[2 * p + 1] = won[p] == 1 ? g[p] : T{};
-        }
-      } else {
-        for (std::int64_t p = 0; p < count; ++p)
-          for (std::int64_t k = 0; k < window[2]; ++k) to[p * window[2] + k] = won[p] == k ? g[p] : T{};
-      }
+    } else {
+      for (std::int64_t p = 0; p < from.pixels; ++p)
+        for (std::int64_t k = 0; k < window[2]; ++k) to[p * window[2] + k] = place(p) == k ? g[p] : T{};
     }
   }
 
@@ -285,9 +307,10 @@ SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::i
         std::fill(end, std::min(end + Simd<T>::width, copy + (c + 1 < channels ? (c + 1) * h.channel_stride : h.window)), T{});
       }
     }
+    const bool plane_outside = d < 0 || d >= extent[0];
     for (std::int64_t r = first_row; r <= last_row; ++r) {
       T* const to = copy + (d - first_plane) * h.plane_stride + (r - first_row) * h.row_stride;
-      const bool outside = d < 0 || d >= extent[0] || r < 0 || r >= extent[1];
+      const bool outside = plane_outside || r < 0 || r >= extent[1];
       if (outside && !h.zero_rows) continue;
       const std::int64_t begin = outside ? columns : left, end = outside ? columns : right;  // columns that the source has
       if (h.planar) {
@@ -295,16 +318,19 @@ SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::i
           std::fill_n(to + c * h.channel_stride, begin, T{});
           std::fill_n(to + c * h.channel_stride + end, columns - end, T{});
         }
-        if (begin < end) source.planes(s, d, r, phase.low[2] + begin, end - begin, to + begin, h.channel_stride, made);
-      } else {
-        std::fill_n(to, begin * channels, T{});
-        if (begin < end) {
-          const RowView<T> row = source.row(s, d, r, 0, channels, made);
-          std::copy_n(row.at + (phase.low[2] + begin) * channels, (end - begin) * channels, to + begin * channels);
-        }
-        std::fill_n(to + end * channels, (columns - end) * channels, T{});
+        continue;
       }
+      std::fill_n(to, begin * channels, T{});
+      if (begin < end) {
+        const RowView<T> row = source.row(s, d, r, 0, channels, made);
+        std::copy_n(row.at + (phase.low[2] + begin) * channels, (end - begin) * channels, to + begin * channels);
+      }
+      std::fill_n(to + end * channels, (columns - end) * channels, T{});
     }
+    const std::int64_t first_inside = std::max<std::int64_t>(first_row, 0), end_inside = std::min(last_row + 1, extent[1]);
+    if (h.planar && !plane_outside && first_inside < end_inside && left < right)
+      source.planes(s, d, first_inside, end_inside - first_inside, phase.low[2] + left, right - left,
+                    copy + (d - first_plane) * h.plane_stride + (first_inside - first_row) * h.row_stride + left, h.row_stride, h.channel_stride, made);
   }
   return {copy, first_plane, first_row};
 }

@@ -1,4 +1,6 @@
 // Whole networks of random shape: gradients against finite differences, fused and inference networks against plain ones.
+#include <fmt/ranges.h>
+
 #include "networks.hpp"
 
 using namespace trireme;
@@ -138,6 +140,33 @@ BOOST_AUTO_TEST_CASE(a_fused_relu_is_a_relu) {
     fused.zero_gradients(Execution()), plain.zero_gradients(Execution());
     BOOST_TEST(distance(gradients(fused, training_pass(3), x, dy), gradients(plain, training_pass(3), x, dy)) == 0.0);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_fused_tail_is_its_layers) {
+  if (!ConvPlan<double>::has_pooling) return;
+  RandomStream random(test_seed(), 12);
+  const std::vector<std::string> tails[] = {{"relu", "max_pool kernel=2"},
+                                            {"max_pool kernel=2", "leaky_relu slope=0.3"},
+                                            {"leaky_relu slope=0.01", "max_pool kernel=2", "relu"},
+                                            {"max_pool kernel=3"},
+                                            {"max_pool kernel=2", "max_pool kernel=2"}};
+  for (const auto& tail : tails)
+    for (const std::string out : {"3", "19", "40"}) {
+      // With a stride of its own the same pooling is written so that nobody fuses it: dropout does nothing here but stand between.
+      std::vector<std::string> fused_lines{"conv out=" + out + " kernel=3"}, plain_lines{fused_lines[0], "dropout p=0"};
+      for (const auto& line : tail) fused_lines.push_back(line), plain_lines.push_back(line);
+      for (auto* lines : {&fused_lines, &plain_lines}) lines->insert(lines->end(), {"conv out=5 kernel=2", "flatten", "linear out=2"});
+      Network<double> fused(deck_of(model("2x15x14", fused_lines)), 3, training), plain(deck_of(model("2x15x14", plain_lines)), 3, training);
+      BOOST_TEST_CONTEXT(fmt::format("{} channels, {}", out, fmt::join(tail, ", "))) {
+        BOOST_TEST(fused.describe().find("(fused)") != std::string::npos);
+        BOOST_TEST(fused.summary().temporary_bytes < plain.summary().temporary_bytes);
+        fused.initialize(1), plain.initialize(1);
+        const auto x = random_numbers<double>(random, 3 * fused.input_shape().size()), dy = random_numbers<double>(random, 3 * 2);
+        BOOST_TEST(distance(forward(fused, training_pass(3), x), forward(plain, training_pass(3), x), 1) <= 1e-13);
+        fused.zero_gradients(Execution()), plain.zero_gradients(Execution());
+        BOOST_TEST(distance(gradients(fused, training_pass(3), x, dy), gradients(plain, training_pass(3), x, dy), 1) <= 1e-13);
+      }
+    }
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_fused_or_overwritten_that_another_layer_reads) {

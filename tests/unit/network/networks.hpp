@@ -1,6 +1,8 @@
 // Networks made from lines of a deck, run on the host's numbers.
 #pragma once
 
+#include <algorithm>
+
 #include <boost/test/unit_test.hpp>
 
 #include "network/network.hpp"
@@ -83,6 +85,13 @@ inline std::string draw_graph(RandomStream& random) {
         const std::int64_t out = draw(random, 1, 4);
         emit("conv", {from}, " out=" + std::to_string(out) + " kernel=3 padding=1", shape.without_first().with_first(out));
         if (random.below(2)) emit("relu", {values.size() - 1}, "", values.back().shape);
+        if (random.below(3) == 0) {  // a tail, which may be fused: a slope before or behind the pooling, or none
+          std::vector<std::int64_t> pooled{values.back().shape[0]};
+          for (int a = 1; a < values.back().shape.rank(); ++a) pooled.push_back(values.back().shape[a] / 2);
+          if (std::ranges::count(pooled, 0) > 0) break;
+          emit("max_pool", {values.size() - 1}, " kernel=2", Shape{std::span<const std::int64_t>(pooled)});
+          if (random.below(2)) emit("leaky_relu", {values.size() - 1}, " slope=0.2", values.back().shape);
+        }
         break;
       }
       case 2: emit(pick<std::string>(random, {"relu", "leaky_relu", "tanh", "sigmoid", "gelu"}), {from}, "", shape); break;
@@ -100,7 +109,10 @@ inline std::string draw_graph(RandomStream& random) {
         break;
       }
       default: {
-        const std::size_t other = random.below(values.size());
+        std::vector<std::size_t> alike;
+        for (std::size_t v = 0; v < values.size(); ++v)
+          if (values[v].shape.without_first() == shape.without_first()) alike.push_back(v);
+        const std::size_t other = pick(random, alike);
         emit("concat", {from, other}, "", shape.without_first().with_first(shape[0] + values[other].shape[0]));
       }
     }

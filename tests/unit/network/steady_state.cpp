@@ -59,6 +59,9 @@ const std::vector<std::string> all_kinds{"conv name=a out=20 kernel=3 padding=1"
                                          "conv name=b out=20 kernel=3 stride=1 padding=1 groups=2",
                                          "add from=a,b",  // a is read twice: its relu cannot be fused
                                          "max_pool kernel=2",
+                                         "conv out=7 kernel=3 padding=1",
+                                         "relu",
+                                         "max_pool kernel=1,2",
                                          "conv name=c out=9 kernel=3 stride=2 padding=2 dilation=2 bias=false",
                                          "relu",
                                          "avg_pool name=p kernel=2 stride=1 padding=1",
