@@ -81,10 +81,16 @@ def run_torch(deck, variant, ranks, threads, overrides, options):
     if "compile" in variant:
         command.append("--compile")
     common = {"OMP_NUM_THREADS": str(threads)}
-    if ranks > 1:
-        common.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE=str(ranks), GLOO_SOCKET_IFNAME="lo")
-    outputs, peak = run_together([command] * ranks, [{**common, "RANK": str(rank)} for rank in range(ranks)])
-    return json.loads(outputs[0].strip().splitlines()[-1]), peak
+    for attempt in range(3):  # gloo now and then aborts while it takes its threads down
+        if ranks > 1:
+            common.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE=str(ranks), GLOO_SOCKET_IFNAME="lo")
+        try:
+            outputs, peak = run_together([command] * ranks, [{**common, "RANK": str(rank)} for rank in range(ranks)])
+            return json.loads(outputs[0].strip().splitlines()[-1]), peak
+        except Failure as failure:
+            if ranks == 1 or attempt == 2:
+                raise
+            progress(f"{deck}: PyTorch failed, once more:\n{failure}")
 
 
 def run_trireme(program, deck, ranks, threads, overrides):
