@@ -125,11 +125,11 @@ void Network<T>::plan_memory() {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Step& step = layers_[i];
     const std::size_t value = step.inputs[0];
-    if (step.absorbed || !step.layer->needs().in_place || value == 0 || consumers_[value].size() != 1) continue;
-    Step& producer = layers_[producer_[value]];
-    if (training && producer.layer->needs().output_in_backward) continue;
+    if (step.absorbed || !step.layer->needs().in_place || consumers_[value].size() != 1) continue;
+    Step* const producer = value == 0 ? nullptr : &layers_[producer_[value]];
+    if (training && producer != nullptr && producer->layer->needs().output_in_backward) continue;
     step.in_place = true;
-    step.fused = step.spec.kind == "relu" && producer.layer->fuse_relu();
+    step.fused = step.spec.kind == "relu" && producer != nullptr && producer->layer->fuse_relu();
   }
 
   // Activations.
