@@ -1,8 +1,13 @@
 #include "io/io_thread.hpp"
 
+#include "base/stop_signals.hpp"
+
 namespace trireme {
 
-IoThread::IoThread() : thread_([this] { loop(); }) {}
+IoThread::IoThread() {
+  const StopSignalsBlocked not_for_this_thread;
+  thread_ = std::thread([this] { loop(); });
+}
 
 IoThread::~IoThread() {
   {

@@ -1,8 +1,10 @@
 // trireme COMMAND ...: the program. MPI and Kokkos live here; an error on any rank ends the job with one message and a documented code.
 #include <cstdio>
 #include <exception>
+#include <optional>
 
 #include "base/log.hpp"
+#include "base/stop_signals.hpp"
 #include "comm/communicator.hpp"
 #include "comm/environment.hpp"
 #include "commands/commands.hpp"
@@ -11,11 +13,13 @@
 int main(int argc, char** argv) {
   using namespace trireme;
   try {
+    std::optional<StopSignalsBlocked> starting(std::in_place);  // threads that MPI and Kokkos start are not for signals
     Environment environment(argc, argv);
     log::open(environment.rank());
     try {
       const Communicator world = Communicator::world();
       const KokkosLife kokkos(world);
+      starting.reset();
       return run_command(world, {argv + 1, argv + argc});
     } catch (const Error& error) {
       return environment.end_after_error(error);

@@ -56,9 +56,24 @@ int Environment::end_after_error(const Error& error) noexcept {
     if (rank_ == 0) print();
     return code;
   }
-  // Only some fail: the first to speak takes the job down, and with it those that wait for their turn.
-  std::this_thread::sleep_for(std::min(50ms * rank_, std::chrono::milliseconds(2000)));
-  print();
+  // Only some fail. They speak in the order of their ranks; the first tells those after it, and takes the job down.
+  const auto turn = std::chrono::steady_clock::now() + std::min(50ms * rank_, std::chrono::milliseconds(2000));
+  int spoken = 0;
+  while (spoken == 0 && std::chrono::steady_clock::now() < turn) {
+    if (MPI_Iprobe(MPI_ANY_SOURCE, 0, last_words_, &spoken, MPI_STATUS_IGNORE) != MPI_SUCCESS) break;
+    std::this_thread::sleep_for(1ms);
+  }
+  if (spoken != 0) {
+    std::this_thread::sleep_for(5s);
+  } else {
+    for (int other = rank_ + 1; other < size_; ++other) {
+      MPI_Request told = MPI_REQUEST_NULL;
+      if (MPI_Isend(nullptr, 0, MPI_INT, other, 0, last_words_, &told) == MPI_SUCCESS) MPI_Request_free(&told);
+    }
+    print();
+    // A launcher that is told to abort may not read its ranks' pipes once more: let it take the message first.
+    std::this_thread::sleep_for(300ms);
+  }
   MPI_Abort(MPI_COMM_WORLD, code);
   return code;
 }

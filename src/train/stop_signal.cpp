@@ -1,30 +1,29 @@
 #include "train/stop_signal.hpp"
 
-#include <csignal>
+#include <ctime>
 
 namespace trireme {
 
 namespace {
-volatile std::sig_atomic_t received_signal = 0;
-struct sigaction old_term, old_usr1;
-void remember(int signal) { received_signal = signal; }
+
+/// The number of a stop signal that is pending, which it is no longer then; 0: none.
+int take_pending() {
+  const sigset_t set = stop_signals();
+  const timespec no_time{0, 0};
+  const int signal = sigtimedwait(&set, nullptr, &no_time);
+  return signal > 0 ? signal : 0;
+}
+
 }  // namespace
 
-StopSignal::StopSignal() {
-  received_signal = 0;
-  struct sigaction action {};
-  action.sa_handler = remember;
-  action.sa_flags = SA_RESTART;
-  sigemptyset(&action.sa_mask);
-  sigaction(SIGTERM, &action, &old_term);
-  sigaction(SIGUSR1, &action, &old_usr1);
-}
-
 StopSignal::~StopSignal() {
-  sigaction(SIGTERM, &old_term, nullptr);
-  sigaction(SIGUSR1, &old_usr1, nullptr);
+  while (take_pending() != 0) {
+  }
 }
 
-int StopSignal::received() const { return received_signal; }
+int StopSignal::received() {
+  if (received_ == 0) received_ = take_pending();
+  return received_;
+}
 
 }  // namespace trireme
