@@ -3,6 +3,7 @@
 #include <fmt/ranges.h>
 
 #include <algorithm>
+#include <bit>
 #include <boost/program_options.hpp>
 #include <filesystem>
 #include <functional>
@@ -18,6 +19,7 @@
 #include "io/importers/cifar10.hpp"
 #include "io/importers/csv.hpp"
 #include "io/importers/digits.hpp"
+#include "io/importers/fields.hpp"
 #include "io/importers/idx.hpp"
 
 namespace trireme {
@@ -73,6 +75,15 @@ std::unique_ptr<SampleSource> open_csv(const fs::path& source, const Values& val
   return std::make_unique<CsvSource>(source, options);
 }
 
+std::unique_ptr<SampleSource> open_fields(const fs::path&, const Values& values) {
+  const std::int64_t train = at_least(values, "train", 1), test = at_least(values, "test", 0);
+  const std::int64_t size = values["size"].as<std::int64_t>(), channels = values["channels"].as<std::int64_t>();
+  if (size < 4 || size > 512 || !std::has_single_bit(static_cast<std::uint64_t>(size)))
+    throw usage_error("--size {}: expected a power of two from 4 to 512", size);
+  if (channels < 1 || channels > 64) throw usage_error("--channels {}: expected 1 to 64", channels);
+  return std::make_unique<FieldSource>(seed_of(values), train, test, size, channels);
+}
+
 const std::vector<Kind>& kinds() {
   static const std::vector<Kind> list{
       {"digits", "", "synthetic 28x28 glyphs of the digits 0 to 9",
@@ -85,6 +96,15 @@ const std::vector<Kind>& kinds() {
          return std::make_unique<DigitSource>(seed_of(values), at_least(values, "train", 1),
                                               at_least(values, "test", 0));
        }},
+      {"fields", "", "synthetic 3-D Gaussian random fields; targets: spectral index and amplitude",
+       [](po::options_description& options) {
+         options.add_options()("train", po::value<std::int64_t>()->default_value(1024), "train samples")(
+             "test", po::value<std::int64_t>()->default_value(256), "test samples")(
+             "size", po::value<std::int64_t>()->default_value(32), "points along each side, a power of two")(
+             "channels", po::value<std::int64_t>()->default_value(4), "independent fields in a sample")(
+             "seed", po::value<std::int64_t>()->default_value(1), "all samples are a function of it");
+       },
+       open_fields},
       {"idx", "folder with train-images-idx3-ubyte[.gz] and its fellows, or one file of features",
        "IDX files, the format of MNIST", [](po::options_description&) {},
        [](const fs::path& source, const Values&) { return std::make_unique<IdxSource>(find_idx_files(source)); }},

@@ -3,6 +3,7 @@
 #include "commands/shard.hpp"
 #include "commands/shard_job.hpp"
 #include "io/importers/digits.hpp"
+#include "io/importers/fields.hpp"
 #include "io/shard.hpp"
 #include "support.hpp"
 #include "support/temporary_directory.hpp"
@@ -90,6 +91,21 @@ BOOST_AUTO_TEST_CASE(the_samples_do_not_depend_on_ranks_shards_or_compression) {
         BOOST_TEST(rows.rows_by_shard.size() == (part == Part::train ? n : std::max<std::size_t>(1, n / 4)));
       }
     }
+}
+
+BOOST_AUTO_TEST_CASE(fields_do_not_depend_on_ranks_or_shards) {
+  const TemporaryDirectory folder;
+  const Collected expected = collect(FieldSource(5, 11, 3, 8, 3));
+  for (const char* shards : {"1", "4", "13"}) {
+    const fs::path out = folder / (std::string("f") + shards);
+    BOOST_TEST(run({"fields", "--out", out.string(), "--shards", shards, "--train", "11", "--test", "3", "--size", "8",
+                    "--channels", "3", "--seed", "5"}) == 0);
+    for (const Part part : all_parts) {
+      const Rows rows = read_all(out / (part == Part::train ? "train" : "test"));
+      BOOST_TEST((rows.features == expected.features[part]));
+      BOOST_TEST((rows.labels == expected.labels[part]));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(more_shards_than_samples) {
@@ -181,7 +197,7 @@ BOOST_AUTO_TEST_CASE(standardised_tables_carry_mean_and_deviation) {
 BOOST_AUTO_TEST_CASE(mistakes_on_the_command_line) {
   const TemporaryDirectory folder;
   const std::string out = (folder / "d").string(), here = folder.path().string();
-  BOOST_TEST(says(usage({}), {"no KIND", "digits, idx, cifar10, csv"}));
+  BOOST_TEST(says(usage({}), {"no KIND", "digits, fields, idx, cifar10, csv"}));
   BOOST_TEST(says(usage({"digit", "--out", out}), {"'digit'", "did you mean 'digits'"}));
   BOOST_TEST(says(usage({"digits"}), {"--out"}));
   BOOST_TEST(says(usage({"digits", "--out", out, "--shard", "3"}), {"--shard", "did you mean '--shards'"}));
@@ -193,6 +209,9 @@ BOOST_AUTO_TEST_CASE(mistakes_on_the_command_line) {
   BOOST_TEST(says(usage({"digits", "--out", out, "--train", "-5"}), {"--train -5"}));
   BOOST_TEST(says(usage({"digits", "--out", out, "--out", out}), {"out", "once"}));
   BOOST_TEST(says(usage({"digits", here, "--out", out}), {"no SOURCE"}));
+  BOOST_TEST(says(usage({"fields", "--out", out, "--size", "24"}), {"--size 24", "power of two from 4 to 512"}));
+  BOOST_TEST(says(usage({"fields", "--out", out, "--size", "2"}), {"--size 2"}));
+  BOOST_TEST(says(usage({"fields", "--out", out, "--channels", "0"}), {"--channels 0", "1 to 64"}));
   BOOST_TEST(says(usage({"idx", "--out", out}), {"0 SOURCE", "train-images"}));
   BOOST_TEST(says(usage({"idx", here, here, "--out", out}), {"2 SOURCE"}));
   BOOST_TEST(says(usage({"csv", here, "--out", out, "--test", "1"}), {"--test 1"}));
