@@ -75,7 +75,8 @@ bool is_checkpoint(const fs::path& path) {
   // A damaged one may not even say what it is. Simulations call their files so, too: those hold data sets of other
   // names.
   return named_as_checkpoint(path) && (!file || std::ranges::all_of(h5::data_sets(file), [](const std::string& name) {
-           return name == "deck" || name.starts_with("model/") || name.starts_with("optimizer/");
+           return name == "deck" || name.starts_with("model/") || name.starts_with("optimizer/") ||
+                  name.starts_with("ema/");
          }));
 }
 

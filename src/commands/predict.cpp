@@ -95,7 +95,7 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
   Network<T> network(deck, (batch + comm.size() - 1) / comm.size(), Network<T>::Use::inference);
   const DataSet data(comm, where, {deck.text("data.features"), ""}, network.input_shape(), {});
   require_other_file(comm, out, file, data);
-  const Progress progress = load_snapshot<T>(file, comm, network, nullptr);
+  const Progress progress = load_for_inference<T>(file, deck, comm, network);
 
   PredictionLayout layout;
   layout.rows = data.size();

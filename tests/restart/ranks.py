@@ -92,6 +92,30 @@ class Ranks(program.ProgramTest):
         # Every parameter travels on its own; rows come from the files, window by window, instead of from memory.
         self.curves(CNN, SGD, "--parallel.bucket=0.0001", "--data.cache=0", "--data.chunk=16", "--data.window=64")
 
+    def test_accumulated_batches(self):
+        # 622 = 21 batches of 31, the last of two: steps of four batches and a last one of a single small batch.
+        self.curves(MLP, SGD, "--data.batch=31", "--train.accumulate=4")
+
+    def test_accumulated_batches_are_one_large_batch(self):
+        # Without a shuffle the batches of a step are the rows of one batch so many times as large.
+        deck = self.write_deck(CLASSES.format(output=self.folder / "unused", data=self.data, model=CNN, optimizer=ADAMW))
+        for batch, accumulate in ((31, 4), (100, 4), (311, 2)):
+            found = []
+            for number, (words, ranks) in enumerate((([f"--data.batch={batch * accumulate}"], 1),
+                                                     ([f"--data.batch={batch}", f"--train.accumulate={accumulate}"], 1),
+                                                     ([f"--data.batch={batch}", f"--train.accumulate={accumulate}"], 3))):
+                folder = program.RunFolder(self.folder / f"{batch}-{number}")
+                self.ok("train", deck, f"--run.output={folder.path}", "--data.shuffle=false", "--train.steps=40", *words, ranks=ranks)
+                found.append(folder)
+            expected = found[0].losses()
+            for folder in found[1:]:
+                self.assertEqual(sorted(folder.losses()), sorted(expected))
+                for step, loss in folder.losses().items():
+                    self.assertLess(abs(loss - expected[step]), LOSS_TOLERANCE * abs(expected[step]), f"batch {batch}, step {step}")
+                means = [[e["train"]["loss"] for e in run.events("epoch")] for run in (folder, found[0])]
+                for mean, other in zip(*means, strict=True):
+                    self.assertAlmostEqual(mean, other, delta=1e-4)
+
     def test_without_a_shuffle(self):
         self.curves(MLP, SGD, "--data.batch=31", "--data.shuffle=false")
         self.curves(MLP, SGD, "--data.batch=31", "--data.shuffle=false", "--data.cache=0", "--data.chunk=7", "--data.window=62")
