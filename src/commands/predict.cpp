@@ -40,8 +40,9 @@ class Predictor {
     const HostBatch& batch = stream_.next();
     if (batch.count == 0) return;
     const Shape& shape = network_.output_shape();
-    stager_.load(exec, batch, network_.input());
-    network_.forward(Pass{.exec = exec, .samples = batch.count, .training = false});
+    const Pass pass{.exec = exec, .samples = batch.count, .training = false};
+    stager_.load(pass, batch, network_.input());
+    network_.forward(pass);
     channels_first<T>(exec, batch.count, pixels_of(shape), channels_of(shape), network_.output(), output_);
     Kokkos::deep_copy(exec, host_output_, output_);
     if (class_.size() > 0) {

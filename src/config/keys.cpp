@@ -51,7 +51,7 @@ std::vector<KeySpec> make_keys() {
   return {
       filled(key("run.name", text, "run", "Name of the run, used in messages and for its directory.")),
       number("run.seed", integer, "1", at_least(0),
-             "Seed of all random numbers: initial parameters, order of the samples, dropout."),
+             "Seed of all random numbers: initial parameters, order of the samples, augmentation, dropout."),
       key("run.output", text, "",
           "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
 
@@ -70,6 +70,13 @@ std::vector<KeySpec> make_keys() {
       number(
           "data.std", list, "", above(0),
           "Standard deviation divided by after subtracting the mean: one number a channel, or one for all; empty: 1."),
+      key("data.flip", text, "",
+          "Axes along which training samples are turned round with probability 1/2: x (the last), y, z, separated by commas; "
+          "empty: none."),
+      number("data.crop", integer, "0", between(0, 1e6),
+             "Zeros put around training samples before a part of their shape is cut out at random; 0: none."),
+      number("data.noise", real, "0", at_least(0),
+             "Standard deviation of normal noise added to training samples after they are normalised; 0: none."),
       key("data.shuffle", boolean, "true", "Whether each epoch visits the training samples in a new random order."),
       number("data.chunk", integer, "0", at_least(0),
              "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows."),

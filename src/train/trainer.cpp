@@ -170,7 +170,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
                   .first_sample = before + batch->first};
   {
     const Trace::Phase phase(trace_, "forward", seconds_.forward);
-    const Targets<T> targets = stager_.load(exec_, *batch, network_.input());
+    const Targets<T> targets = stager_.load(pass, *batch, network_.input());
     network_.forward(pass);
     loss_.apply(exec_, batch->count, samples, network_.output(), targets, network_.output_gradient());
     const Span<T> control = network_.control();

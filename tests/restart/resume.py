@@ -3,7 +3,7 @@
 
 import shutil
 
-from decks import ACCUMULATE, ADAM, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, RMSPROP, STEPS, RestartTest, program
+from decks import ACCUMULATE, ADAM, AUGMENT, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, RMSPROP, STEPS, RestartTest, program
 
 CONSTANT = [word for word in MOMENTUM if not word.startswith("--schedule")]
 
@@ -26,7 +26,8 @@ class Resume(RestartTest):
         self.assert_same_run(program.RunFolder(self.folder / "parts"), self.whole(*NESTEROV, ranks=2))
 
     def test_other_optimizers_in_parts(self):
-        for number, words in enumerate((RMSPROP, [*LARS, *AVERAGE], [*LAMB, *ACCUMULATE], [*CONSTANT, *AVERAGE, *ACCUMULATE])):
+        for number, words in enumerate((RMSPROP, [*LARS, *AVERAGE], [*LAMB, *ACCUMULATE], [*CONSTANT, *AVERAGE, *ACCUMULATE],
+                                          [*ADAM[:2], *AUGMENT])):
             ranks = 1 + number % 2
             for steps in (2, 33, STEPS):
                 self.ok(*self.words(f"parts-{number}", *words, f"--train.steps={steps}"), ranks=ranks)
@@ -46,6 +47,16 @@ class Resume(RestartTest):
             self.assertEqual(evaluated["confusion"], expected["confusion"])
         self.refused(["evaluate", plain.path, *AVERAGE], 4, "ema/hidden.weight", "Hint")
         self.refused(self.words("plain", *ADAM, *AVERAGE), 4, "ema/hidden.weight", "Hint")
+
+    def test_augmentation_is_for_training_alone(self):
+        folder = self.whole(*ADAM, *AUGMENT, "--train.steps=40")
+        self.assertNotEqual(folder.losses(), self.whole(*ADAM, "--train.steps=40", name="plain").losses())
+        first = folder.events("end")[-1]["test"]
+        evaluated = [self.ok("evaluate", folder.path, "--json", *words).json() for words in ([], ["--data.flip=", "--data.crop=0", "--data.noise=0"])]
+        for metrics in evaluated:
+            self.assertEqual(metrics["confusion"], first["confusion"])
+            self.assertEqual(metrics["loss"], evaluated[0]["loss"])
+        self.refused(self.words("no-axis", "--data.flip=z"), 2, "data.flip = z", "1x28x28", "x (the last one), y")
 
     def test_more_epochs(self):
         # Where the schedule does not look at the length of the run, a run that was made longer is one that always was.
