@@ -48,6 +48,15 @@ constexpr std::size_t loss_slot = 0;   // control(0): sum of the batch's losses
 template <class T>
 constexpr std::size_t stop_slot = 1;   // control(1): ranks that were told to stop
 
+// nvcc allows no kernel in a private member function.
+template <class T>
+void add_to_control(const Execution& exec, Span<const double> loss, T stop, Span<T> control) {
+  Kokkos::parallel_for("trireme::trainer::control", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
+    control(loss_slot<T>) += static_cast<T>(loss(0));
+    control(stop_slot<T>) = stop;
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -173,13 +182,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
     const Targets<T> targets = stager_.load(pass, *batch, network_.input());
     network_.forward(pass);
     loss_.apply(exec_, batch->count, samples, network_.output(), targets, network_.output_gradient());
-    const Span<T> control = network_.control();
-    const Span<double> loss = loss_.value();
-    const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
-    Kokkos::parallel_for("trireme::trainer::control", Range(exec_, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
-      control(loss_slot<T>) += static_cast<T>(loss(0));
-      control(stop_slot<T>) = stop;
-    });
+    add_to_control<T>(exec_, loss_.value(), stop_signal_.received() != 0 ? T{1} : T{0}, network_.control());
   }
   {
     const Trace::Phase phase(trace_, "backward", seconds_.backward);
