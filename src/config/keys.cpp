@@ -190,8 +190,8 @@ const std::vector<std::string>& deck_sections() {
 void check_section(std::string_view section, const std::string& where) {
   const auto& sections = deck_sections();
   if (std::ranges::find(sections, section) == sections.end())
-    throw usage_error("{}: there is no section [{}]. Hint: did you mean [{}]? Sections are {}", where, section,
-                      nearest(section, sections), fmt::join(sections, ", "));
+    throw usage_error("{}: there is no section [{}]. Hint: did you mean [{}]? Sections are {} and [block NAME]", where,
+                      section, nearest(section, sections), fmt::join(sections, ", "));
 }
 
 const KeySpec* find_key(std::string_view key) {

@@ -1,5 +1,6 @@
-// The exponential moving average of the parameters over the steps, as torch.optim.swa_utils.AveragedModel with get_ema_multi_avg_fn:
-// it starts as the parameters after the first step; then average = decay average + (1 - decay) parameters after each.
+// The exponential moving average of the parameters over the steps, as torch.optim.swa_utils.AveragedModel with
+// get_ema_multi_avg_fn: it starts as the parameters after the first step; then average = decay average + (1 - decay)
+// parameters after each.
 #pragma once
 
 #include "network/network.hpp"
