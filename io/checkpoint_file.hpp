@@ -2,9 +2,10 @@
 //
 //   /model/<parameter>              global arrays, PyTorch's names and layouts
 //   /optimizer/<state>/<parameter>  the same shapes
+//   /ema/<parameter>                the same shapes; only where the run averages its parameters
 //   /progress                       a group whose attributes are the integers and reals of the run's progress
 //   /deck                           the resolved deck, a fixed-length UTF-8 string, with a checksum as if it were an array of one row
-//   attributes of the root: format_version (1), program "trireme", arrays (how many there are below /model and /optimizer)
+//   attributes of the root: format_version (1), program "trireme", arrays (how many there are below /model, /optimizer and /ema)
 //   each array's attribute `checksum`: sum over its rows i (dimension 0) of XXH3-64(bytes of row i, little-endian; seed i),
 //   modulo 2^64. A sum of rows, so that any split over ranks can make it.
 //

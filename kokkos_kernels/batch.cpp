@@ -1,6 +1,39 @@
 #include "kokkos_kernels/batch.hpp"
 
+#include "base/random.hpp"
+
 namespace trireme {
+
+namespace {
+
+/// Where one sample's pixels come from.
+struct Placement {
+  KOKKOS_INLINE_FUNCTION Placement(const Augmentation& a, std::int64_t sample) {
+    const Random4 r = philox(mix(a.key, 0), static_cast<std::uint64_t>(sample), 0);
+    for (int axis = 0; axis < 3; ++axis) {
+      const auto places = static_cast<std::uint64_t>(2 * a.crop[axis] + 1);
+      offset[axis] = static_cast<std::int64_t>(places * r.v[axis] >> 32) - a.crop[axis];
+      turned[axis] = a.flip[axis] && ((r.v[3] >> axis) & 1) != 0;
+    }
+  }
+  /// The pixel of the file, -1 in the zeros around it. It is cropped first, and flipped then.
+  KOKKOS_INLINE_FUNCTION std::int64_t source(const Augmentation& a, std::int64_t pixel) const {
+    std::int64_t at = 0, stride = 1;
+    for (int axis = 2; axis >= 0; --axis) {
+      const std::int64_t extent = a.extents[axis], x = pixel % extent;
+      const std::int64_t from = (turned[axis] ? extent - 1 - x : x) + offset[axis];
+      if (from < 0 || from >= extent) return -1;
+      at += from * stride;
+      stride *= extent;
+      pixel /= extent;
+    }
+    return at;
+  }
+  std::int64_t offset[3];
+  bool turned[3];
+};
+
+}  // namespace
 
 template <class Raw, class T>
 void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, std::int64_t pixels, const RawSamples& raw, Span<const T> factor,
@@ -28,8 +61,37 @@ void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, st
     });
 }
 
+template <class Raw, class T>
+void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
+                   const Augmentation& augmentation, Span<T> out) {
+  const std::int64_t pixels = augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2], elements = channels * pixels;
+  const std::int64_t quads = (elements + 3) / 4;  // of elements that share one draw of noise
+  Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * quads), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t s = i / quads, quad = i % quads, sample = augmentation.first_sample + s;
+    const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
+    const Placement placement(augmentation, sample);
+    double noise[4] = {};
+    if (augmentation.noise > 0) {  // Box and Muller 1958
+      const Random4 r = philox(mix(augmentation.key, 1), static_cast<std::uint64_t>(sample), static_cast<std::uint64_t>(quad));
+      for (int pair = 0; pair < 4; pair += 2) {
+        const double radius = augmentation.noise * Kokkos::sqrt(-2 * Kokkos::log(1 - static_cast<double>(to_unit(r.v[pair]))));
+        const double angle = 6.283185307179586 * static_cast<double>(to_unit(r.v[pair + 1]));
+        noise[pair] = radius * Kokkos::cos(angle);
+        noise[pair + 1] = radius * Kokkos::sin(angle);
+      }
+    }
+    const std::int64_t last = 4 * quad + 4 < elements ? 4 * quad + 4 : elements;
+    for (std::int64_t e = 4 * quad; e < last; ++e) {
+      const std::int64_t c = e % channels, from = placement.source(augmentation, e / channels);
+      const T value = from < 0 ? T{} : static_cast<T>(in[c * pixels + from]);
+      out(s * elements + e) = value * factor(c) + shift(c) + static_cast<T>(noise[e - 4 * quad]);
+    }
+  });
+}
+
 #define TRIREME_INSTANTIATE_RAW(Raw, T) \
-  template void cast_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, Span<T>);
+  template void cast_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, Span<T>); \
+  template void augment_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, const Augmentation&, Span<T>);
 #define TRIREME_INSTANTIATE(T)              \
   TRIREME_INSTANTIATE_RAW(std::uint8_t, T)  \
   TRIREME_INSTANTIATE_RAW(std::int8_t, T)   \

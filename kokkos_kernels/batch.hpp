@@ -1,4 +1,5 @@
-// From the bytes of a batch as they lie in the file to the network's input: cast, scale, normalise, channels last, in one pass.
+// From the bytes of a batch as they lie in the file to the network's input: cast, scale, normalise, channels last, in one pass; in
+// training also flipped, cropped and made noisy.
 #pragma once
 
 #include <cstddef>
@@ -21,5 +22,20 @@ struct RawSamples {
 template <class Raw, class T>
 void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, std::int64_t pixels, const RawSamples& raw, Span<const T> factor,
                 Span<const T> shift, Span<T> out);
+
+/// What is drawn for each sample, a function of (key, sample's place in the global batch) alone: the same on any number of ranks.
+struct Augmentation {
+  std::int64_t extents[3] = {1, 1, 1};  // (D, H, W)
+  bool flip[3] = {};                    // axes that are turned round with probability 1/2
+  std::int64_t crop[3] = {};            // zeros of the file added at both ends of an axis, before as much as was there is cut out
+  double noise = 0;                     // standard deviation of normal numbers added to each element of the result
+  std::uint64_t key = 0;
+  std::int64_t first_sample = 0;        // place of sample 0 in the global batch
+};
+
+/// As cast_batch, of samples with as many pixels as the extents say.
+template <class Raw, class T>
+void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
+                   const Augmentation& augmentation, Span<T> out);
 
 }  // namespace trireme

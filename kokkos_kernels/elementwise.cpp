@@ -8,6 +8,15 @@ void copy(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> y)
 }
 
 template <class T>
+void exchange(const Execution& exec, std::int64_t count, Span<T> x, Span<T> y) {
+  Kokkos::parallel_for("trireme::elementwise::exchange", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) {
+    const T value = x(i);
+    x(i) = y(i);
+    y(i) = value;
+  });
+}
+
+template <class T>
 void fill(const Execution& exec, std::int64_t count, T value, Span<T> y) {
   Kokkos::parallel_for("trireme::elementwise::fill", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = value; });
 }
@@ -125,6 +134,7 @@ void squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Sp
 
 #define TRIREME_INSTANTIATE(T)                                                                                                      \
   template void copy(const Execution&, std::int64_t, Span<const T>, Span<T>);                                                       \
+  template void exchange(const Execution&, std::int64_t, Span<T>, Span<T>);                                                         \
   template void fill(const Execution&, std::int64_t, T, Span<T>);                                                                   \
   template void add_to(const Execution&, std::int64_t, Span<const T>, Span<T>);                                                     \
   template void sum(const Execution&, std::int64_t, Span<const T>, Span<const T>, Span<T>);                                         \

@@ -8,6 +8,9 @@ namespace trireme {
 /// y = x
 template <class T>
 void copy(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> y);
+/// x and y change places.
+template <class T>
+void exchange(const Execution& exec, std::int64_t count, Span<T> x, Span<T> y);
 /// y = value
 template <class T>
 void fill(const Execution& exec, std::int64_t count, T value, Span<T> y);

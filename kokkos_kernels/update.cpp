@@ -6,6 +6,8 @@ namespace trireme {
 
 namespace {
 
+using Team = Kokkos::TeamPolicy<Execution>;
+
 template <class T>
 KOKKOS_INLINE_FUNCTION T clip_factor(const Clip& clip) {
   if (clip.limit <= 0) return T{1};
@@ -13,36 +15,98 @@ KOKKOS_INLINE_FUNCTION T clip_factor(const Clip& clip) {
   return factor < 1 ? static_cast<T>(factor) : T{1};
 }
 
-// Host threads take long runs, so that the factor is read once a run and the loop vectorises.
-constexpr std::int64_t run = on_host ? 4096 : 1;
-
+// f(run, first, last) for all elements: host threads take whole runs, so that factors are read once a run and the loop vectorises.
 template <class F>
-void for_runs(const Execution& exec, const char* label, std::int64_t count, const F& f) {
-  Kokkos::parallel_for(label, Range(exec, 0, (count + run - 1) / run), KOKKOS_LAMBDA(std::int64_t i) {
-    f(i * run, (i + 1) * run < count ? (i + 1) * run : count);
+void for_runs(const Execution& exec, const char* label, const UpdateRuns& runs, const F& f) {
+  const auto all = runs.all;
+  if constexpr (on_host)
+    Kokkos::parallel_for(label, Range(exec, 0, static_cast<std::int64_t>(all.size())), KOKKOS_LAMBDA(std::int64_t r) {
+      const UpdateRun run = all(r);
+      f(run, run.first, run.last);
+    });
+  else
+    Kokkos::parallel_for(label, Team(exec, static_cast<int>(all.size()), Kokkos::AUTO), KOKKOS_LAMBDA(const Team::member_type& team) {
+      const UpdateRun run = all(team.league_rank());
+      Kokkos::parallel_for(Kokkos::TeamThreadRange(team, run.last - run.first),
+                           [&](std::int64_t i) { f(run, run.first + i, run.first + i + 1); });
+    });
+}
+
+// ratio(p) = of(|parameter|, |u|) over parameter p, where u(i) is what is compared with element i; 1 where a norm is 0 or `decays` is not set.
+template <class T, class U, class F>
+void trust_ratios(const Execution& exec, const UpdateRuns& runs, const TrustRatios& trust, const T* parameter, const U& u, const F& of) {
+  const auto all = runs.all;
+  const auto first = runs.first;
+  const auto partial = trust.partial, ratio = trust.ratio;
+  const auto square = KOKKOS_LAMBDA(std::int64_t r, std::int64_t i, int which) {
+    const double value = which == 0 ? static_cast<double>(parameter[i]) : static_cast<double>(u(all(r), i));
+    return value * value;
+  };
+  if constexpr (on_host)
+    Kokkos::parallel_for("trireme::update::norms", Range(exec, 0, static_cast<std::int64_t>(all.size())), KOKKOS_LAMBDA(std::int64_t r) {
+      for (int which = 0; which < 2; ++which) {
+        double sum = 0;
+        for (std::int64_t i = all(r).first; i < all(r).last; ++i) sum += square(r, i, which);
+        partial(2 * r + which) = sum;
+      }
+    });
+  else
+    Kokkos::parallel_for("trireme::update::norms", Team(exec, static_cast<int>(all.size()), Kokkos::AUTO), KOKKOS_LAMBDA(const Team::member_type& team) {
+      const std::int64_t r = team.league_rank();
+      for (int which = 0; which < 2; ++which) {
+        double sum = 0;
+        Kokkos::parallel_reduce(Kokkos::TeamThreadRange(team, all(r).last - all(r).first),
+                                [&](std::int64_t i, double& s) { s += square(r, all(r).first + i, which); }, sum);
+        Kokkos::single(Kokkos::PerTeam(team), [&] { partial(2 * r + which) = sum; });
+      }
+    });
+  Kokkos::parallel_for("trireme::update::trust_ratios", Range(exec, 0, static_cast<std::int64_t>(ratio.size())), KOKKOS_LAMBDA(std::int64_t p) {
+    double norms[2] = {};
+    for (std::int64_t r = first(p); r < first(p + 1); ++r)
+      for (int which = 0; which < 2; ++which) norms[which] += partial(2 * r + which);
+    const bool holds = first(p) < first(p + 1) && all(first(p)).decays && norms[0] > 0 && norms[1] > 0;
+    ratio(p) = holds ? of(Kokkos::sqrt(norms[0]), Kokkos::sqrt(norms[1])) : 1;
   });
 }
+
+// m = beta1 m + (1 - beta1) d and v = beta2 v + (1 - beta2) d^2, and the factors that take their start at 0 out of them.
+template <class T>
+struct Moments {
+  explicit Moments(const AdamStep& step)
+      : b1(static_cast<T>(step.beta1)),
+        b2(static_cast<T>(step.beta2)),
+        eps(static_cast<T>(step.epsilon)),
+        scale(1 / (1 - std::pow(step.beta1, static_cast<double>(step.t)))),
+        root(static_cast<T>(1 / std::sqrt(1 - std::pow(step.beta2, static_cast<double>(step.t))))) {}
+  KOKKOS_INLINE_FUNCTION void take(T d, T& m, T& v) const {
+    m = b1 * m + (T{1} - b1) * d;
+    v = b2 * v + (T{1} - b2) * d * d;
+  }
+  T b1, b2, eps;
+  double scale;  // of m
+  T root;        // of sqrt(v)
+};
 
 }  // namespace
 
 template <class T>
-void sgd_update(const Execution& exec, std::int64_t count, const SgdStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
+void sgd_update(const Execution& exec, const UpdateRuns& runs, const SgdStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
                 Span<T> momentum) {
-  const T lr = static_cast<T>(step.lr), mu = static_cast<T>(step.momentum), decay = static_cast<T>(step.weight_decay);
+  const T lr = static_cast<T>(step.lr), mu = static_cast<T>(step.momentum), weight_decay = static_cast<T>(step.weight_decay);
   const T fresh = step.first ? T{1} : static_cast<T>(1 - step.dampening), old = step.first ? T{} : mu;
   const bool nesterov = step.nesterov;
   const T* const g = gradient.data();
   T* const p = parameter.data();
   T* const buffer = momentum.data();
   if (step.momentum == 0) {
-    for_runs(exec, "trireme::update::sgd", count, KOKKOS_LAMBDA(std::int64_t first, std::int64_t last) {
-      const T factor = clip_factor<T>(clip);
+    for_runs(exec, "trireme::update::sgd", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
+      const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
       for (std::int64_t i = first; i < last; ++i) p[i] -= lr * (factor * g[i] + decay * p[i]);
     });
     return;
   }
-  for_runs(exec, "trireme::update::sgd_momentum", count, KOKKOS_LAMBDA(std::int64_t first, std::int64_t last) {
-    const T factor = clip_factor<T>(clip);
+  for_runs(exec, "trireme::update::sgd_momentum", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
+    const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
     for (std::int64_t i = first; i < last; ++i) {
       const T d = factor * g[i] + decay * p[i];
       const T b = old * buffer[i] + fresh * d;
@@ -53,32 +117,118 @@ void sgd_update(const Execution& exec, std::int64_t count, const SgdStep& step, 
 }
 
 template <class T>
-void adam_update(const Execution& exec, std::int64_t count, const AdamStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
+void adam_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
                  Span<T> first_moment, Span<T> second_moment) {
-  const double correction1 = 1 - std::pow(step.beta1, static_cast<double>(step.t));
-  const double correction2 = 1 - std::pow(step.beta2, static_cast<double>(step.t));
-  const T rate = static_cast<T>(step.lr / correction1), root = static_cast<T>(1 / std::sqrt(correction2));
-  const T b1 = static_cast<T>(step.beta1), b2 = static_cast<T>(step.beta2), eps = static_cast<T>(step.epsilon);
-  const T keep = step.decoupled ? static_cast<T>(1 - step.lr * step.weight_decay) : T{1};
-  const T decay = step.decoupled ? T{} : static_cast<T>(step.weight_decay);
+  const Moments<T> moments(step);
+  const T rate = static_cast<T>(step.lr * moments.scale);
+  const T keep_weight = step.decoupled ? static_cast<T>(1 - step.lr * step.weight_decay) : T{1};
+  const T weight_decay = step.decoupled ? T{} : static_cast<T>(step.weight_decay);
   const T* const g = gradient.data();
   T* const p = parameter.data();
   T* const m = first_moment.data();
   T* const v = second_moment.data();
-  for_runs(exec, "trireme::update::adam", count, KOKKOS_LAMBDA(std::int64_t first, std::int64_t last) {
-    const T factor = clip_factor<T>(clip);
+  for_runs(exec, "trireme::update::adam", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
+    const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{}, keep = run.decays ? keep_weight : T{1};
     for (std::int64_t i = first; i < last; ++i) {
-      const T d = factor * g[i] + decay * p[i];
-      m[i] = b1 * m[i] + (T{1} - b1) * d;
-      v[i] = b2 * v[i] + (T{1} - b2) * d * d;
-      p[i] = keep * p[i] - rate * m[i] / (Kokkos::sqrt(v[i]) * root + eps);
+      moments.take(factor * g[i] + decay * p[i], m[i], v[i]);
+      p[i] = keep * p[i] - rate * m[i] / (Kokkos::sqrt(v[i]) * moments.root + moments.eps);
     }
   });
 }
 
-#define TRIREME_INSTANTIATE(T)                                                                                                  \
-  template void sgd_update(const Execution&, std::int64_t, const SgdStep&, const Clip&, Span<const T>, Span<T>, Span<T>);       \
-  template void adam_update(const Execution&, std::int64_t, const AdamStep&, const Clip&, Span<const T>, Span<T>, Span<T>, Span<T>);
+template <class T>
+void rmsprop_update(const Execution& exec, const UpdateRuns& runs, const RmspropStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
+                    Span<T> square_average, Span<T> gradient_average, Span<T> momentum) {
+  const T lr = static_cast<T>(step.lr), alpha = static_cast<T>(step.alpha), eps = static_cast<T>(step.epsilon);
+  const T mu = static_cast<T>(step.momentum), weight_decay = static_cast<T>(step.weight_decay);
+  const T* const g = gradient.data();
+  T* const p = parameter.data();
+  T* const squares = square_average.data();
+  T* const average = gradient_average.data();
+  T* const buffer = momentum.data();
+  for_runs(exec, "trireme::update::rmsprop", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
+    const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
+    for (std::int64_t i = first; i < last; ++i) {
+      const T d = factor * g[i] + decay * p[i];
+      squares[i] = alpha * squares[i] + (T{1} - alpha) * d * d;
+      T spread = squares[i];
+      if (average != nullptr) {
+        average[i] = alpha * average[i] + (T{1} - alpha) * d;
+        spread -= average[i] * average[i];
+        if (spread < T{}) spread = T{};  // by rounding
+      }
+      T move = d / (Kokkos::sqrt(spread) + eps);
+      if (buffer != nullptr) move = buffer[i] = mu * buffer[i] + move;
+      p[i] -= lr * move;
+    }
+  });
+}
+
+template <class T>
+void lars_update(const Execution& exec, const UpdateRuns& runs, const LarsStep& step, const Clip& clip, const TrustRatios& trust, Span<const T> gradient,
+                 Span<T> parameter, Span<T> momentum) {
+  const double lr = step.lr, coefficient = step.trust, epsilon = step.epsilon, whole_decay = step.weight_decay;
+  const T mu = static_cast<T>(step.momentum), weight_decay = static_cast<T>(step.weight_decay);
+  const auto ratio = trust.ratio;
+  const T* const g = gradient.data();
+  T* const p = parameter.data();
+  T* const buffer = momentum.data();
+  trust_ratios<T>(
+      exec, runs, trust, p, KOKKOS_LAMBDA(const UpdateRun&, std::int64_t i) { return clip_factor<T>(clip) * g[i]; },
+      KOKKOS_LAMBDA(double weights, double gradients) { return coefficient * weights / (gradients + whole_decay * weights + epsilon); });
+  for_runs(exec, "trireme::update::lars", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
+    const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
+    const T rate = static_cast<T>(lr * ratio(run.parameter));
+    for (std::int64_t i = first; i < last; ++i) {
+      T move = rate * (factor * g[i] + decay * p[i]);
+      if (buffer != nullptr) move = buffer[i] = mu * buffer[i] + move;
+      p[i] -= move;
+    }
+  });
+}
+
+template <class T>
+void lamb_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& step, const Clip& clip, const TrustRatios& trust, Span<const T> gradient,
+                 Span<T> parameter, Span<T> first_moment, Span<T> second_moment) {
+  const Moments<T> moments(step);
+  const double lr = step.lr;
+  const T scale = static_cast<T>(moments.scale), weight_decay = static_cast<T>(step.weight_decay);
+  const auto ratio = trust.ratio;
+  const T* const g = gradient.data();
+  T* const p = parameter.data();
+  T* const m = first_moment.data();
+  T* const v = second_moment.data();
+  for_runs(exec, "trireme::update::lamb_moments", runs, KOKKOS_LAMBDA(const UpdateRun&, std::int64_t first, std::int64_t last) {
+    const T factor = clip_factor<T>(clip);
+    for (std::int64_t i = first; i < last; ++i) moments.take(factor * g[i], m[i], v[i]);
+  });
+  const auto direction = KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t i) {
+    return scale * m[i] / (Kokkos::sqrt(v[i]) * moments.root + moments.eps) + (run.decays ? weight_decay : T{}) * p[i];
+  };
+  trust_ratios<T>(exec, runs, trust, p, direction, KOKKOS_LAMBDA(double weights, double directions) { return weights / directions; });
+  for_runs(exec, "trireme::update::lamb", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
+    const T rate = static_cast<T>(lr * ratio(run.parameter));
+    for (std::int64_t i = first; i < last; ++i) p[i] -= rate * direction(run, i);
+  });
+}
+
+template <class T>
+void average_update(const Execution& exec, std::int64_t count, double decay, Span<const T> x, Span<T> average) {
+  const T old = static_cast<T>(decay), fresh = static_cast<T>(1 - decay);
+  Kokkos::parallel_for("trireme::update::average", Range(exec, 0, count),
+                       KOKKOS_LAMBDA(std::int64_t i) { average(i) = old * average(i) + fresh * x(i); });
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                                                         \
+  template void sgd_update(const Execution&, const UpdateRuns&, const SgdStep&, const Clip&, Span<const T>, Span<T>, Span<T>);         \
+  template void adam_update(const Execution&, const UpdateRuns&, const AdamStep&, const Clip&, Span<const T>, Span<T>, Span<T>, Span<T>); \
+  template void rmsprop_update(const Execution&, const UpdateRuns&, const RmspropStep&, const Clip&, Span<const T>, Span<T>, Span<T>,   \
+                               Span<T>, Span<T>);                                                                                      \
+  template void lars_update(const Execution&, const UpdateRuns&, const LarsStep&, const Clip&, const TrustRatios&, Span<const T>,      \
+                            Span<T>, Span<T>);                                                                                         \
+  template void lamb_update(const Execution&, const UpdateRuns&, const AdamStep&, const Clip&, const TrustRatios&, Span<const T>,      \
+                            Span<T>, Span<T>, Span<T>);                                                                                \
+  template void average_update(const Execution&, std::int64_t, double, Span<const T>, Span<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE

@@ -1,9 +1,24 @@
-// One fused update over the whole parameter arena. Semantics and names are PyTorch's (torch.optim.SGD, Adam, AdamW).
+// One fused update over the parameter arena. Semantics and names are PyTorch's (torch.optim.SGD, Adam, AdamW, RMSprop); what PyTorch
+// lacks (LARS, LAMB) is the papers'.
 #pragma once
 
 #include "kokkos_kernels/types.hpp"
 
 namespace trireme {
+
+/// A piece of one parameter in the arenas, what a thread or a team takes at a time.
+struct UpdateRun {
+  static constexpr std::int64_t length = 4096;  // at most
+  std::int64_t first = 0, last = 0;             // elements
+  std::int32_t parameter = 0;                   // its number
+  bool decays = true;                           // whether weight decay and trust ratios hold for it
+};
+
+/// All parameters in runs; parameter p has the runs [first(p), first(p + 1)).
+struct UpdateRuns {
+  Span<const UpdateRun> all;
+  Span<const std::int32_t> first;
+};
 
 /// Gradient clipping to a norm (torch.nn.utils.clip_grad_norm_): gradients count as g * min(1, limit / (sqrt(squared_norm(0)) + 1e-6)).
 struct Clip {
@@ -20,7 +35,7 @@ struct SgdStep {
 /// g = clip(grad) + weight_decay p;  buf = momentum buf + (1 - dampening) g;  g = nesterov ? g + momentum buf : buf;  p -= lr g.
 /// `momentum` may be empty when step.momentum is 0.
 template <class T>
-void sgd_update(const Execution& exec, std::int64_t count, const SgdStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
+void sgd_update(const Execution& exec, const UpdateRuns& runs, const SgdStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
                 Span<T> momentum);
 
 struct AdamStep {
@@ -31,7 +46,43 @@ struct AdamStep {
 
 /// Kingma and Ba 2015, algorithm 1, with PyTorch's place of epsilon: p -= lr m^ / (sqrt(v^) + epsilon).
 template <class T>
-void adam_update(const Execution& exec, std::int64_t count, const AdamStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
+void adam_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
                  Span<T> first_moment, Span<T> second_moment);
+
+struct RmspropStep {
+  double lr = 0.01, alpha = 0.99, epsilon = 1e-8, momentum = 0, weight_decay = 0;
+};
+
+/// Hinton 2012, as PyTorch has it: g = clip(grad) + weight_decay p;  s = alpha s + (1 - alpha) g^2;  centered: a = alpha a + (1 - alpha) g;
+/// d = g / (sqrt(s - a^2) + epsilon);  buf = momentum buf + d;  p -= lr buf. An empty `gradient_average` is not centered, an empty
+/// `momentum` has none.
+template <class T>
+void rmsprop_update(const Execution& exec, const UpdateRuns& runs, const RmspropStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
+                    Span<T> square_average, Span<T> gradient_average, Span<T> momentum);
+
+/// Where trust ratios are made: two numbers a run, one a parameter. Norms are summed run by run in order: no number depends on threads.
+struct TrustRatios {
+  Span<double> partial, ratio;
+};
+
+struct LarsStep {
+  double lr = 0.01, momentum = 0, weight_decay = 0, trust = 0.001, epsilon = 1e-8;
+};
+
+/// You, Gitman and Ginsburg 2017, algorithm 1, for each parameter: r = trust |p| / (|g| + weight_decay |p| + epsilon), 1 where a norm is 0;
+/// buf = momentum buf + lr r (g + weight_decay p);  p -= buf. `momentum` may be empty when step.momentum is 0.
+template <class T>
+void lars_update(const Execution& exec, const UpdateRuns& runs, const LarsStep& step, const Clip& clip, const TrustRatios& trust, Span<const T> gradient,
+                 Span<T> parameter, Span<T> momentum);
+
+/// You et al. 2020, algorithm 2, with phi the identity: u = m^ / (sqrt(v^) + epsilon) + weight_decay p;  p -= lr |p| / |u| u for each
+/// parameter, the ratio 1 where a norm is 0. step.decoupled is not read.
+template <class T>
+void lamb_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& step, const Clip& clip, const TrustRatios& trust, Span<const T> gradient,
+                 Span<T> parameter, Span<T> first_moment, Span<T> second_moment);
+
+/// average = decay average + (1 - decay) x
+template <class T>
+void average_update(const Execution& exec, std::int64_t count, double decay, Span<const T> x, Span<T> average);
 
 }  // namespace trireme

@@ -1,7 +1,7 @@
 // How well can the targets be known? The modes are independent Gaussian numbers, so the Fisher matrix of
 // theta = (n, ln A) is F_ij = C/2 sum over m != 0 of (d ln P / d theta_i)(d ln P / d theta_j) (Tegmark, Taylor and
-// Heavens 1997, eq. 15), with N = S^3 - 1 real numbers a channel, d ln P / d ln A = 1 and d ln P / d n = ln(k / k_0). As
-// k_0 is the geometric mean of k over the modes, the matrix is diagonal, and no unbiased estimate has a smaller
+// Heavens 1997, eq. 15), with N = S^3 - 1 real numbers a channel, d ln P / d ln A = 1 and d ln P / d n = ln(k / k_0).
+// As k_0 is the geometric mean of k over the modes, the matrix is diagonal, and no unbiased estimate has a smaller
 // deviation than (Cramer and Rao)
 //
 //   sigma(ln A) = sqrt(2 / (C N)),   sigma(n) = sqrt(2 / (C N v)),   v = the variance of ln k over the modes.
@@ -57,9 +57,10 @@ void FieldMaker::draw(std::uint64_t seed, std::uint64_t sample, std::span<float>
   const std::size_t points = log_k_.size();
   std::vector<double> deviation(points, 0.0);  // of the modes' real and imaginary parts
   for (std::size_t i = 1; i < points; ++i)
-    deviation[i] = std::exp(0.5 * (spectrum.log_amplitude + spectrum.index * log_k_[i])) /
-                   std::sqrt(static_cast<double>(points));
-  // Modes without the symmetry of a real field's: real and imaginary part of their transform are two independent fields.
+    deviation[i] =
+        std::exp(0.5 * (spectrum.log_amplitude + spectrum.index * log_k_[i])) / std::sqrt(static_cast<double>(points));
+  // Modes without the symmetry of a real field's: real and imaginary part of their transform are two independent
+  // fields.
   std::vector<std::complex<double>> modes(points);
   for (std::size_t channel = 0; channel * points < out.size(); channel += 2) {
     RandomStream random(mix(mix(seed, mode_purpose), channel), sample);
@@ -92,7 +93,9 @@ FieldSource::FieldSource(std::uint64_t seed, std::int64_t train, std::int64_t te
 }
 
 std::vector<SourceAttribute> FieldSource::attributes() const {
-  const auto list = [](const std::array<double, 2>& values) { return std::vector<double>(values.begin(), values.end()); };
+  const auto list = [](const std::array<double, 2>& values) {
+    return std::vector<double>(values.begin(), values.end());
+  };
   return {{true, "mean", list(FieldSpectrum::mean)}, {true, "deviation", list(FieldSpectrum::deviation)}};
 }
 

@@ -1,6 +1,6 @@
-// Synthetic cosmology: Gaussian random fields in a periodic cube whose power spectrum is a power law, and as targets the
-// law's two numbers. A stand-in for CosmoFlow (Mathuriya et al. 2018) that needs no download, and whose best possible
-// answer is known.
+// Synthetic cosmology: Gaussian random fields in a periodic cube whose power spectrum is a power law, and as targets
+// the law's two numbers. A stand-in for CosmoFlow (Mathuriya et al. 2018) that needs no download, and whose best
+// possible answer is known.
 #pragma once
 
 #include <array>
@@ -45,7 +45,8 @@ class FieldMaker {
   std::vector<double> log_k_;
 };
 
-/// Train samples have the numbers 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed alone.
+/// Train samples have the numbers 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed
+/// alone.
 class FieldSource : public SampleSource {
  public:
   FieldSource(std::uint64_t seed, std::int64_t train, std::int64_t test, std::int64_t extent, std::int64_t channels);

@@ -4,6 +4,7 @@ Only what the scripts use is checked; the program itself is the judge of a deck.
 """
 import dataclasses
 import pathlib
+import re
 
 
 class DeckError(Exception):
@@ -63,11 +64,20 @@ def without_comment(line):
     return plain.strip()
 
 
+class Block:
+    """The lines below one [block NAME]."""
+
+    def __init__(self):
+        self.lines, self.defaults = [], {}
+
+
 class Deck:
     def __init__(self, text, origin="deck", overrides=()):
         self.origin = origin
         self.values = {}
         self.layers = []
+        self.lines = []  # `layer` lines of [model]
+        self.blocks = {}
         section = ""
         for line_number, line in enumerate(text.splitlines(), 1):
             line = without_comment(line)
@@ -79,30 +89,58 @@ class Deck:
             key, equals, value = line.partition("=")
             if not equals:
                 raise DeckError(f"{origin}:{line_number}: '{line}' is neither a section nor key = value")
-            self._set(f"{section}.{key.strip()}", value.strip())
+            kind, _, block = section.partition(" ")
+            if kind == "block":
+                self.blocks.setdefault(block.strip(), Block())
+                self._define(self.blocks[block.strip()], key.strip(), value.strip())
+            else:
+                self._set(f"{section}.{key.strip()}", value.strip())
         for item in overrides:
             key, equals, value = item.lstrip("-").partition("=")
             if not equals:
                 raise DeckError(f"override '{item}' is not section.key=value")
             self._set(key.strip(), value.strip())
-        self._name_layers()
+        self._add(self.lines, "", "input", {})
 
     @classmethod
     def read(cls, path, overrides=()):
         return cls(pathlib.Path(path).read_text(), str(path), overrides)
 
+    def _define(self, block, key, value):
+        if key == "layer":
+            block.lines.append(value)
+        else:
+            block.defaults[key] = value
+
     def _set(self, key, value):
         if key == "model.layer":
-            self.layers.append(parse_layer(value))
+            self.lines.append(value)
         else:
             self.values[key] = value
 
-    def _name_layers(self):
-        counts = {}
-        for layer in self.layers:
-            counts[layer.kind] = counts.get(layer.kind, 0) + 1
-            if not layer.name:
-                layer.name = f"{layer.kind}{counts[layer.kind]}"
+    def _add(self, lines, prefix, given, parameters):
+        """The layers that the lines stand for (src/config/detail/blocks.hpp tells how); returns the name of the last."""
+        names, counts, last = {"input": given}, {}, given
+        for line in lines:
+            layer = parse_layer(re.sub(r"\$(\w+)", lambda match: parameters[match[1]], line))
+            layer.inputs = [names.get(name, name) for name in layer.inputs]
+            block = self.blocks.get(layer.kind)
+            repeat = layer.options.pop("repeat", None) if block else None
+            for i in range(1, int(repeat or 1) + 1):
+                counts[layer.kind] = counts.get(layer.kind, 0) + (not layer.name)
+                name = layer.name + (f".{i}" if repeat else "") if layer.name else f"{layer.kind}{counts[layer.kind]}"
+                if block:
+                    source = layer.inputs[0] if layer.inputs and i == 1 else last
+                    last = self._add(block.lines, f"{prefix}{name}.", source, {**block.defaults, **layer.options})
+                else:
+                    last = prefix + name
+                    if not layer.inputs and len(names) == 1 and prefix:
+                        layer.inputs = [given]
+                    self.layers.append(dataclasses.replace(layer, name=last))
+                names[name] = last
+            if layer.name:
+                names[layer.name] = last
+        return last
 
     def text(self, key, fallback=None):
         if key in self.values:

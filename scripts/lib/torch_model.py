@@ -126,16 +126,60 @@ def make_loss(kind, label_smoothing=0.0):
     return {"mse": nn.MSELoss, "mae": nn.L1Loss, "bce": nn.BCELoss, "bce_with_logits": nn.BCEWithLogitsLoss}[kind]()
 
 
+class TrustRatio(torch.optim.Optimizer):
+    """LARS (You, Gitman and Ginsburg 2017, algorithm 1) and LAMB (You et al. 2020, algorithm 2), which PyTorch lacks."""
+
+    def __init__(self, groups, lr, epsilon, momentum=0, trust=None, betas=None):
+        super().__init__(groups, dict(lr=lr, epsilon=epsilon, momentum=momentum, trust=trust, betas=betas, weight_decay=0, scaled=True))
+
+    @torch.no_grad()
+    def step(self):
+        for group in self.param_groups:
+            for p in group["params"]:
+                state, decay = self.state[p], group["weight_decay"]
+                weights, ratio = p.norm(), 1.0
+                if group["betas"] is None:
+                    norm = p.grad.norm()
+                    if group["scaled"] and weights > 0 and norm > 0:
+                        ratio = group["trust"] * weights / (norm + decay * weights + group["epsilon"])
+                    state["buffer"] = group["momentum"] * state.get("buffer", 0) + group["lr"] * ratio * (p.grad + decay * p)
+                    p -= state["buffer"]
+                    continue
+                (beta1, beta2), t = group["betas"], state.get("t", 0) + 1
+                state["t"] = t
+                state["m"] = beta1 * state.get("m", 0) + (1 - beta1) * p.grad
+                state["v"] = beta2 * state.get("v", 0) + (1 - beta2) * p.grad ** 2
+                update = state["m"] / (1 - beta1 ** t) / ((state["v"] / (1 - beta2 ** t)).sqrt() + group["epsilon"]) + decay * p
+                if group["scaled"] and weights > 0 and update.norm() > 0:
+                    ratio = weights / update.norm()
+                p -= group["lr"] * ratio * update
+
+
 def make_optimizer(deck, parameters):
     kind = deck.text("optimizer.kind", "sgd")
     decay, lr = deck.real("optimizer.weight_decay", 0), deck.real("optimizer.lr", 0.01)
+    momentum, epsilon = deck.real("optimizer.momentum", 0), deck.real("optimizer.epsilon", 1e-8)
+    betas = (deck.real("optimizer.beta1", 0.9), deck.real("optimizer.beta2", 0.999))
+    parameters = list(parameters)
+    groups = [dict(params=parameters, weight_decay=decay)]
+    if not deck.boolean("optimizer.decay_biases", "true"):
+        flat = [p for p in parameters if p.dim() <= 1]
+        groups = [dict(params=[p for p in parameters if p.dim() > 1], weight_decay=decay), dict(params=flat, weight_decay=0.0)]
+        if kind in ("lars", "lamb"):
+            groups[1]["scaled"] = False
+    groups = [group for group in groups if group["params"]]
     if kind == "sgd":
-        return torch.optim.SGD(parameters, lr=lr, momentum=deck.real("optimizer.momentum", 0),
-                               dampening=deck.real("optimizer.dampening", 0), weight_decay=decay,
+        return torch.optim.SGD(groups, lr=lr, momentum=momentum, dampening=deck.real("optimizer.dampening", 0),
                                nesterov=deck.boolean("optimizer.nesterov", "false"))
+    if kind == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=lr, alpha=deck.real("optimizer.alpha", 0.99), eps=epsilon, momentum=momentum,
+                                   centered=deck.boolean("optimizer.centered", "false"))
+    if kind == "lars":
+        return TrustRatio(groups, lr, epsilon, momentum=momentum, trust=deck.real("optimizer.trust", 0.001))
+    if kind == "lamb":
+        return TrustRatio(groups, lr, epsilon, betas=betas)
     make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
-    return make(parameters, lr=lr, weight_decay=decay, eps=deck.real("optimizer.epsilon", 1e-8),
-                betas=(deck.real("optimizer.beta1", 0.9), deck.real("optimizer.beta2", 0.999)))
+    return make(groups, lr=lr, eps=epsilon, betas=betas)
 
 
 def learning_rate(deck, step, steps_per_epoch, total_steps):

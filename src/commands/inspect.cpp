@@ -1,5 +1,5 @@
-// trireme inspect PATH [--json] [--full] [--section.key=value ...]: recognises by content what PATH is, and says what
-// it holds.
+// trireme inspect PATH [--json] [--full] [--statistics] [--section.key=value ...]: recognises by content what PATH is,
+// and says what it holds.
 #include "commands/inspect.hpp"
 
 #include <algorithm>
@@ -75,7 +75,8 @@ bool is_checkpoint(const fs::path& path) {
   // A damaged one may not even say what it is. Simulations call their files so, too: those hold data sets of other
   // names.
   return named_as_checkpoint(path) && (!file || std::ranges::all_of(h5::data_sets(file), [](const std::string& name) {
-           return name == "deck" || name.starts_with("model/") || name.starts_with("optimizer/");
+           return name == "deck" || name.starts_with("model/") || name.starts_with("optimizer/") ||
+                  name.starts_with("ema/");
          }));
 }
 
@@ -85,11 +86,11 @@ bool is_prediction(const fs::path& path) {
 }
 
 int inspect_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme inspect PATH [--json] [--full] [--section.key=value ...]";
+  const std::string usage = "trireme inspect PATH [--json] [--full] [--statistics] [--section.key=value ...]";
   // Checksums are always verified; who asks for it is right, too.
-  const Arguments arguments(words, usage, {}, {"json", "full", "checksums"}, true);
+  const Arguments arguments(words, usage, {}, {"json", "full", "statistics", "checksums"}, true);
   InspectRequest request{arguments.positional(0, "what to inspect"), arguments.flag("json"), arguments.flag("full"),
-                         arguments.overrides()};
+                         arguments.flag("statistics"), arguments.overrides()};
   if (arguments.positionals() > 1)
     throw usage_error(
         "unexpected word '{}'. Hint: a glob of shards must be quoted, or given as a list with commas. Usage: {}",
@@ -99,6 +100,9 @@ int inspect_command(const Communicator& comm, const std::vector<std::string>& wo
     if (comm.rank() == 0) kind = static_cast<int>(recognise(request.path));
   });
   comm.broadcast(std::span(&kind, 1));
+  if (request.statistics && static_cast<Kind>(kind) != Kind::data)
+    throw usage_error("--statistics is for data; '{}' is {}", request.path,
+                      static_cast<Kind>(kind) == Kind::deck ? "a deck" : "a checkpoint or a run directory");
   switch (static_cast<Kind>(kind)) {
     case Kind::checkpoint:
       return inspect_checkpoint(comm, request);

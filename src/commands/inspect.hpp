@@ -11,6 +11,7 @@
 //     the last such line of metrics.jsonl}
 //   data, predictions: path, whole, shards, rows, rows_least, rows_most, empty_shards, bytes, problems,
 //     features {name, shape, type; with --full count, min, max, mean, std},
+//     statistics {scale, mean [a channel], std [a channel]} with --statistics: the keys of [data] that normalise,
 //     labels {name, shape, type, count, min, max, mean, std, histogram {value: rows}}, absent where there are none
 //   deck: file, name, input, output, parameters, multiply_adds (forward, a sample), ranks, samples_a_rank,
 //     bytes_a_rank {parameters_and_gradients, optimizer, activations, workspace, total}, network, deck
@@ -28,6 +29,7 @@ struct InspectRequest {
   std::string path;
   bool json = false;
   bool full = false;                   // data sets: read the features, too
+  bool statistics = false;             // and say the mean and deviation of each channel
   std::vector<std::string> overrides;  // section.key=value
 };
 

@@ -48,7 +48,7 @@ Finding examine(const fs::path& file) {
 template <class T>
 std::string digest_of(const Deck& deck, const Communicator& comm, const fs::path& file) {
   Network<T> network(deck, 1, Network<T>::Use::inference);
-  load_snapshot<T>(file, comm, network, nullptr);
+  load_snapshot<T>(file, comm, network);
   return parameters_sha256(network);
 }
 

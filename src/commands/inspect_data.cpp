@@ -1,5 +1,6 @@
 // What a shard or a data set holds, and what is wrong with it.
 #include <algorithm>
+#include <cmath>
 #include <limits>
 
 #include "base/error.hpp"
@@ -8,6 +9,7 @@
 #include "commands/inspect.hpp"
 #include "commands/json_output.hpp"
 #include "commands/shard_survey.hpp"
+#include "config/deck.hpp"
 
 namespace trireme {
 
@@ -18,9 +20,10 @@ namespace {
 constexpr std::size_t most_problems = 20;
 
 /// The keys of a deck that say how to read a data set; others have no meaning here.
-SurveyOptions survey_options(const InspectRequest& request, bool prediction) {
+SurveyOptions survey_options(const InspectRequest& request, bool prediction, std::string& scale) {
   SurveyOptions options;
-  options.read_features = request.full;
+  options.read_features = request.full || request.statistics;
+  options.statistics = request.statistics;
   if (prediction) options.names = {"/output", "/class"};
   for (const std::string& word : request.overrides) {
     const auto equals = word.find('=');
@@ -33,14 +36,41 @@ SurveyOptions survey_options(const InspectRequest& request, bool prediction) {
       options.labels_required = !value.empty();
     } else if (key == "model.input") {
       options.sample = Shape::parse(value, key);
+    } else if (key == "data.scale") {
+      parse_real(value, key);
+      scale = value;
     } else {
       throw usage_error(
           "'--{}' says nothing about a data set. Known: --data.features, --data.labels, --model.input (the shape of a "
-          "sample, where files hold one each)",
+          "sample, where files hold one each), --data.scale (for --statistics)",
           word);
     }
   }
   return options;
+}
+
+/// What brings each channel to mean 0 and deviation 1; a channel of one value keeps its scale.
+json normalisation(const ShardSurvey& survey, const std::string& scale) {
+  const double factor = parse_real(scale, "data.scale");
+  json means = json::array(), deviations = json::array();
+  for (const NumberSummary& channel : survey.channels) {
+    const json numbers = channel.json();
+    const double deviation = std::abs(factor) * numbers.value("std", 0.0);
+    means.push_back(factor * numbers.value("mean", 0.0));
+    deviations.push_back(deviation > 0 ? deviation : 1.0);
+  }
+  return {{"scale", factor}, {"mean", means}, {"std", deviations}};
+}
+
+/// The same as lines of a deck.
+std::string normalisation_lines(const json& statistics, const std::string& scale) {
+  const auto list = [&](const char* key) {
+    std::string text;
+    for (const json& number : statistics[key])
+      text += fmt::format("{}{:.6g}", text.empty() ? "" : ", ", number.get<double>());
+    return text;
+  };
+  return fmt::format("[data]\nscale = {}\nmean = {}\nstd = {}", scale, list("mean"), list("std"));
 }
 
 json describe(const InspectRequest& request, const ShardSurvey& survey, const SurveyOptions& options, bool prediction) {
@@ -152,12 +182,15 @@ int inspect_data(const Communicator& comm, const InspectRequest& request) {
     throw data_error("'{}' holds no shard. Hint: a folder with *.h5 files, a glob, or a comma-separated list of these",
                      request.path);
 
-  const SurveyOptions options = survey_options(request, prediction != 0);
+  std::string scale = "1";
+  const SurveyOptions options = survey_options(request, prediction != 0, scale);
   const ShardSurvey survey = survey_shards(comm, paths, options);
   const bool broken = comm.all_reduce(survey.problems.empty() ? 0 : 1) != 0;
   if (comm.rank() == 0) {
-    const json object = describe(request, survey, options, prediction != 0);
+    json object = describe(request, survey, options, prediction != 0);
+    if (!survey.channels.empty()) object["statistics"] = normalisation(survey, scale);
     request.json ? print_json(comm, object) : print(object);
+    if (!request.json && !survey.channels.empty()) log::info("\n{}", normalisation_lines(object["statistics"], scale));
   }
   if (!broken) return 0;
   if (request.json) return static_cast<int>(ExitCode::data);

@@ -18,8 +18,9 @@ int inspect_deck_as(const Deck& deck, const Communicator& comm, const InspectReq
   label_demand(deck, network.output_shape());  // throws where loss and output do not go together
   const Optimizer<T> optimizer(deck, network);
   const auto summary = network.summary();
-  const std::int64_t states = static_cast<std::int64_t>(optimizer.states().size()) * summary.arena_bytes,
-                     parameters = 2 * summary.arena_bytes;
+  const std::int64_t arenas =
+      static_cast<std::int64_t>(optimizer.states().size()) + (deck.real("train.ema") > 0 ? 1 : 0);
+  const std::int64_t states = arenas * summary.arena_bytes, parameters = 2 * summary.arena_bytes;
   const std::int64_t total = parameters + states + summary.temporary_bytes + summary.workspace_bytes;
   if (request.json) {
     print_json(comm, {{"kind", "deck"},

@@ -40,8 +40,9 @@ class Predictor {
     const HostBatch& batch = stream_.next();
     if (batch.count == 0) return;
     const Shape& shape = network_.output_shape();
-    stager_.load(exec, batch, network_.input());
-    network_.forward(Pass{.exec = exec, .samples = batch.count, .training = false});
+    const Pass pass{.exec = exec, .samples = batch.count, .training = false};
+    stager_.load(pass, batch, network_.input());
+    network_.forward(pass);
     channels_first<T>(exec, batch.count, pixels_of(shape), channels_of(shape), network_.output(), output_);
     Kokkos::deep_copy(exec, host_output_, output_);
     if (class_.size() > 0) {
@@ -95,7 +96,7 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
   Network<T> network(deck, (batch + comm.size() - 1) / comm.size(), Network<T>::Use::inference);
   const DataSet data(comm, where, {deck.text("data.features"), ""}, network.input_shape(), {});
   require_other_file(comm, out, file, data);
-  const Progress progress = load_snapshot<T>(file, comm, network, nullptr);
+  const Progress progress = load_for_inference<T>(file, deck, comm, network);
 
   PredictionLayout layout;
   layout.rows = data.size();

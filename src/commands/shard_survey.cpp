@@ -21,10 +21,22 @@ bool holds(const std::string& path, const std::string& name) {
   return std::ranges::find(held, name.starts_with('/') ? name.substr(1) : name) != held.end();
 }
 
-/// Reads all rows of one data set and adds them to `summary`. Throws where a row cannot be read or a number is not
-/// finite.
+/// Adds rows to the summaries of their channels.
+void add_channels(ElementType type, const std::byte* rows, std::int64_t count, std::int64_t row_size,
+                  std::vector<NumberSummary>& channels) {
+  const std::size_t row_bytes = static_cast<std::size_t>(row_size) * size_of(type), run = row_bytes / channels.size();
+  std::vector<std::byte> one(static_cast<std::size_t>(count) * run);
+  for (std::size_t c = 0; c < channels.size(); ++c) {
+    for (std::size_t r = 0; r < static_cast<std::size_t>(count); ++r)
+      std::copy_n(rows + r * row_bytes + c * run, run, one.data() + r * run);
+    channels[c].add(type, one.data(), count * row_size / static_cast<std::int64_t>(channels.size()));
+  }
+}
+
+/// Reads all rows of one data set and adds them to `summary`, and to `channels` unless there are none. Throws where a
+/// row cannot be read or a number is not finite.
 void read_all(const std::string& what, const ShardInfo& info, const Shape& row, ElementType type,
-              NumberSummary& summary,
+              NumberSummary& summary, std::vector<NumberSummary>* channels,
               const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
   const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)),
                      rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
@@ -33,6 +45,7 @@ void read_all(const std::string& what, const ShardInfo& info, const Shape& row, 
     const std::int64_t count = std::min(rows_a_block, info.rows - first), bad = summary.not_finite();
     read(first, count, std::span(block).first(static_cast<std::size_t>(count * row_bytes)));
     summary.add(type, block.data(), count * row.size());
+    if (channels != nullptr) add_channels(type, block.data(), count, row.size(), *channels);
     if (summary.not_finite() != bad)
       throw data_error("shard '{}': {} has {} numbers that are NaN or infinite among its rows [{}, {})", info.path,
                        what, summary.not_finite() - bad, first, first + count);
@@ -40,7 +53,8 @@ void read_all(const std::string& what, const ShardInfo& info, const Shape& row, 
 }
 
 /// What one rank knows of one shard, as it travels.
-json look_at(const std::string& path, const SurveyOptions& options, NumberSummary& labels, NumberSummary& features) {
+json look_at(const std::string& path, const SurveyOptions& options, NumberSummary& labels, NumberSummary& features,
+             std::vector<NumberSummary>& channels) {
   json found{{"path", path}, {"problem", ""}};
   std::error_code ignored;
   const auto bytes = std::filesystem::file_size(path, ignored);
@@ -58,12 +72,22 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
     }
     ShardReader reader(info, names);
     if (info.has_labels)
-      read_all("data set '" + names.labels + "'", info, info.label, info.label_type, labels,
+      read_all("data set '" + names.labels + "'", info, info.label, info.label_type, labels, nullptr,
                [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
                  reader.read_labels(first, count, out);
                });
+    if (options.statistics && info.rows > 0) {
+      const Shape& sample = options.sample.rank() > 0 ? options.sample : info.sample;
+      if (sample.rank() == 0 || sample.size() != info.sample.size())
+        throw data_error(
+            "shard '{}': one row is {}; the statistics of its channels want {}. Hint: --model.input says the shape of "
+            "a sample",
+            path, info.sample.tuple(), sample.rank() == 0 ? "a first extent, the channels" : sample.tuple());
+      channels.resize(static_cast<std::size_t>(sample[0]), NumberSummary(false));
+    }
     if (options.read_features)
       read_all("data set '" + names.features + "'", info, info.sample, info.feature_type, features,
+               options.statistics ? &channels : nullptr,
                [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
                  reader.read_features(first, count, out);
                });
@@ -129,12 +153,17 @@ void compare(ShardSurvey& survey) {
 ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths,
                           const SurveyOptions& options) {
   NumberSummary labels, features(false);
+  std::vector<NumberSummary> channels;
   json mine = json::array();
   comm.together([&] {
     for (auto s = static_cast<std::size_t>(comm.rank()); s < paths.size(); s += static_cast<std::size_t>(comm.size()))
-      mine.push_back(look_at(paths[s], options, labels, features));
+      mine.push_back(look_at(paths[s], options, labels, features, channels));
   });
-  const json told{{"shards", std::move(mine)}, {"labels", labels.pack()}, {"features", features.pack()}};
+  json told{{"shards", std::move(mine)},
+            {"labels", labels.pack()},
+            {"features", features.pack()},
+            {"channels", json::array()}};
+  for (const NumberSummary& channel : channels) told["channels"].push_back(channel.pack());
   // Paths may hold any bytes; JSON in its text form wants UTF-8, in this form not.
   const auto bytes = json::to_cbor(told);
   ShardSurvey survey;
@@ -146,6 +175,9 @@ ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::strin
       survey.shards[rank + i * static_cast<std::size_t>(comm.size())] = unpack(part["shards"][i]);
     survey.labels.merge(NumberSummary::unpack(part["labels"]));
     survey.features.merge(NumberSummary::unpack(part["features"]));
+    survey.channels.resize(std::max(survey.channels.size(), part["channels"].size()), NumberSummary(false));
+    for (std::size_t c = 0; c < part["channels"].size(); ++c)
+      survey.channels[c].merge(NumberSummary::unpack(part["channels"][c]));
     ++rank;
   }
   if (comm.rank() != 0) return survey;

@@ -53,7 +53,8 @@ struct SurveyedShard {
 struct ShardSurvey {
   std::vector<SurveyedShard> shards;
   NumberSummary labels, features{false};
-  std::vector<std::string> problems;  // one message each
+  std::vector<NumberSummary> channels;  // of the features, where asked for
+  std::vector<std::string> problems;    // one message each
 };
 
 struct SurveyOptions {
@@ -61,6 +62,7 @@ struct SurveyOptions {
   bool labels_required = false;  // else shards without the data set of the labels are fine, if no shard has it
   Shape sample;                  // of one sample, where known: for files that are one sample each
   bool read_features = false;
+  bool statistics = false;  // also of each channel: the first extent of `sample` where that is known, else of a row
 };
 
 /// Looks at all shards, dealt to the ranks; the result is complete on rank 0. Collective.

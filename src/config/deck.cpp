@@ -9,9 +9,9 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "config/detail/blocks.hpp"
 #include "config/detail/entries.hpp"
 #include "config/detail/keys.hpp"
-#include "config/detail/layer_line.hpp"
 
 namespace trireme {
 
@@ -32,10 +32,14 @@ Deck::Deck(const std::string& text, const std::string& origin, const std::vector
   if (entries.empty())
     throw usage_error("deck '{}' is empty: it holds no 'key = value'. Hint: start from one of the decks in inputs/",
                       origin);
+  detail::LayerList layers;
+  for (const auto& entry : entries)
+    if (!entry.block.empty()) layers.define(entry);
   std::map<std::string, std::string> places;
   for (const auto& entry : entries) {
+    if (!entry.block.empty()) continue;
     if (entry.key == detail::layer_key) {
-      layers_.push_back(detail::parse_layer(entry.value, static_cast<int>(layers_.size()) + 1, entry.where));
+      layers.add(entry);
       continue;
     }
     set(entry);
@@ -44,6 +48,8 @@ Deck::Deck(const std::string& text, const std::string& origin, const std::vector
       throw usage_error("{}: {} is given a second time; the first is in {}. Hint: keep one", entry.where, entry.key,
                         first->second);
   }
+
+  layers_ = layers.layers();
 
   for (const std::string& item : overrides) {
     const detail::DeckEntry entry = detail::parse_override(item);

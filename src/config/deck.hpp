@@ -15,14 +15,18 @@
 
 namespace trireme {
 
-/// One line of [model]: `layer = KIND [name=] [from=a,b] [key=value ...]`.
+/// One layer of [model]: `layer = KIND [name=] [from=a,b] [key=value ...]`, a line of its own or one of a block.
 struct LayerSpec {
   std::string kind;
   std::string name;                            // empty: the network names it KIND + running number
   std::vector<std::string> from;               // empty: the layer before
   std::map<std::string, std::string> options;  // what else was given, as text; the kind's table of options checks it
   int number = 0;                              // 1 for the first layer: errors say "layer 3 (conv)"
-  std::string text;                            // the line as written
+  std::string text;                            // the line as written, or as a block's line became
+  std::string place;                           // of layers that a block brought: the lines that did
+
+  /// For messages: "layer 3 (conv)", with the place where there is one.
+  std::string called() const;
 };
 
 struct KeySpec {

@@ -12,6 +12,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "config/detail/blocks.hpp"
 #include "config/detail/keys.hpp"
 
 namespace trireme::detail {
@@ -23,6 +24,7 @@ constexpr char escaped_hash = '\x1f';  // stands for '#' while Boost reads; lega
 struct Line {
   std::string text;
   std::string where;
+  std::string block;
 };
 
 void check_text(std::string_view text, const std::string& where) {
@@ -67,6 +69,7 @@ bool is_section(std::string_view line) { return line.front() == '[' && line.back
 std::vector<Line> significant_lines(std::string_view text, const std::string& origin) {
   if (text.starts_with("\xEF\xBB\xBF")) text.remove_prefix(3);  // the byte order mark that some editors write
   std::vector<Line> lines;
+  std::string block;
   for (int number = 1; !text.empty(); ++number) {
     const auto end = std::min(text.find('\n'), text.size());
     const std::string_view raw = trim(text.substr(0, end));
@@ -75,8 +78,12 @@ std::vector<Line> significant_lines(std::string_view text, const std::string& or
     check_text(raw, where);
     std::string plain = without_escapes(raw, where);
     if (plain.empty()) continue;
-    if (is_section(plain)) check_section(std::string_view(plain).substr(1, plain.size() - 2), where);
-    lines.push_back({std::move(plain), where});
+    if (is_section(plain)) {
+      const std::string_view section = std::string_view(plain).substr(1, plain.size() - 2);
+      block = block_of_section(section, where);
+      if (block.empty()) check_section(section, where);
+    }
+    lines.push_back({std::move(plain), where, block});
   }
   return lines;
 }
@@ -94,7 +101,10 @@ std::vector<DeckEntry> parse_entries(const std::string& text, const std::string&
   try {
     for (const auto& option : po::parse_config_file(stream, po::options_description(), true).options) {
       while (is_section(line->text)) ++line;
-      entries.push_back({with_hashes(option.string_key), with_hashes(option.value.front()), line++->where});
+      std::string key = with_hashes(option.string_key);
+      if (!line->block.empty()) key = name_in_section(key);
+      entries.push_back({std::move(key), with_hashes(option.value.front()), line->where, line->block});
+      ++line;
     }
   } catch (const po::invalid_config_file_syntax&) {
     line = std::ranges::find_if(lines,
@@ -111,7 +121,7 @@ DeckEntry parse_override(const std::string& text) {
   const auto at = text.find('=');
   if (at == text.npos)
     throw usage_error("{}: '{}' has no '='. Expected section.key=value, as in data.batch=128", where, text);
-  return {std::string(trim(text.substr(0, at))), std::string(trim(text.substr(at + 1))), where};
+  return {std::string(trim(text.substr(0, at))), std::string(trim(text.substr(at + 1))), where, {}};
 }
 
 std::string escaped(const std::string& value) {

@@ -51,7 +51,7 @@ std::vector<KeySpec> make_keys() {
   return {
       filled(key("run.name", text, "run", "Name of the run, used in messages and for its directory.")),
       number("run.seed", integer, "1", at_least(0),
-             "Seed of all random numbers: initial parameters, order of the samples, dropout."),
+             "Seed of all random numbers: initial parameters, order of the samples, augmentation, dropout."),
       key("run.output", text, "",
           "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
 
@@ -70,6 +70,13 @@ std::vector<KeySpec> make_keys() {
       number(
           "data.std", list, "", above(0),
           "Standard deviation divided by after subtracting the mean: one number a channel, or one for all; empty: 1."),
+      key("data.flip", text, "",
+          "Axes along which training samples are turned round with probability 1/2: x (the last), y, z, separated by commas; "
+          "empty: none."),
+      number("data.crop", integer, "0", between(0, 1e6),
+             "Zeros put around training samples before a part of their shape is cut out at random; 0: none."),
+      number("data.noise", real, "0", at_least(0),
+             "Standard deviation of normal noise added to training samples after they are normalised; 0: none."),
       key("data.shuffle", boolean, "true", "Whether each epoch visits the training samples in a new random order."),
       number("data.chunk", integer, "0", at_least(0),
              "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows."),
@@ -86,20 +93,31 @@ std::vector<KeySpec> make_keys() {
       number("loss.label_smoothing", real, "0", between(0, 1),
              "Share of each label that cross_entropy spreads evenly over all classes."),
 
-      choice("optimizer.kind", {"sgd", "adam", "adamw"}, "Rule that updates the parameters, as PyTorch defines it."),
+      choice("optimizer.kind", {"sgd", "adam", "adamw", "rmsprop", "lars", "lamb"},
+             "Rule that updates the parameters, as PyTorch defines it; lars (You et al. 2017) and lamb (You et al. 2020) as "
+             "their papers do."),
       number("optimizer.lr", real, "0.01", at_least(0), "Learning rate at the schedule's full height."),
-      number("optimizer.momentum", real, "0", between(0, 1), "Momentum of sgd."),
+      number("optimizer.momentum", real, "0", between(0, 1), "Momentum of sgd, rmsprop and lars."),
       number("optimizer.dampening", real, "0", between(0, 1), "Dampening of sgd's momentum."),
       key("optimizer.nesterov", boolean, "false", "Whether sgd uses Nesterov's momentum."),
       number(
           "optimizer.weight_decay", real, "0", at_least(0),
-          "Weight decay: an L2 term in the gradient of sgd and adam, decoupled in adamw; 0 for every kind unless given "
-          "(PyTorch's AdamW has 0.01)."),
+          "Weight decay: an L2 term in the gradient of sgd, adam, rmsprop and lars, decoupled in adamw and lamb; 0 for every "
+          "kind unless given (PyTorch's AdamW has 0.01)."),
+      key("optimizer.decay_biases", boolean, "true",
+          "Whether parameters of one dimension, such as biases and the scales of norms, decay too; where not, lars and lamb "
+          "move them by the plain learning rate."),
       number("optimizer.beta1", real, "0.9", from_to_below(0, 1),
-             "Decay of the running mean of gradients in adam and adamw."),
+             "Decay of the running mean of gradients in adam, adamw and lamb."),
       number("optimizer.beta2", real, "0.999", from_to_below(0, 1),
-             "Decay of the running mean of squared gradients in adam and adamw."),
-      number("optimizer.epsilon", real, "1e-8", at_least(0), "Added to the denominator in adam and adamw."),
+             "Decay of the running mean of squared gradients in adam, adamw and lamb."),
+      number("optimizer.alpha", real, "0.99", from_to_below(0, 1),
+             "Decay of the running mean of squared gradients in rmsprop."),
+      key("optimizer.centered", boolean, "false",
+          "Whether rmsprop subtracts the square of the mean gradient from the mean square."),
+      number("optimizer.trust", real, "0.001", above(0),
+             "Trust coefficient of lars: its step is this share of a parameter's norm, times lr."),
+      number("optimizer.epsilon", real, "1e-8", at_least(0), "Added to the denominator in adam, adamw, rmsprop, lars and lamb."),
       number("optimizer.clip_norm", real, "0", at_least(0),
              "Largest Euclidean norm of the whole gradient, which is scaled down to it; 0: no clipping."),
 
@@ -117,6 +135,11 @@ std::vector<KeySpec> make_keys() {
       number("train.log_every", integer, "50", at_least(1), "Steps between two reports of loss and speed."),
       number("train.evaluate_every", integer, "1", at_least(0),
              "Epochs between two evaluations on the test data; 0: never."),
+      number("train.accumulate", integer, "1", at_least(1),
+             "Batches a step: their gradients are averaged over all their samples, as of one batch so many times as large."),
+      number("train.ema", real, "0", from_to_below(0, 1),
+             "Decay a step of the moving average of the parameters, on which the network is then evaluated, by train as by "
+             "evaluate and predict; 0: none."),
       choice("train.precision", {"fp32", "fp64"},
              "Arithmetic of parameters, activations and gradients: 32 or 64 bits."),
       key("train.trace", boolean, "false",
@@ -167,8 +190,8 @@ const std::vector<std::string>& deck_sections() {
 void check_section(std::string_view section, const std::string& where) {
   const auto& sections = deck_sections();
   if (std::ranges::find(sections, section) == sections.end())
-    throw usage_error("{}: there is no section [{}]. Hint: did you mean [{}]? Sections are {}", where, section,
-                      nearest(section, sections), fmt::join(sections, ", "));
+    throw usage_error("{}: there is no section [{}]. Hint: did you mean [{}]? Sections are {} and [block NAME]", where,
+                      section, nearest(section, sections), fmt::join(sections, ", "));
 }
 
 const KeySpec* find_key(std::string_view key) {

@@ -1,12 +1,16 @@
 #include "config/detail/layer_line.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
 #include <set>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
 
-namespace trireme::detail {
+namespace trireme {
+
+namespace detail {
 
 namespace {
 
@@ -58,4 +62,10 @@ LayerSpec parse_layer(const std::string& text, int number, const std::string& wh
   return layer;
 }
 
-}  // namespace trireme::detail
+}  // namespace detail
+
+std::string LayerSpec::called() const {
+  return fmt::format("layer {} ({}){}", number, kind, place.empty() ? "" : ", " + place);
+}
+
+}  // namespace trireme

@@ -27,6 +27,31 @@ constexpr const char* layer_lines =
     "that is the layer\n"
     "before. Further options depend on the kind; lists in them take commas without spaces, as in `kernel=3,5`.\n";
 
+constexpr const char* blocks =
+    "\n## [block NAME]\n\n"
+    "Layers that are used more than once are written once, as a block, and used by its name like a kind of layer:\n\n"
+    "```ini\n"
+    "[block basic]\n"
+    "stride = 1                                    # a parameter and its default\n"
+    "layer = conv out=$out kernel=3 padding=1 stride=$stride    # $out: a parameter without one\n"
+    "layer = relu\n"
+    "layer = conv name=last out=$out kernel=3 padding=1\n"
+    "layer = add from=last,input                   # input: what the block is given\n"
+    "[model]\n"
+    "input = 3x32x32\n"
+    "layer = conv out=16 kernel=3 padding=1\n"
+    "layer = basic name=stage out=16 repeat=3      # three in a row: stage.1, stage.2, stage.3\n"
+    "```\n\n"
+    "A use stands for the block's layers, named INSTANCE.LAYER as in `stage.2.conv1` (and so their parameters in "
+    "checkpoints). An\n"
+    "instance is called as `name` says, with `repeat` followed by `.1`, `.2` and so on; without `name` by the block "
+    "and a running\n"
+    "number. `from` gives a use another input than the layer before, and takes an instance's name for its last layer "
+    "(`stage`: of\n"
+    "the last one). Within a block `from` knows the block's own layers and `input`. A block may use blocks that stand "
+    "above it.\n"
+    "The run directory keeps the layers that the blocks have become.\n";
+
 std::string fallback_text(const KeySpec& key) {
   if (key.required) return "required";
   return key.fallback.empty() ? "empty" : fmt::format("`{}`", key.fallback);
@@ -42,7 +67,7 @@ std::string deck_reference() {
       if (detail::section_of(key.name) == section)
         page += fmt::format("| `{}` | {} | {} | {} |\n", detail::name_in_section(key.name), detail::expectation(key),
                             fallback_text(key), key.help);
-    if (section == detail::section_of(detail::layer_key)) page += std::string(layer_row) + layer_lines;
+    if (section == detail::section_of(detail::layer_key)) page += std::string(layer_row) + layer_lines + blocks;
   }
   return page;
 }

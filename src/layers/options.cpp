@@ -23,7 +23,7 @@ LayerOptions::LayerOptions(const LayerSpec& spec, const std::vector<OptionSpec>&
     if (option.fallback.empty()) throw usage_error("{}: option '{}' is missing in 'layer = {}' ({})", where(), option.name, spec.text, option.help);
 }
 
-std::string LayerOptions::where() const { return fmt::format("layer {} ({})", spec_.number, spec_.kind); }
+std::string LayerOptions::where() const { return spec_.called(); }
 
 const std::string& LayerOptions::text(const std::string& name) const {
   const auto found = std::ranges::find(values_, name, &OptionSpec::name);

@@ -26,7 +26,7 @@ std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Sh
   if (kind == kinds.end()) {
     std::vector<std::string> names;
     for (const auto& k : kinds) names.push_back(k.name);
-    throw usage_error("layer {}: unknown kind '{}' in 'layer = {}'. Hint: did you mean '{}'? Known kinds: {}", spec.number, spec.kind, spec.text,
+    throw usage_error("{}: unknown kind '{}' in 'layer = {}'. Hint: did you mean '{}'? Known kinds: {}", spec.called(), spec.kind, spec.text,
                       nearest(spec.kind, names), fmt::join(names, ", "));
   }
   const LayerOptions options(spec, kind->options);

@@ -48,7 +48,7 @@ void Network<T>::resolve_inputs(const Deck& deck) {
       if (found == values.end()) {
         std::vector<std::string> names;
         for (const auto& [name, value] : values) names.push_back(name);
-        throw usage_error("layer {} ({}): from = '{}' names no earlier layer. Hint: did you mean '{}'? Known here: {}", spec.number, spec.kind, from,
+        throw usage_error("{}: from = '{}' names no earlier layer. Hint: did you mean '{}'? Known here: {}", spec.called(), from,
                           nearest(from, names), fmt::join(names, ", "));
       }
       step.inputs.push_back(found->second);
@@ -58,7 +58,7 @@ void Network<T>::resolve_inputs(const Deck& deck) {
     step.layer = make_layer<T>(spec, inputs);
     step.layer->plan_for(samples_);
     if (!values.emplace(step.name, shapes_.size()).second)
-      throw usage_error("layer {} ({}): the name '{}' is taken by an earlier layer", spec.number, spec.kind, step.name);
+      throw usage_error("{}: the name '{}' is taken by an earlier layer", spec.called(), step.name);
     for (const std::size_t value : step.inputs) consumers_[value].push_back(layers_.size());
     shapes_.push_back(step.layer->output());
     consumers_.emplace_back();
@@ -66,8 +66,7 @@ void Network<T>::resolve_inputs(const Deck& deck) {
   }
   for (std::size_t value = 1; value + 1 < shapes_.size(); ++value)
     if (consumers_[value].empty())
-      throw usage_error("layer {} ({}): nothing uses its output. Hint: name it in a later layer's from=, or remove it", layers_[value - 1].spec.number,
-                        layers_[value - 1].spec.kind);
+      throw usage_error("{}: nothing uses its output. Hint: name it in a later layer's from=, or remove it", layers_[value - 1].spec.called());
 }
 
 /// A layer may stand for the pooling behind it, and for the slope before or behind that, where nobody else reads what lies between.
@@ -289,12 +288,14 @@ typename Network<T>::Summary Network<T>::summary() const {
 
 template <class T>
 std::string Network<T>::describe() const {
-  std::string text = fmt::format("  {:<14} {:<12} {:>14}\n", "input", "", shapes_.front().text());
+  std::size_t width = 14;
+  for (const Step& step : layers_) width = std::max(width, step.name.size());
+  std::string text = fmt::format("  {:<{}} {:<12} {:>14}\n", "input", width, "", shapes_.front().text());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Step& step = layers_[i];
     std::int64_t parameters = 0;
     for (const auto& p : step.layer->parameters()) parameters += p.shape.size();
-    text += fmt::format("  {:<14} {:<12} {:>14}  {}{}\n", step.name, step.spec.kind, shapes_[i + 1].text(),
+    text += fmt::format("  {:<{}} {:<12} {:>14}  {}{}\n", step.name, width, step.spec.kind, shapes_[i + 1].text(),
                         parameters ? fmt::format("{} parameters", parameters) : std::string(), step.fused || step.absorbed ? "(fused)" : step.in_place ? "(in place)" : "");
   }
   return text;

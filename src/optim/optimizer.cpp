@@ -1,5 +1,7 @@
 #include "optim/optimizer.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 
@@ -8,48 +10,97 @@ namespace trireme {
 template <class T>
 Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network) : network_(network), clip_norm_(deck.real("optimizer.clip_norm")) {
   const std::string& kind = deck.text("optimizer.kind");
-  kind_ = kind == "adam" ? Kind::adam : kind == "adamw" ? Kind::adamw : Kind::sgd;
-  sgd_.momentum = deck.real("optimizer.momentum");
+  kind_ = kind == "adam"      ? Kind::adam
+          : kind == "adamw"   ? Kind::adamw
+          : kind == "rmsprop" ? Kind::rmsprop
+          : kind == "lars"    ? Kind::lars
+          : kind == "lamb"    ? Kind::lamb
+                              : Kind::sgd;
+  sgd_.momentum = rmsprop_.momentum = lars_.momentum = deck.real("optimizer.momentum");
   sgd_.dampening = deck.real("optimizer.dampening");
   sgd_.nesterov = deck.boolean("optimizer.nesterov");
-  sgd_.weight_decay = adam_.weight_decay = deck.real("optimizer.weight_decay");
+  sgd_.weight_decay = adam_.weight_decay = rmsprop_.weight_decay = lars_.weight_decay = deck.real("optimizer.weight_decay");
   adam_.beta1 = deck.real("optimizer.beta1");
   adam_.beta2 = deck.real("optimizer.beta2");
-  adam_.epsilon = deck.real("optimizer.epsilon");
+  adam_.epsilon = rmsprop_.epsilon = lars_.epsilon = deck.real("optimizer.epsilon");
   adam_.decoupled = kind_ == Kind::adamw;
+  rmsprop_.alpha = deck.real("optimizer.alpha");
+  lars_.trust = deck.real("optimizer.trust");
   if (kind_ == Kind::sgd && sgd_.nesterov && (sgd_.momentum <= 0 || sgd_.dampening != 0))
     throw usage_error("optimizer.nesterov = true needs optimizer.momentum > 0 and optimizer.dampening = 0; found momentum {} and dampening {}",
                       sgd_.momentum, sgd_.dampening);
-  const auto add = [&](const char* name) {
-    states_.push_back({name, Buffer<T>("trireme::optimizer::" + std::string(name), static_cast<std::size_t>(network.arena_size()))});
-  };
-  if (kind_ != Kind::sgd)
-    add("first_moment"), add("second_moment");
-  else if (sgd_.momentum > 0)
-    add("momentum");
+  lay_out_runs(deck.boolean("optimizer.decay_biases"));
+  if (kind_ == Kind::adam || kind_ == Kind::adamw || kind_ == Kind::lamb) {
+    add_state("first_moment"), add_state("second_moment");
+  } else {
+    if (kind_ == Kind::rmsprop) {
+      add_state("square_average");
+      if (deck.boolean("optimizer.centered")) add_state("gradient_average");
+    }
+    if (sgd_.momentum > 0) add_state("momentum");
+  }
   if (clip_norm_ > 0) {
     norm_partial_ = Buffer<double>("trireme::optimizer::norm_partial", static_cast<std::size_t>(squared_norm_workspace(network.arena_size())));
     norm_ = Buffer<double>("trireme::optimizer::norm", 1);
   }
+  if (kind_ == Kind::lars || kind_ == Kind::lamb) {
+    trust_partial_ = Buffer<double>("trireme::optimizer::trust_partial", 2 * runs_.size());
+    trust_ = Buffer<double>("trireme::optimizer::trust", network.parameters().size());
+  }
+}
+
+template <class T>
+void Optimizer<T>::lay_out_runs(bool decay_biases) {
+  std::vector<UpdateRun> runs;
+  std::vector<std::int32_t> first{0};
+  for (const Parameter& parameter : network_.parameters()) {
+    const std::int64_t end = parameter.offset + parameter.shape.size();
+    for (std::int64_t at = parameter.offset; at < end; at += UpdateRun::length)
+      runs.push_back({at, std::min(at + UpdateRun::length, end), static_cast<std::int32_t>(first.size()) - 1, decay_biases || parameter.shape.rank() > 1});
+    first.push_back(static_cast<std::int32_t>(runs.size()));
+  }
+  const auto to_device = [](const auto& list, auto& buffer, const char* label) {
+    buffer = std::remove_reference_t<decltype(buffer)>(label, list.size());
+    const auto host = Kokkos::create_mirror_view(buffer);
+    std::ranges::copy(list, host.data());
+    Kokkos::deep_copy(buffer, host);
+  };
+  to_device(runs, runs_, "trireme::optimizer::runs");
+  to_device(first, first_runs_, "trireme::optimizer::first_runs");
+}
+
+template <class T>
+void Optimizer<T>::add_state(const std::string& name) {
+  states_.push_back({name, Buffer<T>("trireme::optimizer::" + name, static_cast<std::size_t>(network_.arena_size()))});
+}
+
+template <class T>
+Span<T> Optimizer<T>::state(std::string_view name) {
+  const auto found = std::ranges::find(states_, name, &State::name);
+  return found == states_.end() ? Span<T>() : slice<T>(found->values, 0, network_.arena_size());
 }
 
 template <class T>
 void Optimizer<T>::update(const Execution& exec, double lr, std::int64_t step) {
-  const std::int64_t count = network_.arena_size();
+  const Span<T> gradients = network_.gradients(), values = network_.values();
+  const UpdateRuns runs{runs_, first_runs_};
+  const TrustRatios trust{trust_partial_, trust_};
   Clip clip;
   if (clip_norm_ > 0) {
-    squared_norm<T>(exec, count, network_.gradients(), norm_partial_, norm_);
+    squared_norm<T>(exec, network_.arena_size(), gradients, norm_partial_, norm_);
     clip = {clip_norm_, norm_};
   }
-  const auto state = [&](std::size_t i) { return i < states_.size() ? slice<T>(states_[i].values, 0, count) : Span<T>(); };
-  if (kind_ == Kind::sgd) {
-    sgd_.lr = lr;
-    sgd_.first = step == 0;
-    sgd_update<T>(exec, count, sgd_, clip, network_.gradients(), network_.values(), state(0));
-  } else {
-    adam_.lr = lr;
-    adam_.t = step + 1;
-    adam_update<T>(exec, count, adam_, clip, network_.gradients(), network_.values(), state(0), state(1));
+  sgd_.lr = adam_.lr = rmsprop_.lr = lars_.lr = lr;
+  sgd_.first = step == 0;
+  adam_.t = step + 1;
+  switch (kind_) {
+    case Kind::sgd: return sgd_update<T>(exec, runs, sgd_, clip, gradients, values, state("momentum"));
+    case Kind::adam:
+    case Kind::adamw: return adam_update<T>(exec, runs, adam_, clip, gradients, values, state("first_moment"), state("second_moment"));
+    case Kind::rmsprop:
+      return rmsprop_update<T>(exec, runs, rmsprop_, clip, gradients, values, state("square_average"), state("gradient_average"), state("momentum"));
+    case Kind::lars: return lars_update<T>(exec, runs, lars_, clip, trust, gradients, values, state("momentum"));
+    case Kind::lamb: return lamb_update<T>(exec, runs, adam_, clip, trust, gradients, values, state("first_moment"), state("second_moment"));
   }
 }
 

@@ -19,7 +19,8 @@ class Optimizer {
   /// One update with learning rate `lr`. `step` counts updates from 0.
   void update(const Execution& exec, double lr, std::int64_t step);
 
-  /// State arenas by name ("momentum"; "first_moment", "second_moment"), parallel to the parameters: checkpoints save them.
+  /// State arenas by name ("momentum"; "first_moment", "second_moment"; "square_average", "gradient_average"), parallel to the
+  /// parameters: checkpoints save them.
   struct State {
     std::string name;
     Buffer<T> values;
@@ -27,13 +28,22 @@ class Optimizer {
   const std::vector<State>& states() const { return states_; }
 
  private:
+  enum class Kind { sgd, adam, adamw, rmsprop, lars, lamb };
+  void lay_out_runs(bool decay_biases);
+  void add_state(const std::string& name);
+  Span<T> state(std::string_view name);
+
   Network<T>& network_;
-  enum class Kind { sgd, adam, adamw } kind_;
+  Kind kind_;
   SgdStep sgd_;
-  AdamStep adam_;
+  AdamStep adam_;  // also of lamb
+  RmspropStep rmsprop_;
+  LarsStep lars_;
   double clip_norm_;
   std::vector<State> states_;
-  Buffer<double> norm_partial_, norm_;
+  Buffer<UpdateRun> runs_;
+  Buffer<std::int32_t> first_runs_;  // of each parameter, and the end
+  Buffer<double> norm_partial_, norm_, trust_partial_, trust_;
 };
 
 }  // namespace trireme

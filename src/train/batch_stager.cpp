@@ -1,10 +1,12 @@
 #include "train/batch_stager.hpp"
 
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
-#include "kokkos_kernels/batch.hpp"
+#include "base/random.hpp"
+#include "base/text.hpp"
 #include "layers/spatial.hpp"
 
 namespace trireme {
@@ -17,11 +19,38 @@ double per_channel(const std::vector<double>& values, std::int64_t channel, doub
   return values[values.size() == 1 ? 0 : static_cast<std::size_t>(channel)];
 }
 
+constexpr std::uint64_t augment_purpose = 0x6175676D656E74;  // "augment"
+
+std::optional<Augmentation> augmentation_of(const Deck& deck, const Shape& input) {
+  Augmentation augmentation;
+  augmentation.noise = deck.real("data.noise");
+  const std::int64_t crop = deck.integer("data.crop");
+  const auto flips = split(deck.text("data.flip"), ',');
+  const bool moves = crop > 0 || !flips.empty();
+  const int dims = input.rank() - 1;
+  if (!moves && augmentation.noise == 0) return std::nullopt;
+  if (dims > 3 || (moves && dims < 1))
+    throw usage_error("data.flip and data.crop need samples of channels and 1 to 3 dimensions, as 3x32x32, data.noise such or flat ones; model.input is {}",
+                      input.text());
+  augmentation.extents[2] = pixels_of(input);  // of a flat sample
+  for (int d = 0; d < dims; ++d) augmentation.extents[3 - dims + d] = input[1 + d];
+  for (int axis = 3 - dims; axis < 3; ++axis) augmentation.crop[axis] = crop;
+  constexpr std::string_view names = "zyx";
+  for (const std::string& name : flips) {
+    const std::size_t axis = name.size() == 1 ? names.find(name) : names.npos;
+    if (axis == names.npos || static_cast<int>(axis) < 3 - dims)
+      throw usage_error("data.flip = {}: '{}' is no axis of model.input = {}. Expected {}", deck.text("data.flip"), name, input.text(),
+                        dims == 1 ? "x (the last one)" : dims == 2 ? "x (the last one), y" : "x (the last one), y, z");
+    augmentation.flip[axis] = true;
+  }
+  return augmentation;
+}
+
 }  // namespace
 
 template <class T>
 BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples)
-    : input_(input), output_(output), feature_type_(data.feature_type()), label_type_(data.label_type()) {
+    : input_(input), output_(output), feature_type_(data.feature_type()), label_type_(data.label_type()), augmentation_(augmentation_of(deck, input)) {
   const double scale = deck.real("data.scale");
   const auto mean = deck.reals("data.mean"), deviation = deck.reals("data.std");
   const std::int64_t channels = channels_of(input);
@@ -61,7 +90,8 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
 
 template <class T>
 void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples,
-                          [[maybe_unused]] Staging& staging, const Buffer<T>& factor, const Buffer<T>& shift, Span<T> out) {
+                          [[maybe_unused]] Staging& staging, const Buffer<T>& factor, const Buffer<T>& shift,
+                          const Augmentation* augmentation, Span<T> out) {
   const auto n = static_cast<std::int64_t>(samples.size());
   RawSamples raw{.each = samples.data(), .first = nullptr, .bytes = shape.size() * static_cast<std::int64_t>(size_of(type))};
   if constexpr (!on_host) {
@@ -71,7 +101,10 @@ void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& 
     raw.each = nullptr;
     raw.first = staging.copy.data();
   }
-  const auto as = [&]<class Raw>(Raw) { cast_batch<Raw, T>(exec, n, channels_of(shape), pixels_of(shape), raw, factor, shift, out); };
+  const auto as = [&]<class Raw>(Raw) {
+    if (augmentation != nullptr) return augment_batch<Raw, T>(exec, n, channels_of(shape), raw, factor, shift, *augmentation, out);
+    cast_batch<Raw, T>(exec, n, channels_of(shape), pixels_of(shape), raw, factor, shift, out);
+  };
   switch (type) {
     case ElementType::u8: return as(std::uint8_t{});
     case ElementType::i8: return as(std::int8_t{});
@@ -87,12 +120,18 @@ void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& 
 }
 
 template <class T>
-Targets<T> BatchStager<T>::load(const Execution& exec, const HostBatch& batch, Span<T> input) {
+Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T> input) {
+  const Execution& exec = pass.exec;
   Targets<T> targets;
   if (batch.count == 0) return targets;
-  cast(exec, feature_type_, input_, batch.features, features_staging_, factor_, shift_, input);
+  const bool augments = pass.training && augmentation_;
+  if (augments) {
+    augmentation_->key = mix(mix(pass.seed, augment_purpose), static_cast<std::uint64_t>(pass.step));
+    augmentation_->first_sample = pass.first_sample;
+  }
+  cast(exec, feature_type_, input_, batch.features, features_staging_, factor_, shift_, augments ? &*augmentation_ : nullptr, input);
   if (!batch.values.empty()) {
-    cast(exec, label_type_, output_, batch.values, labels_staging_, one_, zero_, slice<T>(values_, 0, batch.count * output_.size()));
+    cast(exec, label_type_, output_, batch.values, labels_staging_, one_, zero_, nullptr, slice<T>(values_, 0, batch.count * output_.size()));
     targets.values = slice<T>(values_, 0, batch.count * output_.size());
   }
   if (!batch.classes.empty()) {

@@ -1,9 +1,13 @@
-// From a host batch to the network's input and the loss's targets on the device: one cast, scaled, normalised, channels-last.
+// From a host batch to the network's input and the loss's targets on the device: one cast, scaled, normalised, channels-last, and in
+// training augmented.
 #pragma once
+
+#include <optional>
 
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
-#include "kokkos_kernels/types.hpp"
+#include "kokkos_kernels/batch.hpp"
+#include "layers/layer.hpp"
 
 namespace trireme {
 
@@ -17,12 +21,13 @@ struct Targets {
 template <class T>
 class BatchStager {
  public:
-  /// Normalisation from the deck's [data] scale, mean, std. `samples`: the most a batch has. Usage errors name the key.
+  /// Normalisation and augmentation from the deck's [data] scale, mean, std; flip, crop, noise. `samples`: the most a batch has. Usage errors name the key.
   BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
 
-  /// Fills `input` from the batch and returns the targets. The batch must stay valid until the kernels launched on `exec` end, and
-  /// those of the call before must have ended.
-  Targets<T> load(const Execution& exec, const HostBatch& batch, Span<T> input);
+  /// Fills `input` from the batch and returns the targets; a pass in training gets augmented samples, drawn by its seed, step and places
+  /// in the global batch. The batch must stay valid until the kernels launched on pass.exec end, and those of the call before must have
+  /// ended.
+  Targets<T> load(const Pass& pass, const HostBatch& batch, Span<T> input);
 
  private:
   /// Where a device gets raw samples from: gathered in memory that it can copy from, and its copy.
@@ -31,10 +36,11 @@ class BatchStager {
     Buffer<std::byte> copy;
   };
   void cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples, Staging& staging,
-            const Buffer<T>& factor, const Buffer<T>& shift, Span<T> out);
+            const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, Span<T> out);
 
   Shape input_, output_;
   ElementType feature_type_, label_type_;
+  std::optional<Augmentation> augmentation_;
   Buffer<T> factor_, shift_;              // per input channel
   Buffer<T> one_, zero_;                  // per output channel: targets are not normalised
   Buffer<T> values_;

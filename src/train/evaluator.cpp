@@ -58,7 +58,7 @@ Metrics Evaluator<T>::run(const Execution& exec) {
       const HostBatch& batch = stream_.next();
       if (batch.count == 0) break;
       Pass pass{.exec = exec, .samples = batch.count, .training = false};
-      const Targets<T> targets = stager_.load(exec, batch, network_.input());
+      const Targets<T> targets = stager_.load(pass, batch, network_.input());
       network_.forward(pass);
       loss_.apply(exec, batch.count, batch.count, network_.output(), targets, Span<T>());
       if (classes)

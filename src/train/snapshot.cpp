@@ -22,37 +22,21 @@ std::string damage_of(const std::filesystem::path& file) {
   }
 }
 
-}  // namespace
+/// Arenas by the path of their arrays in the file, as "model/".
+template <class T>
+using Arenas = std::vector<std::pair<std::string, Buffer<T>>>;
 
 template <class T>
-std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
-                           const Optimizer<T>& optimizer, const Progress& progress) {
-  // On the host the arenas are written from where they lie; a device's are brought over first.
-  std::vector<std::pair<std::string, HostMirror<T>>> arenas;
-  arenas.emplace_back("model/", Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.value_arena()));
-  for (const auto& state : optimizer.states())
-    arenas.emplace_back("optimizer/" + state.name + "/", Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), state.values));
-  std::vector<CheckpointArray> arrays;
-  for (const auto& [prefix, arena] : arenas)
-    for (const Parameter& parameter : network.parameters())
-      arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, arena.data() + parameter.offset});
-  CheckpointContent content;
-  content.deck = deck.resolved();
-  content.integers = {{"step", progress.step},
-                      {"epoch", progress.epoch},
-                      {"batch", progress.batch},
-                      {"epoch_samples", progress.epoch_samples},
-                      {"epoch_steps", progress.epoch_steps},
-                      {"seed", deck.integer("run.seed")}};
-  content.reals = {{"epoch_loss", progress.epoch_loss}};
-  return io.run([&] { return write_checkpoint(file, arrays, content, comm.handle()); });
+Arenas<T> arenas_of(const Network<T>& network, const Optimizer<T>* optimizer, const WeightAverage<T>* average) {
+  Arenas<T> arenas{{"model/", network.value_arena()}};
+  if (optimizer != nullptr)
+    for (const auto& state : optimizer->states()) arenas.emplace_back("optimizer/" + state.name + "/", state.values);
+  if (average != nullptr) arenas.emplace_back("ema/", average->values());
+  return arenas;
 }
 
 template <class T>
-Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer) {
-  std::vector<std::pair<std::string, Buffer<T>>> arenas{{"model/", network.value_arena()}};
-  if (optimizer != nullptr)
-    for (const auto& state : optimizer->states()) arenas.emplace_back("optimizer/" + state.name + "/", state.values);
+Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const Arenas<T>& arenas) {
   Progress progress;
   std::vector<HostMirror<T>> hosts;
   for (const auto& [prefix, arena] : arenas) hosts.push_back(Kokkos::create_mirror_view(arena));
@@ -64,7 +48,7 @@ Progress load_snapshot(const std::filesystem::path& file, const Communicator& co
         const std::string name = arenas[a].first + parameter.name;
         const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
         if (found == reader.arrays().end())
-          throw checkpoint_error("checkpoint '{}' has no array '{}' that the deck's network and optimizer want. Hint: it belongs to another deck", file.string(),
+          throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: it belongs to another deck", file.string(),
                                  name);
         if (!(found->shape == parameter.shape))
           throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
@@ -88,6 +72,42 @@ Progress load_snapshot(const std::filesystem::path& file, const Communicator& co
   comm.broadcast(std::span<std::int64_t>(integers));
   comm.broadcast(std::span(&progress.epoch_loss, 1));
   return {integers[0], integers[1], integers[2], integers[3], integers[4], progress.epoch_loss};
+}
+
+}  // namespace
+
+template <class T>
+std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
+                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress) {
+  // On the host the arenas are written from where they lie; a device's are brought over first.
+  std::vector<std::pair<std::string, HostMirror<T>>> arenas;
+  for (const auto& [prefix, arena] : arenas_of<T>(network, &optimizer, average))
+    arenas.emplace_back(prefix, Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena));
+  std::vector<CheckpointArray> arrays;
+  for (const auto& [prefix, arena] : arenas)
+    for (const Parameter& parameter : network.parameters())
+      arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, arena.data() + parameter.offset});
+  CheckpointContent content;
+  content.deck = deck.resolved();
+  content.integers = {{"step", progress.step},
+                      {"epoch", progress.epoch},
+                      {"batch", progress.batch},
+                      {"epoch_samples", progress.epoch_samples},
+                      {"epoch_steps", progress.epoch_steps},
+                      {"seed", deck.integer("run.seed")}};
+  content.reals = {{"epoch_loss", progress.epoch_loss}};
+  return io.run([&] { return write_checkpoint(file, arrays, content, comm.handle()); });
+}
+
+template <class T>
+Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer,
+                       WeightAverage<T>* average) {
+  return load<T>(file, comm, network, arenas_of<T>(network, optimizer, average));
+}
+
+template <class T>
+Progress load_for_inference(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, Network<T>& network) {
+  return load<T>(file, comm, network, {{deck.real("train.ema") > 0 ? "ema/" : "model/", network.value_arena()}});
 }
 
 std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where) {
@@ -137,8 +157,9 @@ std::string parameters_sha256(const Network<T>& network) {
 
 #define TRIREME_INSTANTIATE(T)                                                                                                           \
   template std::int64_t save_snapshot(const std::filesystem::path&, const Deck&, const Communicator&, IoThread&, const Network<T>&,       \
-                                      const Optimizer<T>&, const Progress&);                                                             \
-  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*);                        \
+                                      const Optimizer<T>&, const WeightAverage<T>*, const Progress&);                                    \
+  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*);     \
+  template Progress load_for_inference(const std::filesystem::path&, const Deck&, const Communicator&, Network<T>&);                     \
   template std::string parameters_sha256(const Network<T>&);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

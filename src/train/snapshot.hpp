@@ -10,6 +10,7 @@
 #include "io/io_thread.hpp"
 #include "network/network.hpp"
 #include "optim/optimizer.hpp"
+#include "optim/weight_average.hpp"
 
 namespace trireme {
 
@@ -23,15 +24,21 @@ struct Progress {
   double epoch_loss = 0;           // sum of losses of these samples
 };
 
-/// Writes a checkpoint. Collective; runs on the I/O thread while the caller waits. Returns bytes written.
+/// Writes a checkpoint: /model/PARAMETER, /optimizer/STATE/PARAMETER and, where there is an average of the parameters, /ema/PARAMETER.
+/// Collective; runs on the I/O thread while the caller waits. Returns bytes written.
 template <class T>
 std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
-                           const Optimizer<T>& optimizer, const Progress& progress);
+                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress);
 
-/// Reads a checkpoint (on rank 0, then broadcast): parameters, and with `optimizer` its state. Checkpoint errors name what does not fit.
-/// Collective.
+/// Reads a checkpoint (on rank 0, then broadcast): parameters, and what else is given to be filled. Checkpoint errors name what does not
+/// fit. Collective.
 template <class T>
-Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer);
+Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer = nullptr,
+                       WeightAverage<T>* average = nullptr);
+
+/// Reads the parameters that a network is used with: their average where the deck has train.ema. Collective.
+template <class T>
+Progress load_for_inference(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, Network<T>& network);
 
 /// A checkpoint file, or the newest whole one of a run directory. Damaged ones are warned of and passed over; when all are damaged
 /// that is a checkpoint error, because to start anew would overwrite what may be repaired. Nothing when a directory has none. Collective.

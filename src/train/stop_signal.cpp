@@ -2,27 +2,21 @@
 
 #include <ctime>
 
+#include "base/stop_signals.hpp"
+
 namespace trireme {
 
-namespace {
-
-/// The number of a stop signal that is pending, which it is no longer then; 0: none.
-int take_pending() {
+StopSignal::StopSignal() {
   const sigset_t set = stop_signals();
-  const timespec no_time{0, 0};
-  const int signal = sigtimedwait(&set, nullptr, &no_time);
-  return signal > 0 ? signal : 0;
-}
-
-}  // namespace
-
-StopSignal::~StopSignal() {
-  while (take_pending() != 0) {
-  }
+  pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
 int StopSignal::received() {
-  if (received_ == 0) received_ = take_pending();
+  if (received_ != 0) return received_;
+  const sigset_t set = stop_signals();
+  const timespec no_time{0, 0};
+  const int signal = sigtimedwait(&set, nullptr, &no_time);
+  if (signal > 0) received_ = signal;
   return received_;
 }
 

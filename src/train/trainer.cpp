@@ -48,6 +48,15 @@ constexpr std::size_t loss_slot = 0;   // control(0): sum of the batch's losses
 template <class T>
 constexpr std::size_t stop_slot = 1;   // control(1): ranks that were told to stop
 
+// nvcc allows no kernel in a private member function.
+template <class T>
+void add_to_control(const Execution& exec, Span<const double> loss, T stop, Span<T> control) {
+  Kokkos::parallel_for("trireme::trainer::control", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
+    control(loss_slot<T>) += static_cast<T>(loss(0));
+    control(stop_slot<T>) = stop;
+  });
+}
+
 }  // namespace
 
 template <class T>
@@ -56,6 +65,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
       comm_(checked(deck, comm)),
       batch_(deck.integer("data.batch")),
       share_(largest_share(deck, comm.size())),
+      accumulate_(deck.integer("train.accumulate")),
       network_(deck, share_, Network<T>::Use::training),
       train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.output_shape())),
       batches_(train_data_, io_,
@@ -71,10 +81,12 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
       loss_(deck, network_.output_shape(), share_),
       reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),
       optimizer_(deck, network_),
-      total_steps_(deck.integer("train.epochs") * batches_.batches()),
-      schedule_(deck, batches_.batches(), deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
+      epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
+      total_steps_(deck.integer("train.epochs") * epoch_steps_),
+      schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
       trace_(deck.boolean("train.trace")) {
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
+  if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
     const std::int64_t test_batch = deck.integer("data.test_batch");
     test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
@@ -103,14 +115,14 @@ void Trainer<T>::resume() {
                              "another folder, remove this one, or say auto to continue", path.string());
   }
   if (from) {
-    progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_);
-    if (progress_.epoch_steps != batches_.batches())
-      throw checkpoint_error("checkpoint '{}' counts epochs of {} steps; this run has {} ({} samples, data.batch = {}), so its place in the data would be "
-                             "lost. Hint: go on with the data set and data.batch of the checkpoint, or set run.output to another folder to start anew",
-                             from->string(), progress_.epoch_steps, batches_.batches(), train_data_.size(), batch_);
+    progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_, average_ ? &*average_ : nullptr);
+    if (progress_.epoch_steps != epoch_steps_ || progress_.batch % accumulate_ != 0)
+      throw checkpoint_error("checkpoint '{}' counts epochs of {} steps; this run has {} ({} samples, data.batch = {}, train.accumulate = {}), so its place in "
+                             "the data would be lost. Hint: go on with the data set, data.batch and train.accumulate of the checkpoint, or set run.output to "
+                             "another folder to start anew", from->string(), progress_.epoch_steps, epoch_steps_, train_data_.size(), batch_, accumulate_);
   } else {
     network_.initialize(static_cast<std::uint64_t>(deck_.integer("run.seed")));
-    progress_.epoch_steps = batches_.batches();
+    progress_.epoch_steps = epoch_steps_;
   }
   first_step_ = logged_step_ = progress_.step;
   last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
@@ -124,45 +136,21 @@ void Trainer<T>::resume() {
             network_.describe());
   log::info("memory a rank: parameters and gradients {}, activations {}, workspace {}", human_bytes(2.0 * static_cast<double>(summary.arena_bytes)),
             human_bytes(static_cast<double>(summary.temporary_bytes)), human_bytes(static_cast<double>(summary.workspace_bytes)));
-  log::info("data: {} training samples in {} shard(s){}; batch {}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
-            test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, batches_.batches(), total_steps_);
+  log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
+            test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
+            epoch_steps_, total_steps_);
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
   directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
-                     {"threads", exec_.concurrency()}, {"batch", batch_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
+                     {"threads", exec_.concurrency()}, {"batch", batch_}, {"accumulate", accumulate_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
                      {"total_steps", total_steps_}});
 }
 
 template <class T>
 void Trainer<T>::step() {
-  const HostBatch* batch = nullptr;
-  {
-    const Trace::Phase phase(trace_, "data wait", seconds_.data);
-    batch = &batches_.next();
-  }
-  const Pass pass{.exec = exec_,
-                  .samples = batch->count,
-                  .training = true,
-                  .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
-                  .step = progress_.step,
-                  .first_sample = batch->first};
-  {
-    const Trace::Phase phase(trace_, "forward", seconds_.forward);
-    const Targets<T> targets = stager_.load(exec_, *batch, network_.input());
-    network_.zero_gradients(exec_);
-    network_.forward(pass);
-    loss_.apply(exec_, batch->count, batch->global_count, network_.output(), targets, network_.output_gradient());
-    const Span<T> control = network_.control();
-    const Span<double> loss = loss_.value();
-    const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
-    Kokkos::parallel_for("trireme::trainer::control", Range(exec_, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
-      control(loss_slot<T>) = static_cast<T>(loss(0));
-      control(stop_slot<T>) = stop;
-    });
-  }
-  {
-    const Trace::Phase phase(trace_, "backward", seconds_.backward);
-    network_.backward(pass, [&](std::int64_t offset) { reducer_.ready(exec_, offset); });
-  }
+  const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
+  const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
+  network_.zero_gradients(exec_);
+  for (std::int64_t b = 0; b < batches; ++b) accumulate(b * batch_, samples, b + 1 == batches);
   {
     const Trace::Phase phase(trace_, "reduce", seconds_.reduce);
     reducer_.finish(exec_);
@@ -170,12 +158,42 @@ void Trainer<T>::step() {
   {
     const Trace::Phase phase(trace_, "update", seconds_.update);
     optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+    if (average_) average_->update(exec_, progress_.step);
   }
-  account(batch->global_count);
+  account(samples, batches);
 }
 
 template <class T>
-void Trainer<T>::account(std::int64_t samples) {
+void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last) {
+  const HostBatch* batch = nullptr;
+  {
+    const Trace::Phase phase(trace_, "data wait", seconds_.data);
+    if (before > 0) exec_.fence("trireme::trainer: the batch before is not read any more");
+    batch = &batches_.next();
+  }
+  const Pass pass{.exec = exec_,
+                  .samples = batch->count,
+                  .training = true,
+                  .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
+                  .step = progress_.step,
+                  .first_sample = before + batch->first};
+  {
+    const Trace::Phase phase(trace_, "forward", seconds_.forward);
+    const Targets<T> targets = stager_.load(pass, *batch, network_.input());
+    network_.forward(pass);
+    loss_.apply(exec_, batch->count, samples, network_.output(), targets, network_.output_gradient());
+    add_to_control<T>(exec_, loss_.value(), stop_signal_.received() != 0 ? T{1} : T{0}, network_.control());
+  }
+  {
+    const Trace::Phase phase(trace_, "backward", seconds_.backward);
+    network_.backward(pass, [&](std::int64_t offset) {
+      if (last) reducer_.ready(exec_, offset);
+    });
+  }
+}
+
+template <class T>
+void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   T control[2];
   Kokkos::deep_copy(exec_, Kokkos::View<T[2], Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(control),
                     Kokkos::View<T[2], Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(network_.control().data()));
@@ -186,7 +204,8 @@ void Trainer<T>::account(std::int64_t samples) {
   progress_.epoch_samples += samples;
   samples_done_ += samples;
   ++progress_.step;
-  if (++progress_.batch == batches_.batches()) ++progress_.epoch, progress_.batch = 0;
+  progress_.batch += batches;
+  if (progress_.batch == batches_.batches()) ++progress_.epoch, progress_.batch = 0;
   if (!std::isfinite(last_loss_))
     throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, or "
                "set optimizer.clip_norm", progress_.step, last_loss_);
@@ -196,8 +215,8 @@ template <class T>
 void Trainer<T>::log_step() {
   const double now = clock_.seconds(), spent = (now - logged_at_) - (pause_ - logged_pause_);
   const double rate = static_cast<double>(samples_done_ - logged_samples_) / std::max(spent, 1e-9);
-  const double left = static_cast<double>(total_steps_ - progress_.step) * static_cast<double>(batch_) / std::max(rate, 1e-9);
-  const std::int64_t epoch = (progress_.step - 1) / batches_.batches() + 1;
+  const double left = static_cast<double>(total_steps_ - progress_.step) * static_cast<double>(accumulate_ * batch_) / std::max(rate, 1e-9);
+  const std::int64_t epoch = (progress_.step - 1) / epoch_steps_ + 1;
   const double lr = schedule_.at(progress_.step - 1);
   log::info("epoch {}/{}  step {}/{}  loss {:.4f}  lr {:.4g}  {:.0f} samples/s  {} left", epoch, deck_.integer("train.epochs"), progress_.step, total_steps_,
             last_loss_, lr, rate, human_seconds(left));
@@ -210,7 +229,7 @@ void Trainer<T>::log_step() {
 
 template <class T>
 void Trainer<T>::end_epoch() {
-  const std::int64_t epoch = progress_.step / batches_.batches(), every = deck_.integer("train.evaluate_every");
+  const std::int64_t epoch = progress_.step / epoch_steps_, every = deck_.integer("train.evaluate_every");
   nlohmann::json event{{"event", "epoch"},
                        {"epoch", epoch},
                        {"step", progress_.step},
@@ -221,7 +240,7 @@ void Trainer<T>::end_epoch() {
     const Timer timer;
     {
       const Trace::Phase phase(trace_, "evaluate", seconds_.evaluate);
-      last_metrics_ = evaluator_->run(exec_);
+      last_metrics_ = measure();
       measured_step_ = progress_.step;
     }
     event["test"] = last_metrics_->json();
@@ -235,6 +254,14 @@ void Trainer<T>::end_epoch() {
 }
 
 template <class T>
+Metrics Trainer<T>::measure() {
+  if (average_) average_->exchange(exec_);
+  const Metrics metrics = evaluator_->run(exec_);
+  if (average_) average_->exchange(exec_);
+  return metrics;
+}
+
+template <class T>
 void Trainer<T>::checkpoint() {
   if (last_checkpoint_ == progress_.step) return;
   const Timer timer;
@@ -242,7 +269,7 @@ void Trainer<T>::checkpoint() {
   std::int64_t bytes = 0;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    bytes = save_snapshot<T>(file, deck_, comm_, io_, network_, optimizer_, progress_);
+    bytes = save_snapshot<T>(file, deck_, comm_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, progress_);
   }
   last_checkpoint_ = progress_.step;
   pause_ += timer.seconds();
@@ -282,7 +309,7 @@ ExitCode Trainer<T>::run() {
 template <class T>
 void Trainer<T>::finish(bool stopped) {
   // A run that ends within an epoch, or was complete before it began, still says how good the network is that it leaves.
-  if (!stopped && evaluator_ && measured_step_ != progress_.step) last_metrics_ = evaluator_->run(exec_);
+  if (!stopped && evaluator_ && measured_step_ != progress_.step) last_metrics_ = measure();
   const double total = clock_.seconds();
   const std::string digest = parameters_sha256(network_);
   nlohmann::json event{{"event", stopped ? "stop" : "end"},

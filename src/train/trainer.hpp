@@ -12,6 +12,7 @@
 #include "optim/gradient_reducer.hpp"
 #include "optim/optimizer.hpp"
 #include "optim/schedule.hpp"
+#include "optim/weight_average.hpp"
 #include "train/evaluator.hpp"
 #include "train/loss_function.hpp"
 #include "train/run_directory.hpp"
@@ -39,9 +40,12 @@ class Trainer {
 
  private:
   void resume();
-  void account(std::int64_t samples);
+  /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
+  void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  void account(std::int64_t samples, std::int64_t batches);
   void log_step();
   void end_epoch();
+  Metrics measure();
   void checkpoint();
   void finish(bool stopped);
 
@@ -50,6 +54,7 @@ class Trainer {
   Execution exec_;
   IoThread io_;
   std::int64_t batch_, share_;          // global batch; the most that this rank takes of one
+  std::int64_t accumulate_;             // batches a step
   Network<T> network_;
   DataSet train_data_;
   std::optional<DataSet> test_data_;
@@ -58,8 +63,9 @@ class Trainer {
   LossFunction<T> loss_;
   GradientReducer<T> reducer_;
   Optimizer<T> optimizer_;
+  std::optional<WeightAverage<T>> average_;
   std::optional<Evaluator<T>> evaluator_;
-  std::int64_t total_steps_;
+  std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
   std::optional<RunDirectory> directory_;
   Trace trace_;

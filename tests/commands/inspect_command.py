@@ -2,6 +2,8 @@
 """inspect says what is there, and finds what is broken."""
 
 import random
+import statistics
+import subprocess
 
 from trained import TrainedTest, program
 
@@ -130,6 +132,33 @@ class Inspect(TrainedTest):
         shard = sorted((self.data / "train").glob("*.h5"))[1]
         self.assertEqual(self.inspect(0, shard)["rows"], self.inspect(0, f"{self.data}/train/*1.h5")["rows"])
         self.check_text(0, self.data / "train", ["640 rows in 3 shard(s)", "unequal", "value"])
+
+    def test_statistics_of_each_channel(self):
+        self.ok("shard", "fields", "--size", 4, "--channels", 3, "--train", 50, "--test", 0, "--shards", 7, "--out", self.folder / "fields")
+        where, numbers = self.folder / "fields" / "train", []
+        for shard in sorted(where.glob("*.h5")):
+            dump = subprocess.run(["h5dump", "-d", "/x", "-y", "-w", "0", "-m", "%.9g", str(shard)], capture_output=True, text=True, check=True).stdout
+            numbers += [float(word) for word in dump[dump.index("DATA {") + 6:dump.index("}", dump.index("DATA {"))].replace(",", " ").split()]
+        self.assertEqual(len(numbers), 50 * 3 * 64)
+        for ranks in (1, 3):
+            found = self.inspect(0, where, "--statistics", "--data.scale=1/2", ranks=ranks)["statistics"]
+            self.assertEqual(found["scale"], 0.5)
+            for c in range(3):
+                channel = [numbers[i] / 2 for i in range(len(numbers)) if i // 64 % 3 == c]
+                self.assertAlmostEqual(found["mean"][c], statistics.fmean(channel), delta=1e-7)
+                self.assertAlmostEqual(found["std"][c], statistics.pstdev(channel), delta=1e-7)
+        self.assertEqual(len(self.inspect(0, where, "--statistics", "--model.input=12x4x4")["statistics"]["mean"]), 12)
+        self.check_text(3, where, ["one row is (3, 4, 4, 4)", "--model.input"], "--statistics", "--model.input=5x4x4")
+        self.check_text(2, self.run_folder, ["--statistics is for data"], "--statistics")
+
+    def test_statistics_are_lines_of_a_deck(self):
+        text = self.ok("inspect", self.data / "train", "--statistics", "--data.scale=1/255").text
+        found = self.inspect(0, self.data / "train", "--statistics", "--data.scale=1/255")["statistics"]
+        lines = text[text.index("[data]"):]
+        self.assertEqual(lines.strip(), f"[data]\nscale = 1/255\nmean = {found['mean'][0]:.6g}\nstd = {found['std'][0]:.6g}")
+        deck = (self.run_folder / "deck.ini").read_text().replace("\nmean =\nstd =\n", "\n").replace("scale = 1/255\n", "")
+        file = self.write_deck(deck.replace("[data]\n", lines))
+        self.assertEqual(self.inspect(0, file)["kind"], "deck")
 
     def test_labels_of_another_name(self):
         self.assertNotIn("labels", self.inspect(0, self.data / "test", "--data.labels="))

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""Writes layers.h5 beside itself: what PyTorch computes, in double precision, for our layers, losses and optimisers.
+"""Writes layers.h5 and optimizers.h5 beside itself: what PyTorch computes, in double precision, for our layers, losses and
+optimisers.
 
-Run it with a Python that has torch and h5py (README.md). The cases are drawn from a fixed seed, so a second run gives the
+Run it with a Python that has torch and h5py (README.md); arguments name the files to write, without any it is both. The cases are drawn from a fixed seed, so a second run gives the
 same file up to PyTorch's own rounding.
 """
 import pathlib
@@ -16,7 +17,7 @@ HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parents[1] / "scripts" / "lib"))
 
 from deck import Deck, parse_layer  # noqa: E402
-from torch_model import make_layer, make_loss, make_optimizer  # noqa: E402
+from torch_model import Network, make_layer, make_loss, make_optimizer  # noqa: E402
 
 draw = random.Random(20240611)
 
@@ -188,14 +189,72 @@ def write_optimizers(root, steps=5, size=23):
     return number + 1
 
 
-def main():
-    torch.manual_seed(7)
-    target = HERE / "layers.h5"
+# Networks of several parameters, of one dimension and of more, some longer than what one thread updates at a time.
+UPDATES = [
+    ("5", "linear out=4|linear out=3", "kind=rmsprop lr=0.01"),
+    ("5", "linear out=4|linear out=3", "kind=rmsprop lr=0.02 alpha=0.9 epsilon=1e-4 weight_decay=0.05"),
+    ("7", "linear out=6", "kind=rmsprop lr=0.01 momentum=0.8"),
+    ("7", "linear out=6", "kind=rmsprop lr=0.01 alpha=0.8 momentum=0.9 centered=true clip_norm=1.5"),
+    ("5", "linear out=4|linear out=3", "kind=lars lr=0.5"),
+    ("2x5x4", "conv out=3 kernel=2|flatten|linear out=4", "kind=lars lr=2 momentum=0.9 weight_decay=0.01 trust=0.02"),
+    ("2x5x4", "conv out=3 kernel=2|flatten|linear out=4", "kind=lars lr=1 momentum=0.9 weight_decay=0.1 decay_biases=false clip_norm=2"),
+    ("70", "linear out=60", "kind=lars lr=1 momentum=0.5 weight_decay=0.05"),
+    ("5", "linear out=4|linear out=3", "kind=lamb lr=0.01"),
+    ("2x5x4", "conv out=3 kernel=2|flatten|linear out=4", "kind=lamb lr=0.02 beta1=0.8 beta2=0.95 epsilon=1e-4 weight_decay=0.1"),
+    ("2x5x4", "conv out=3 kernel=2|flatten|linear out=4", "kind=lamb lr=0.02 weight_decay=0.2 decay_biases=false clip_norm=1"),
+    ("70", "linear out=60", "kind=lamb lr=0.05 weight_decay=0.05"),
+    ("5", "linear out=4|linear out=3", "kind=sgd lr=0.1 momentum=0.9 weight_decay=0.2 decay_biases=false"),
+    ("5", "linear out=4|linear out=3", "kind=adam lr=0.02 weight_decay=0.2 decay_biases=false"),
+    ("5", "linear out=4|linear out=3", "kind=adamw lr=0.02 weight_decay=0.2 decay_biases=false"),
+]
+
+
+def write_updates(root):
+    """As write_optimizers, for all parameters of a network one after the other; with the moving average of them."""
+    for number, (shape, lines, line) in enumerate(UPDATES):
+        options = line.split()
+        deck = Deck(f"[model]\ninput = {shape}\n" + "".join(f"layer = {layer}\n" for layer in lines.split("|")), "reference",
+                    [f"optimizer.{item}" for item in options])
+        group = root.create_group(f"{number:03d}")
+        describe(group, input=shape, layers=lines.replace("|", "\n"), options="\n".join(options))
+        network = Network(deck).double()
+        steps = 4 if shape != "70" else 2
+        average = torch.optim.swa_utils.AveragedModel(network, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.7))
+        parameters = list(network.parameters())
+        optimizer = make_optimizer(deck, parameters)
+        together = lambda tensors: torch.cat([t.detach().reshape(-1) for t in tensors])  # noqa: E731
+        put(group, "start", together(parameters))
+        gradients, after = [], []
+        for _ in range(steps):
+            for p in parameters:
+                p.grad = torch.randn_like(p)
+            gradients.append(together(p.grad for p in parameters))
+            clip = deck.real("optimizer.clip_norm", 0)
+            if clip > 0:
+                torch.nn.utils.clip_grad_norm_(parameters, clip)
+            optimizer.step()
+            average.update_parameters(network)
+            after.append(together(parameters))
+        put(group, "gradients", torch.stack(gradients))
+        put(group, "parameters", torch.stack(after))
+        put(group, "average", together(average.module.parameters()))
+    return number + 1
+
+
+def write_file(name, seed, groups):
+    torch.manual_seed(seed)
+    target = HERE / name
     with h5py.File(target, "w", libver="v110") as file:
         describe(file, made_by=f"PyTorch {torch.__version__.split('+')[0]}")
-        counts = [write(file.create_group(name)) for name, write in
-                  (("layers", write_layers), ("losses", write_losses), ("optimizers", write_optimizers))]
-    print(f"{target.name}: {counts[0]} layers, {counts[1]} losses, {counts[2]} optimisers, {target.stat().st_size} bytes")
+        counts = [f"{write(file.create_group(group))} {group}" for group, write in groups.items()]
+    print(f"{name}: {', '.join(counts)}, {target.stat().st_size} bytes")
+
+
+def main():
+    files = {"layers.h5": (7, {"layers": write_layers, "losses": write_losses, "optimizers": write_optimizers}),
+             "optimizers.h5": (8, {"updates": write_updates})}
+    for name in sys.argv[1:] or files:
+        write_file(name, *files[name])
 
 
 if __name__ == "__main__":

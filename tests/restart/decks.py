@@ -37,7 +37,14 @@ NESTEROV = ["--optimizer.kind=sgd", "--optimizer.lr=0.03", "--optimizer.momentum
             "--optimizer.weight_decay=1e-3", "--schedule.kind=step", "--schedule.every=3"]
 ADAM = ["--optimizer.kind=adam", "--optimizer.lr=0.002", "--schedule.kind=linear", "--schedule.warmup=0.7"]
 ADAMW = ["--optimizer.kind=adamw", "--optimizer.lr=0.002", "--optimizer.weight_decay=0.02", "--optimizer.clip_norm=1"]
+RMSPROP = ["--optimizer.kind=rmsprop", "--optimizer.lr=0.001", "--optimizer.momentum=0.5", "--optimizer.centered=true"]
+LARS = ["--optimizer.kind=lars", "--optimizer.lr=5", "--optimizer.momentum=0.9", "--optimizer.weight_decay=1e-3",
+        "--optimizer.decay_biases=false", "--optimizer.trust=0.01"]
+LAMB = ["--optimizer.kind=lamb", "--optimizer.lr=0.01", "--optimizer.weight_decay=0.02"]
 DOUBLE = ["--train.precision=fp64"]
+AVERAGE = ["--train.ema=0.9"]
+ACCUMULATE = ["--train.accumulate=3"]  # 7 steps an epoch, the last one of 2 batches
+AUGMENT = ["--data.flip=x,y", "--data.crop=3", "--data.noise=0.1"]
 FROM_FILES = ["--data.cache=0", "--data.chunk=16", "--data.window=128"]
 
 

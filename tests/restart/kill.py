@@ -6,7 +6,7 @@ import random
 import signal
 import time
 
-from decks import ADAM, ADAMW, DOUBLE, FROM_FILES, MOMENTUM, NESTEROV, STEPS, RestartTest, program
+from decks import ACCUMULATE, ADAM, ADAMW, AVERAGE, DOUBLE, FROM_FILES, LAMB, MOMENTUM, NESTEROV, STEPS, RestartTest, program
 
 SEED = int(os.environ.get("TRIREME_TEST_SEED", random.SystemRandom().randrange(10**6)))
 print(f"random moments: TRIREME_TEST_SEED={SEED}", flush=True)
@@ -67,6 +67,9 @@ class Kill(Interrupted):
 
     def test_killed_adamw_in_double_precision(self):
         self.check_kills(3, *ADAMW, *DOUBLE, ranks=2)
+
+    def test_killed_lamb_with_an_average_and_accumulated_batches(self):
+        self.check_kills(3, *LAMB, *AVERAGE, *ACCUMULATE, ranks=2)
 
     def test_killed_on_three_ranks(self):
         self.check_kills(1, *MOMENTUM, ranks=3)

@@ -3,6 +3,7 @@
 
 import pathlib
 import sys
+import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import program  # noqa: E402
@@ -63,9 +64,9 @@ class Ranks(program.ProgramTest):
     def curves(self, model, optimizer, *overrides):
         """The losses of all steps on each number of ranks, compared with those on one."""
         deck = self.write_deck(CLASSES.format(output=self.folder / "unused", data=self.data, model=model, optimizer=optimizer))
-        found = {}
+        found, runs = {}, tempfile.mkdtemp(dir=self.folder)
         for ranks in RANKS:
-            folder = program.RunFolder(self.folder / f"ranks-{ranks}")
+            folder = program.RunFolder(f"{runs}/ranks-{ranks}")
             self.ok("train", deck, f"--run.output={folder.path}", *overrides, ranks=ranks, timeout=100)
             found[ranks] = folder.losses()
             self.assertEqual(sorted(found[ranks]), list(range(1, STEPS + 1)), f"{ranks} rank(s) logged other steps")
@@ -91,6 +92,36 @@ class Ranks(program.ProgramTest):
     def test_many_small_buckets_and_windows(self):
         # Every parameter travels on its own; rows come from the files, window by window, instead of from memory.
         self.curves(CNN, SGD, "--parallel.bucket=0.0001", "--data.cache=0", "--data.chunk=16", "--data.window=64")
+
+    def test_augmented_samples(self):
+        augment = ["--data.flip=x,y", "--data.crop=3", "--data.noise=0.2"]
+        losses = self.curves(CNN, SGD, "--data.batch=31", *augment)
+        self.assertNotEqual(losses, self.curves(CNN, SGD, "--data.batch=31"))
+
+    def test_accumulated_batches(self):
+        # 622 = 21 batches of 31, the last of two: steps of four batches and a last one of a single small batch.
+        self.curves(MLP, SGD, "--data.batch=31", "--train.accumulate=4")
+
+    def test_accumulated_batches_are_one_large_batch(self):
+        # Without a shuffle the batches of a step are the rows of one batch so many times as large.
+        deck = self.write_deck(CLASSES.format(output=self.folder / "unused", data=self.data, model=CNN, optimizer=ADAMW))
+        for batch, accumulate in ((31, 4), (100, 4), (311, 2)):
+            found = []
+            for number, (words, ranks) in enumerate((([f"--data.batch={batch * accumulate}"], 1),
+                                                     ([f"--data.batch={batch}", f"--train.accumulate={accumulate}"], 1),
+                                                     ([f"--data.batch={batch}", f"--train.accumulate={accumulate}"], 3))):
+                folder = program.RunFolder(self.folder / f"{batch}-{number}")
+                self.ok("train", deck, f"--run.output={folder.path}", "--data.shuffle=false", "--train.steps=40",
+                        "--data.crop=2", "--data.flip=x", *words, ranks=ranks)
+                found.append(folder)
+            expected = found[0].losses()
+            for folder in found[1:]:
+                self.assertEqual(sorted(folder.losses()), sorted(expected))
+                for step, loss in folder.losses().items():
+                    self.assertLess(abs(loss - expected[step]), LOSS_TOLERANCE * abs(expected[step]), f"batch {batch}, step {step}")
+                means = [[e["train"]["loss"] for e in run.events("epoch")] for run in (folder, found[0])]
+                for mean, other in zip(*means, strict=True):
+                    self.assertAlmostEqual(mean, other, delta=1e-4)
 
     def test_without_a_shuffle(self):
         self.curves(MLP, SGD, "--data.batch=31", "--data.shuffle=false")

@@ -3,7 +3,7 @@
 
 import shutil
 
-from decks import ADAM, MOMENTUM, NESTEROV, STEPS, RestartTest, program
+from decks import ACCUMULATE, ADAM, AUGMENT, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, RMSPROP, STEPS, RestartTest, program
 
 CONSTANT = [word for word in MOMENTUM if not word.startswith("--schedule")]
 
@@ -24,6 +24,39 @@ class Resume(RestartTest):
         for steps in (1, 33, 40, STEPS):
             self.ok(*self.words("parts", *NESTEROV, f"--train.steps={steps}"), ranks=2)
         self.assert_same_run(program.RunFolder(self.folder / "parts"), self.whole(*NESTEROV, ranks=2))
+
+    def test_other_optimizers_in_parts(self):
+        for number, words in enumerate((RMSPROP, [*LARS, *AVERAGE], [*LAMB, *ACCUMULATE], [*CONSTANT, *AVERAGE, *ACCUMULATE],
+                                          [*ADAM[:2], *AUGMENT])):
+            ranks = 1 + number % 2
+            for steps in (2, 33, STEPS):
+                self.ok(*self.words(f"parts-{number}", *words, f"--train.steps={steps}"), ranks=ranks)
+            whole = self.whole(*words, ranks=ranks, name=f"whole-{number}")
+            self.assert_same_run(program.RunFolder(self.folder / f"parts-{number}"), whole)
+
+    def test_average_of_the_parameters(self):
+        plain = self.whole(*ADAM, "--train.steps=60", name="plain")
+        folder = self.whole(*ADAM, *AVERAGE, "--train.steps=60")
+        self.assertEqual(folder.digest(), plain.digest(), "the average changed the training")
+        self.assertEqual(folder.losses(), plain.losses())
+        found = folder.events("end")[-1]["test"]
+        self.assertNotEqual(found["loss"], plain.events("end")[-1]["test"]["loss"])
+        for words, expected in (([], found), (["--train.ema=0"], plain.events("end")[-1]["test"])):
+            evaluated = self.ok("evaluate", folder.path, "--json", *words, ranks=2).json()
+            self.assertAlmostEqual(evaluated["loss"], expected["loss"], delta=1e-6)
+            self.assertEqual(evaluated["confusion"], expected["confusion"])
+        self.refused(["evaluate", plain.path, *AVERAGE], 4, "ema/hidden.weight", "Hint")
+        self.refused(self.words("plain", *ADAM, *AVERAGE), 4, "ema/hidden.weight", "Hint")
+
+    def test_augmentation_is_for_training_alone(self):
+        folder = self.whole(*ADAM, *AUGMENT, "--train.steps=40")
+        self.assertNotEqual(folder.losses(), self.whole(*ADAM, "--train.steps=40", name="plain").losses())
+        first = folder.events("end")[-1]["test"]
+        evaluated = [self.ok("evaluate", folder.path, "--json", *words).json() for words in ([], ["--data.flip=", "--data.crop=0", "--data.noise=0"])]
+        for metrics in evaluated:
+            self.assertEqual(metrics["confusion"], first["confusion"])
+            self.assertEqual(metrics["loss"], evaluated[0]["loss"])
+        self.refused(self.words("no-axis", "--data.flip=z"), 2, "data.flip = z", "1x28x28", "x (the last one), y")
 
     def test_more_epochs(self):
         # Where the schedule does not look at the length of the run, a run that was made longer is one that always was.
@@ -95,6 +128,7 @@ class Resume(RestartTest):
         wider = self.write_deck(self.deck.read_text().replace("out=24", "out=25"), "wider.ini")
         renamed = self.write_deck(self.deck.read_text().replace("name=head", "name=top"), "renamed.ini")
         self.refused([*words, "--data.batch=60"], 4, "epochs of 20 steps; this run has 10", "data.batch = 60", "Hint")
+        self.refused([*words, "--train.accumulate=3"], 4, "epochs of 20 steps; this run has 7", "train.accumulate = 3", "Hint")
         self.refused([*words, f"--data.train={more}/train"], 4, "epochs of 20 steps; this run has 23", "700 samples")
         self.refused(["train", wider, *words[2:]], 4, "model/hidden.weight", "(24, 784)", "(25, 784)")
         self.refused(["train", renamed, *words[2:]], 4, "model/top.weight", "Hint", ranks=2)

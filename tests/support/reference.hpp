@@ -1,4 +1,4 @@
-// Reads tests/reference/layers.h5, what PyTorch computed; see the README beside it.
+// Reads tests/reference/*.h5, what PyTorch computed; see the README beside them.
 #pragma once
 
 #include <functional>
@@ -51,10 +51,11 @@ class ReferenceCase {
   h5::Group group_;
 };
 
-/// Calls `visit` for every case of a group ("layers"); returns how many there were. Throws when the file is not there.
-inline int for_reference_cases(const std::string& group, const std::function<void(const ReferenceCase&)>& visit) {
+/// Calls `visit` for every case of a group ("layers") of a file; returns how many there were. Throws when the file is not there.
+inline int for_reference_cases(const std::string& group, const std::function<void(const ReferenceCase&)>& visit,
+                               const std::string& file_name = "layers.h5") {
   h5::quiet();
-  const h5::File file = h5::open_file(TRIREME_SOURCE_DIR "/tests/reference/layers.h5", "reference", ExitCode::data);
+  const h5::File file = h5::open_file(TRIREME_SOURCE_DIR "/tests/reference/" + file_name, "reference", ExitCode::data);
   const h5::Group parent(TRIREME_H5(H5Gopen2(file, group.c_str(), H5P_DEFAULT), group));
   int count = 0;
   for (;; ++count) {

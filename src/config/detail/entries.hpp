@@ -7,9 +7,10 @@
 namespace trireme::detail {
 
 struct DeckEntry {
-  std::string key;    // "section.key", not checked against the table of keys
-  std::string value;  // without surrounding white space, comment and escapes
-  std::string where;  // "deck 'a.ini', line 7" or "command line"
+  std::string key;         // "section.key", not checked against the table of keys; below [block NAME] the key alone
+  std::string value;       // without surrounding white space, comment and escapes
+  std::string where;       // "deck 'a.ini', line 7" or "command line"
+  std::string block = {};  // NAME below [block NAME]
 };
 
 /// The entries of a deck in order. Throws usage errors: unknown section, line without '=', unknown escape, not a text.

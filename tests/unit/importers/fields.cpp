@@ -72,7 +72,8 @@ void check_bound(int extent, std::int64_t channels, int samples) {
   }
   for (int i = 0; i < 2; ++i) {
     BOOST_TEST(std::abs(sums[i] / samples) < 4 / std::sqrt(samples), "bias of number " << i << " at " << extent);
-    BOOST_TEST(std::abs(squares[i] / samples - 1) < 4 * std::sqrt(2.0 / samples), "error of number " << i << " at " << extent);
+    BOOST_TEST(std::abs(squares[i] / samples - 1) < 4 * std::sqrt(2.0 / samples),
+               "error of number " << i << " at " << extent);
   }
 }
 

@@ -2,6 +2,7 @@
 #include "kokkos_kernels/batch.hpp"
 
 #include <boost/test/unit_test.hpp>
+#include <map>
 
 #include "support/arrays.hpp"
 
@@ -56,6 +57,26 @@ void check_all(RandomStream& random) {
   (check<Raw, T>(random), ...);
 }
 
+struct Augmented {
+  std::vector<float> values;  // (n, pixels, channels)
+  std::int64_t elements;
+};
+
+/// Samples whose element (c, pixel) is 1 + c pixels + pixel, so that each tells where it came from.
+Augmented augmented(const Augmentation& augmentation, std::int64_t n, std::int64_t channels) {
+  const std::int64_t elements = channels * augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2];
+  std::vector<float> raw(static_cast<std::size_t>(n * elements));
+  for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<float>(1 + static_cast<std::int64_t>(i) % elements);
+  const Guarded<float> dev_raw(raw), factor(std::vector<float>(static_cast<std::size_t>(channels), 1)), shift(std::vector<float>(static_cast<std::size_t>(channels), 0));
+  Guarded<float> out(n * elements);
+  const RawSamples samples{.each = nullptr,
+                           .first = reinterpret_cast<const std::byte*>(dev_raw.span().data()),
+                           .bytes = elements * static_cast<std::int64_t>(sizeof(float))};
+  augment_batch<float, float>(Execution(), n, channels, samples, factor, shift, augmentation, out);
+  BOOST_TEST(out.guards_hold());
+  return {out.values(), elements};
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(batches)
@@ -64,6 +85,83 @@ BOOST_AUTO_TEST_CASE(are_cast_scaled_and_laid_channels_last) {
   RandomStream random(test_seed());
   check_all<float, std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t, std::uint64_t, std::int64_t, float, double>(random);
   check_all<double, std::uint8_t, std::int8_t, std::uint16_t, std::int16_t, std::uint32_t, std::int32_t, std::uint64_t, std::int64_t, float, double>(random);
+}
+
+// Each sample is one of those that flips and crops allow, and all of these come about equally often.
+BOOST_AUTO_TEST_CASE(are_flipped_and_cropped_evenly) {
+  constexpr std::int64_t n = 20000, channels = 2, height = 3, width = 5, crop = 1;
+  const Augmentation augmentation{.extents = {1, height, width}, .flip = {false, false, true}, .crop = {0, crop, crop}, .key = test_seed()};
+  const auto [values, elements] = augmented(augmentation, n, channels);
+  std::map<std::vector<float>, int> found;
+  for (std::int64_t s = 0; s < n; ++s) ++found[{values.begin() + s * elements, values.begin() + (s + 1) * elements}];
+  for (const bool turned : {false, true})
+    for (std::int64_t dy = -crop; dy <= crop; ++dy)
+      for (std::int64_t dx = -crop; dx <= crop; ++dx) {
+        std::vector<float> expected;
+        for (std::int64_t y = 0; y < height; ++y)
+          for (std::int64_t x = 0; x < width; ++x)
+            for (std::int64_t c = 0; c < channels; ++c) {
+              const std::int64_t from_y = y + dy, from_x = (turned ? width - 1 - x : x) + dx;
+              const bool inside = from_y >= 0 && from_y < height && from_x >= 0 && from_x < width;
+              expected.push_back(inside ? static_cast<float>(1 + (c * height + from_y) * width + from_x) : 0.0f);
+            }
+        const double mean = n / 18.0;
+        BOOST_TEST(std::abs(found[expected] - mean) < 5 * std::sqrt(mean), "turned " << turned << " by " << dy << ", " << dx);
+      }
+  BOOST_TEST(found.size() == 18u);
+}
+
+BOOST_AUTO_TEST_CASE(are_flipped_along_each_axis_by_itself) {
+  constexpr std::int64_t n = 8000;
+  const Augmentation augmentation{.extents = {2, 3, 4}, .flip = {true, true, true}, .key = test_seed()};
+  const auto [values, elements] = augmented(augmentation, n, 1);
+  std::map<float, int> corners;  // the first element tells which axes were turned
+  for (std::int64_t s = 0; s < n; ++s) ++corners[values[static_cast<std::size_t>(s * elements)]];
+  BOOST_TEST(corners.size() == 8u);
+  for (const auto& [corner, count] : corners) BOOST_TEST(std::abs(count - n / 8.0) < 5 * std::sqrt(n / 8.0));
+}
+
+BOOST_AUTO_TEST_CASE(get_normal_noise) {
+  constexpr std::int64_t n = 4000, channels = 3;
+  const Augmentation augmentation{.extents = {1, 1, 7}, .noise = 0.25, .key = test_seed()};
+  const auto [values, elements] = augmented(augmentation, n, channels);
+  double sum = 0, squares = 0, fourth = 0, neighbours = 0, before = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const std::int64_t e = static_cast<std::int64_t>(i) % elements;
+    const double z = (static_cast<double>(values[i]) - static_cast<double>(1 + e % channels * 7 + e / channels)) / 0.25;
+    sum += z, squares += z * z, fourth += z * z * z * z, neighbours += z * before;
+    before = z;
+  }
+  const double count = static_cast<double>(values.size());
+  BOOST_TEST(std::abs(sum / count) < 5 / std::sqrt(count));
+  BOOST_TEST(std::abs(squares / count - 1) < 5 * std::sqrt(2 / count));
+  BOOST_TEST(std::abs(fourth / count - 3) < 5 * std::sqrt(96 / count));
+  BOOST_TEST(std::abs(neighbours / count) < 5 / std::sqrt(count));
+}
+
+BOOST_AUTO_TEST_CASE(are_augmented_the_same_however_they_are_divided) {
+  const Augmentation whole{.extents = {1, 4, 5}, .flip = {false, true, true}, .crop = {0, 2, 2}, .noise = 0.1, .key = test_seed(), .first_sample = 3};
+  const auto [values, elements] = augmented(whole, 11, 3);
+  std::vector<float> parts;
+  for (std::int64_t done = 0; done < 11;) {
+    Augmentation part = whole;
+    part.first_sample += done;
+    const std::int64_t count = std::min<std::int64_t>(4, 11 - done);
+    const auto some = augmented(part, count, 3).values;
+    parts.insert(parts.end(), some.begin(), some.end());
+    done += count;
+  }
+  BOOST_TEST(same_bits(values, parts));
+  Augmentation other = whole;
+  other.key += 1;
+  BOOST_TEST(!same_bits(values, augmented(other, 11, 3).values));
+}
+
+BOOST_AUTO_TEST_CASE(without_augmentation_are_only_cast) {
+  const auto [values, elements] = augmented({.extents = {2, 2, 3}}, 2, 3);
+  std::vector<double> raw(static_cast<std::size_t>(2 * elements));
+  for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<double>(1 + static_cast<std::int64_t>(i) % elements);
+  BOOST_TEST(distance(values, to_channels_last(raw, Shape{3, 2, 2, 3})) == 0.0);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,7 +1,8 @@
-// Optimisers against what PyTorch computed (tests/reference/layers.h5), and what they leave alone.
+// Optimisers against what PyTorch computed (tests/reference), and what they leave alone.
 #include "optim/optimizer.hpp"
 
 #include "base/text.hpp"
+#include "optim/weight_average.hpp"
 #include "support/reference.hpp"
 #include "unit/config/support.hpp"
 #include "unit/network/networks.hpp"
@@ -35,6 +36,47 @@ void check(const ReferenceCase& reference) {
   for (std::size_t i = static_cast<std::size_t>(size); i < arena.size(); ++i) BOOST_TEST(arena[i] == 0, "the gap behind the parameter changed");
 }
 
+/// All parameters one after the other, into their places in an arena.
+template <class T>
+std::vector<T> in_arena(const Network<T>& network, std::span<const double> numbers) {
+  std::vector<T> arena(static_cast<std::size_t>(network.arena_size()));
+  auto from = numbers.begin();
+  for (const Parameter& p : network.parameters()) {
+    std::copy(from, from + p.shape.size(), arena.begin() + p.offset);
+    from += p.shape.size();
+  }
+  return arena;
+}
+
+template <class T>
+void check_network(const ReferenceCase& reference) {
+  std::vector<std::string> options;
+  for (const auto& option : split(reference.text("options"), '\n')) options.push_back("optimizer." + option);
+  const Deck deck = deck_of(model(reference.text("input"), split(reference.text("layers"), '\n')), options);
+  Network<T> network(deck, 1, Network<T>::Use::training);
+  Optimizer<T> optimizer(deck, network);
+  WeightAverage<T> average(network, 0.7);
+  const std::int64_t steps = reference.extents("gradients")[0];
+  const auto size = static_cast<std::size_t>(network.parameter_count());
+  const double tolerance = std::is_same_v<T, float> ? 1e-5 : 1e-12;
+  write<T>(network.values(), in_arena(network, reference.numbers("start")));
+  const auto gradients = reference.numbers("gradients"), expected = reference.numbers("parameters");
+  for (std::int64_t step = 0; step < steps; ++step) {
+    const auto row = [&](const std::vector<double>& all) { return std::span(all).subspan(static_cast<std::size_t>(step) * size, size); };
+    write<T>(network.gradients(), in_arena(network, row(gradients)));
+    optimizer.update(Execution(), deck.real("optimizer.lr"), step);
+    average.update(Execution(), step);
+    const auto after = in_arena(network, row(expected));
+    BOOST_TEST(distance(read<T>(network.values()), std::vector<double>(after.begin(), after.end())) <= tolerance, "step " << step);
+  }
+  const auto last = read<T>(network.values());
+  average.exchange(Execution());
+  const auto averaged = in_arena(network, reference.numbers("average"));
+  BOOST_TEST(distance(read<T>(network.values()), std::vector<double>(averaged.begin(), averaged.end())) <= tolerance);
+  average.exchange(Execution());
+  BOOST_TEST(same_bits(read<T>(network.values()), last));
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(optimizers)
@@ -47,6 +89,55 @@ BOOST_AUTO_TEST_CASE(are_pytorchs) {
     }
   });
   BOOST_TEST(count >= 10);
+}
+
+BOOST_AUTO_TEST_CASE(are_pytorchs_for_networks_of_several_parameters) {
+  const int count = for_reference_cases(
+      "updates",
+      [](const ReferenceCase& reference) {
+        BOOST_TEST_CONTEXT("updates/" << reference.name() << ": " << reference.text("options")) {
+          check_network<double>(reference);
+          check_network<float>(reference);
+        }
+      },
+      "optimizers.h5");
+  BOOST_TEST(count >= 15);
+}
+
+// Norms of parameters are summed in pieces of fixed length.
+BOOST_AUTO_TEST_CASE(do_not_depend_on_threads) {
+  RandomStream random(test_seed(), 2);
+  for (const char* kind : {"lars", "lamb"}) {
+    const Deck deck = deck_of(model("300", {"linear out=100"}), {"optimizer.kind=" + std::string(kind), "optimizer.weight_decay=0.1"});
+    std::vector<std::vector<float>> results;
+    std::vector<float> gradient;
+    for (const Execution& exec : few_and_many_threads()) {
+      Network<float> network(deck, 1, Network<float>::Use::training);
+      network.initialize(1);
+      if (gradient.empty()) gradient = random_numbers<float>(random, network.arena_size());
+      write<float>(network.gradients(), gradient);
+      Optimizer<float>(deck, network).update(exec, 0.1, 0);
+      exec.fence("trireme::test");
+      results.push_back(read<float>(network.values()));
+    }
+    BOOST_TEST(same_bits(results.front(), results.back()));
+  }
+}
+
+// A parameter of zeros, or a gradient of zeros, has no direction to trust.
+BOOST_AUTO_TEST_CASE(trust_ratios_are_1_where_a_norm_is_0) {
+  const Deck deck = deck_of(model("3", {"linear out=2"}), {"optimizer.kind=lars"});
+  Network<double> network(deck, 1, Network<double>::Use::training);
+  Optimizer<double> optimizer(deck, network);
+  std::vector<double> gradient(static_cast<std::size_t>(network.arena_size()));
+  gradient[0] = 3;
+  write<double>(network.gradients(), gradient);
+  optimizer.update(Execution(), 0.5, 0);
+  BOOST_TEST(read<double>(network.values())[0] == -1.5);
+  gradient[0] = 0;
+  write<double>(network.gradients(), gradient);
+  optimizer.update(Execution(), 0.5, 1);
+  BOOST_TEST(read<double>(network.values())[0] == -1.5);
 }
 
 BOOST_AUTO_TEST_CASE(state_has_names_for_checkpoints) {
@@ -65,13 +156,20 @@ BOOST_AUTO_TEST_CASE(state_has_names_for_checkpoints) {
   BOOST_TEST(names({"optimizer.momentum=0.9"}) == "momentum ");
   BOOST_TEST(names({"optimizer.kind=adam"}) == "first_moment second_moment ");
   BOOST_TEST(names({"optimizer.kind=adamw"}) == "first_moment second_moment ");
+  BOOST_TEST(names({"optimizer.kind=rmsprop"}) == "square_average ");
+  BOOST_TEST(names({"optimizer.kind=rmsprop", "optimizer.centered=true", "optimizer.momentum=0.9"}) == "square_average gradient_average momentum ");
+  BOOST_TEST(names({"optimizer.kind=lars"}) == "");
+  BOOST_TEST(names({"optimizer.kind=lars", "optimizer.momentum=0.9"}) == "momentum ");
+  BOOST_TEST(names({"optimizer.kind=lamb"}) == "first_moment second_moment ");
 }
 
 // State and step number are all that a restart needs.
 BOOST_AUTO_TEST_CASE(continue_from_their_state_bit_for_bit) {
   RandomStream random(test_seed());
   for (const std::vector<std::string>& options : std::vector<std::vector<std::string>>{
-           {"optimizer.momentum=0.9", "optimizer.dampening=0.2"}, {"optimizer.momentum=0.9", "optimizer.nesterov=true"}, {"optimizer.kind=adam"}, {"optimizer.kind=adamw"}}) {
+           {"optimizer.momentum=0.9", "optimizer.dampening=0.2"}, {"optimizer.momentum=0.9", "optimizer.nesterov=true"}, {"optimizer.kind=adam"}, {"optimizer.kind=adamw"},
+           {"optimizer.kind=rmsprop", "optimizer.momentum=0.9", "optimizer.centered=true"}, {"optimizer.kind=lars", "optimizer.momentum=0.9"},
+           {"optimizer.kind=lamb", "optimizer.weight_decay=0.1"}}) {
     const Deck deck = deck_of(model("9", {"linear out=5"}), options);
     Network<float> whole(deck, 1, Network<float>::Use::training), halves(deck, 1, Network<float>::Use::training);
     whole.initialize(1), halves.initialize(1);
