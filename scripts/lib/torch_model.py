@@ -65,6 +65,11 @@ def make_layer(spec, inputs):
         else:
             layer = _of_rank((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), rank, spec)(
                 **window, count_include_pad=_option(options, "count_include_pad", boolean, True))
+    elif kind == "batch_norm":
+        options.pop("sync", None)  # one process is the whole batch
+        layer = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[rank](
+            first[0], eps=_option(options, "eps", float, 1e-5), momentum=_option(options, "momentum", float, 0.1),
+            affine=_option(options, "affine", boolean, True))
     elif kind == "leaky_relu":
         layer = nn.LeakyReLU(_option(options, "slope", float, 0.01))
     elif kind == "dropout":

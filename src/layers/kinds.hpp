@@ -9,6 +9,7 @@ LayerKind linear_kind();
 LayerKind conv_kind();
 LayerKind max_pool_kind();
 LayerKind avg_pool_kind();
+LayerKind batch_norm_kind();
 std::vector<LayerKind> activation_kinds();
 LayerKind softmax_kind();
 LayerKind dropout_kind();

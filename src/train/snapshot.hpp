@@ -28,7 +28,7 @@ template <class T>
 std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
                            const Optimizer<T>& optimizer, const Progress& progress);
 
-/// Reads a checkpoint (on rank 0, then broadcast): parameters, and with `optimizer` its state. Checkpoint errors name what does not fit.
+/// Reads a checkpoint (on rank 0, then broadcast): parameters and buffers, and with `optimizer` its state. Checkpoint errors name what does not fit.
 /// Collective.
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer);
@@ -40,7 +40,7 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
 /// The deck inside a checkpoint. Collective.
 Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file);
 
-/// SHA-256 of all parameters' bytes in their order, without the arena's gaps. Not collective.
+/// SHA-256 of all parameters' bytes in their order, without the arena's gaps, then of all buffers'. Not collective.
 template <class T>
 std::string parameters_sha256(const Network<T>& network);
 

@@ -133,18 +133,33 @@ void Trainer<T>::resume() {
 }
 
 template <class T>
+void Trainer<T>::sum_over_ranks(const Execution& exec, Span<double> values) {
+  double* buffer = values.data();
+  using Host = Kokkos::View<double*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+  if constexpr (!on_host) {
+    if (staging_.size() < values.size()) staging_ = HostBuffer<double>("trireme::trainer::staging", values.size());
+    buffer = staging_.data();
+    Kokkos::deep_copy(exec, Host(buffer, values.size()), values);
+  }
+  exec.fence("trireme::trainer: sums complete before MPI");
+  comm_.all_reduce(std::span(buffer, values.size()));
+  if constexpr (!on_host) Kokkos::deep_copy(exec, values, Host(buffer, values.size()));
+}
+
+template <class T>
 void Trainer<T>::step() {
   const HostBatch* batch = nullptr;
   {
     const Trace::Phase phase(trace_, "data wait", seconds_.data);
     batch = &batches_.next();
   }
-  const Pass pass{.exec = exec_,
-                  .samples = batch->count,
-                  .training = true,
-                  .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
-                  .step = progress_.step,
-                  .first_sample = batch->first};
+  Pass pass{.exec = exec_,
+            .samples = batch->count,
+            .training = true,
+            .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
+            .step = progress_.step,
+            .first_sample = batch->first};
+  if (comm_.size() > 1) pass.sum_over_ranks = [this](const Execution& exec, Span<double> values) { sum_over_ranks(exec, values); };
   {
     const Trace::Phase phase(trace_, "forward", seconds_.forward);
     const Targets<T> targets = stager_.load(exec_, *batch, network_.input());
@@ -170,6 +185,7 @@ void Trainer<T>::step() {
   {
     const Trace::Phase phase(trace_, "update", seconds_.update);
     optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+    network_.update_buffers(exec_, batch->global_count);
   }
   account(batch->global_count);
 }

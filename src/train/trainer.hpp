@@ -39,6 +39,7 @@ class Trainer {
 
  private:
   void resume();
+  void sum_over_ranks(const Execution& exec, Span<double> values);
   void account(std::int64_t samples);
   void log_step();
   void end_epoch();
@@ -59,6 +60,7 @@ class Trainer {
   GradientReducer<T> reducer_;
   Optimizer<T> optimizer_;
   std::optional<Evaluator<T>> evaluator_;
+  HostBuffer<double> staging_;          // of sum_over_ranks, where MPI may not touch the device's memory
   std::int64_t total_steps_;
   Schedule schedule_;
   std::optional<RunDirectory> directory_;

@@ -91,6 +91,9 @@ def layer_cases():
         for rank in (1, 2, 3):
             for _ in range(3 if rank < 3 else 2):
                 yield pool_case(kind, rank)
+    for line, extents in (("batch_norm", [5]), ("batch_norm", [17]), ("batch_norm eps=0.01", [3, 7]), ("batch_norm affine=false", [4, 3, 5]),
+                          ("batch_norm", [18, 2, 3]), ("batch_norm sync=true", [2, 3, 2, 4])):
+        yield line, [extents]
     for line in ("relu", "leaky_relu", "leaky_relu slope=0.2", "tanh", "sigmoid", "gelu"):
         yield line, [[11]]
         yield line, [[3, 4, 5]]
@@ -105,12 +108,20 @@ def layer_cases():
         yield "concat", shapes
 
 
+def randomize(layer):
+    """Parameters that do not start as constants would hide what they do."""
+    if not isinstance(layer, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)):
+        for parameter in layer.parameters():
+            torch.nn.init.normal_(parameter)
+
+
 def write_layers(root):
     for number, (line, shapes) in enumerate(layer_cases()):
         group = root.create_group(f"{number:03d}")
-        batch = draw.randint(1, 3)
+        batch = draw.randint(1, 3) + line.startswith("batch_norm")  # of a single value a channel PyTorch takes no variance
         describe(group, layer=line, input=",".join(text(s) for s in shapes), batch=batch)
         layer = make_layer(parse_layer(line), shapes).double()
+        randomize(layer)
         inputs = [torch.randn(batch, *s, dtype=torch.double, requires_grad=True) for s in shapes]
         y = layer(*inputs)
         dy = torch.randn_like(y)
@@ -124,6 +135,27 @@ def write_layers(root):
         for name, parameter in layer.named_parameters():
             put(group, name, parameter)
             put(group, f"d{name}", parameter.grad)
+    return number + 1
+
+
+def write_running(root, steps=4):
+    """Running moments after each of some training passes, and what the network says of the same input outside training."""
+    for number, (line, shape, batch) in enumerate((("batch_norm", [3], 5), ("batch_norm momentum=0.3", [2, 6], 2),
+                                                   ("batch_norm eps=0.1", [4, 3, 2], 3), ("batch_norm affine=false momentum=1", [2, 2, 3, 2], 1))):
+        group = root.create_group(f"{number:03d}")
+        describe(group, layer=line, input=text(shape))
+        layer = make_layer(parse_layer(line), [shape]).double()
+        randomize(layer)
+        x = torch.randn(steps, batch, *shape, dtype=torch.double) * 2 + 3
+        mean, var, evaluated = [], [], []
+        for one in x:
+            layer.train()(one)
+            mean.append(layer.running_mean.clone())
+            var.append(layer.running_var.clone())
+            evaluated.append(layer.eval()(one))
+        for name, tensor in (("x", x), ("running_mean", torch.stack(mean)), ("running_var", torch.stack(var)),
+                             ("evaluated", torch.stack(evaluated)), *layer.named_parameters()):
+            put(group, name, tensor)
     return number + 1
 
 
@@ -194,8 +226,9 @@ def main():
     with h5py.File(target, "w", libver="v110") as file:
         describe(file, made_by=f"PyTorch {torch.__version__.split('+')[0]}")
         counts = [write(file.create_group(name)) for name, write in
-                  (("layers", write_layers), ("losses", write_losses), ("optimizers", write_optimizers))]
-    print(f"{target.name}: {counts[0]} layers, {counts[1]} losses, {counts[2]} optimisers, {target.stat().st_size} bytes")
+                  (("layers", write_layers), ("running", write_running), ("losses", write_losses), ("optimizers", write_optimizers))]
+    print(f"{target.name}: {counts[0]} layers, {counts[1]} with running moments, {counts[2]} losses, {counts[3]} optimisers, "
+          f"{target.stat().st_size} bytes")
 
 
 if __name__ == "__main__":

@@ -41,6 +41,9 @@ DOUBLE = ["--train.precision=fp64"]
 FROM_FILES = ["--data.cache=0", "--data.chunk=16", "--data.window=128"]
 
 
+NORMALISED = DECK.replace("layer = relu", "layer = batch_norm name=norm{sync}\nlayer = relu")
+
+
 class RestartTest(program.ProgramTest):
     def setUp(self):
         super().setUp()

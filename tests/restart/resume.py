@@ -3,7 +3,7 @@
 
 import shutil
 
-from decks import ADAM, MOMENTUM, NESTEROV, STEPS, RestartTest, program
+from decks import ADAM, MOMENTUM, NESTEROV, NORMALISED, STEPS, RestartTest, program
 
 CONSTANT = [word for word in MOMENTUM if not word.startswith("--schedule")]
 
@@ -24,6 +24,15 @@ class Resume(RestartTest):
         for steps in (1, 33, 40, STEPS):
             self.ok(*self.words("parts", *NESTEROV, f"--train.steps={steps}"), ranks=2)
         self.assert_same_run(program.RunFolder(self.folder / "parts"), self.whole(*NESTEROV, ranks=2))
+
+    def test_running_moments_in_parts(self):
+        # Shares of 16 and 15, and in the last batch of an epoch 6 and 5. The digest tells running moments too.
+        for sync in ("", " sync=true"):
+            self.deck = self.write_deck(NORMALISED.format(data=self.make_digits(), steps=STEPS, sync=sync))
+            parts = f"parts{sync[1:]}"
+            for steps in (1, 33, 40, STEPS):
+                self.ok(*self.words(parts, *NESTEROV, f"--train.steps={steps}"), ranks=2)
+            self.assert_same_run(program.RunFolder(self.folder / parts), self.whole(*NESTEROV, ranks=2, name=f"whole{sync[1:]}"))
 
     def test_more_epochs(self):
         # Where the schedule does not look at the length of the run, a run that was made longer is one that always was.

@@ -42,6 +42,11 @@ inline DrawnLayer draw_layer(const std::string& kind, RandomStream& random) {
     if (kind == "avg_pool" && random.below(2)) line += " count_include_pad=false";
     return {line, {drawn_shape(random, dims, draw(random, 1, 3), 3)}};
   }
+  if (kind == "batch_norm") {
+    // eps so large that slopes are smooth where a channel has few values.
+    const std::string line = std::string("batch_norm eps=0.3") + (random.below(3) ? "" : " affine=false") + (random.below(2) ? "" : " sync=true");
+    return {line, {drawn_shape(random, any, pick<std::int64_t>(random, {1, 2, 3, 16, 19}))}};
+  }
   if (kind == "leaky_relu") return {random.below(2) ? "leaky_relu" : "leaky_relu slope=0.3", {drawn_shape(random, any, draw(random, 1, 4))}};
   if (kind == "dropout") return {random.below(2) ? "dropout" : "dropout p=0.2", {drawn_shape(random, any, draw(random, 1, 4))}};
   if (kind == "relu" || kind == "tanh" || kind == "sigmoid" || kind == "gelu" || kind == "softmax" || kind == "flatten")

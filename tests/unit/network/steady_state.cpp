@@ -58,6 +58,8 @@ const std::vector<std::string> all_kinds{"conv name=a out=20 kernel=3 padding=1"
                                          "relu",
                                          "conv name=b out=20 kernel=3 stride=1 padding=1 groups=2",
                                          "add from=a,b",  // a is read twice: its relu cannot be fused
+                                         "batch_norm",
+                                         "relu",
                                          "max_pool kernel=2",
                                          "conv name=c out=9 kernel=3 stride=2 padding=2 dilation=2 bias=false",
                                          "relu",
