@@ -34,6 +34,17 @@ void for_tiles(const Execution& exec, const char* label, const Tiles& tiles, con
 
 // Below, `width` is that of the tile when the compiler may know it, else 0.
 
+/// Sum of each column.
+template <class T, std::int64_t width>
+KOKKOS_INLINE_FUNCTION void column_sums(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t used, double* out) {
+  const std::int64_t n = width > 0 ? width : used;
+  T sum[lanes];
+  for (std::int64_t l = 0; l < n; ++l) sum[l] = T{};
+  for (std::int64_t r = 0; r < rows; ++r)
+    for (std::int64_t l = 0; l < n; ++l) sum[l] += x[r * stride + l];
+  for (std::int64_t l = 0; l < n; ++l) out[l] = static_cast<double>(sum[l]);
+}
+
 /// Mean and sum of squared deviations of each column.
 template <class T, std::int64_t width>
 KOKKOS_INLINE_FUNCTION void column_moments(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t used, double* mean, double* squares) {

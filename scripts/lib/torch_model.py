@@ -9,7 +9,7 @@ import os
 import torch
 from torch import nn
 
-from deck import DeckError, boolean, shape
+from deck import DeckError, boolean, number, shape
 
 
 def _option(options, key, convert, fallback):
@@ -41,6 +41,20 @@ class Concat(nn.Module):
         return torch.cat(inputs, dim=1)
 
 
+class GlobalAvgPool(nn.Module):
+    def forward(self, x):
+        return x.flatten(2).mean(2) if x.dim() > 2 else x
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
 def make_layer(spec, inputs):
     """The module of one layer line for inputs of the given shapes (without the batch)."""
     options = dict(spec.options)
@@ -57,8 +71,14 @@ def make_layer(spec, inputs):
             stride=_option(options, "stride", _extent, 1), padding=_option(options, "padding", _extent, 0),
             dilation=_option(options, "dilation", _extent, 1), groups=_option(options, "groups", int, 1),
             bias=_option(options, "bias", boolean, True))
+    elif kind == "conv_transpose":
+        layer = _of_rank((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), rank, spec)(
+            first[0], int(options.pop("out")), _extent(options.pop("kernel")),
+            stride=_option(options, "stride", _extent, 1), padding=_option(options, "padding", _extent, 0),
+            output_padding=_option(options, "output_padding", _extent, 0), dilation=_option(options, "dilation", _extent, 1),
+            groups=_option(options, "groups", int, 1), bias=_option(options, "bias", boolean, True))
     elif kind in ("max_pool", "avg_pool"):
-        window = dict(kernel_size=_extent(options.pop("kernel")), stride=_option(options, "stride", _extent, None),
+        window = dict(ceil_mode=_option(options, "ceil_mode", boolean, False), kernel_size=_extent(options.pop("kernel")), stride=_option(options, "stride", _extent, None),
                       padding=_option(options, "padding", _extent, 0))
         if kind == "max_pool":
             layer = _of_rank((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), rank, spec)(**window)
@@ -74,10 +94,20 @@ def make_layer(spec, inputs):
         layer = nn.LeakyReLU(_option(options, "slope", float, 0.01))
     elif kind == "dropout":
         layer = nn.Dropout(_option(options, "p", float, 0.5))
-    elif kind == "softmax":
-        layer = nn.Softmax(dim=1)  # over channels (features)
-    elif kind in ("relu", "tanh", "sigmoid", "gelu", "flatten", "add", "concat"):
-        layer = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "flatten": nn.Flatten,
+    elif kind == "elu":
+        layer = nn.ELU(_option(options, "alpha", float, 1.0))
+    elif kind == "softplus":
+        layer = nn.Softplus(_option(options, "beta", float, 1.0), _option(options, "threshold", float, 20.0))
+    elif kind == "scale":
+        layer = Scale(number(options.pop("factor")))
+    elif kind == "reshape":
+        layer = nn.Sequential(nn.Flatten(), nn.Unflatten(1, shape(options.pop("shape"))))
+    elif kind == "global_avg_pool":
+        layer = GlobalAvgPool()
+    elif kind in ("softmax", "log_softmax"):
+        layer = {"softmax": nn.Softmax, "log_softmax": nn.LogSoftmax}[kind](dim=1)  # over channels (features)
+    elif kind in ("relu", "tanh", "sigmoid", "gelu", "silu", "flatten", "add", "concat"):
+        layer = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "silu": nn.SiLU, "flatten": nn.Flatten,
                  "add": Add, "concat": Concat}[kind]()
     else:
         raise DeckError(f"layer '{spec.text}': no counterpart of kind '{kind}'")

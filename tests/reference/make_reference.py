@@ -94,6 +94,16 @@ def layer_cases():
     for line, extents in (("batch_norm", [5]), ("batch_norm", [17]), ("batch_norm eps=0.01", [3, 7]), ("batch_norm affine=false", [4, 3, 5]),
                           ("batch_norm", [18, 2, 3]), ("batch_norm sync=true", [2, 3, 2, 4])):
         yield line, [extents]
+    for line, extents in (("conv_transpose out=2 kernel=3 stride=2 padding=1 output_padding=1", [3, 4]),
+                          ("conv_transpose out=4 kernel=3,2 stride=2,3 groups=2", [2, 3, 2]),
+                          ("conv_transpose out=2 kernel=2 dilation=2 padding=1 bias=false", [1, 2, 3, 2]),
+                          ("max_pool kernel=3 stride=2 ceil_mode=true", [2, 6, 4]), ("max_pool kernel=2 stride=3 padding=1 ceil_mode=true", [2, 8]),
+                          ("avg_pool kernel=3 stride=2 padding=1 ceil_mode=true", [1, 4, 6]),
+                          ("avg_pool kernel=3,2 stride=2 ceil_mode=true count_include_pad=false", [1, 4, 5]),
+                          ("global_avg_pool", [3, 2, 4]), ("silu", [11]), ("elu", [9]), ("elu alpha=0.3", [9]), ("softplus", [9]),
+                          ("softplus beta=2 threshold=1", [9]), ("log_softmax", [7]), ("log_softmax", [3, 2, 2]), ("scale factor=-1/3", [3, 4]),
+                          ("reshape shape=2x3x4", [24]), ("reshape shape=6x4", [2, 3, 4])):
+        yield line, [extents]
     for line in ("relu", "leaky_relu", "leaky_relu slope=0.2", "tanh", "sigmoid", "gelu"):
         yield line, [[11]]
         yield line, [[3, 4, 5]]
