@@ -60,4 +60,32 @@ template <class T>
 void update_running(const Execution& exec, std::int64_t count, std::int64_t samples, Span<const T> momentum, Span<const T> observed,
                     Span<T> running);
 
+/// Instances that are normalised each on its own: (pixels, channels), channels in `groups` runs, each with its own moments over its channels and all
+/// pixels. The weight and bias of channel c at pixel p are number c * channel_stride + p * pixel_stride of theirs.
+struct NormGroups {
+  std::int64_t pixels = 1, channels = 1, groups = 1;
+  std::int64_t channel_stride = 1, pixel_stride = 0;
+
+  KOKKOS_FUNCTION std::int64_t width() const { return channels / groups; }
+};
+
+/// Mean and 1 / sqrt(var + eps) of each group: (n, 2, groups).
+template <class T>
+void group_moments(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const T> x, Span<T> moments);
+/// y from such moments; weight and bias may be empty (1 and 0).
+template <class T>
+void group_norm_forward(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> moments, Span<const T> weight,
+                        Span<const T> bias, Span<T> y);
+
+/// Doubles of scratch of group_norm_sums.
+std::int64_t group_sums_workspace(std::int64_t n, const NormGroups& shape);
+/// sums (n, 2, groups): mean over each group of g and of g (x - mean) deviation^2, g = weight dy. Adds to dweight and dbias, which may be empty.
+template <class T>
+void group_norm_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> dy, Span<const T> moments,
+                     Span<const T> weight, Span<double> workspace, Span<T> sums, Span<T> dweight, Span<T> dbias);
+/// dx from such sums.
+template <class T>
+void group_norm_backward(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> dy, Span<const T> moments,
+                         Span<const T> weight, Span<const T> sums, Span<T> dx);
+
 }  // namespace trireme

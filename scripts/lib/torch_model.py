@@ -90,6 +90,20 @@ def make_layer(spec, inputs):
         layer = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[rank](
             first[0], eps=_option(options, "eps", float, 1e-5), momentum=_option(options, "momentum", float, 0.1),
             affine=_option(options, "affine", boolean, True))
+    elif kind == "group_norm":
+        layer = nn.GroupNorm(int(options.pop("groups")), first[0], eps=_option(options, "eps", float, 1e-5),
+                             affine=_option(options, "affine", boolean, True))
+    elif kind == "instance_norm":
+        layer = _of_rank((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), rank, spec)(
+            first[0], eps=_option(options, "eps", float, 1e-5), affine=_option(options, "affine", boolean, False))
+    elif kind == "layer_norm":
+        dims = options.pop("dims", "all")
+        layer = nn.LayerNorm(first if dims == "all" else first[-int(dims):], eps=_option(options, "eps", float, 1e-5),
+                             elementwise_affine=_option(options, "affine", boolean, True))
+    elif kind == "upsample":
+        linear = _of_rank(("linear", "bilinear", "trilinear"), rank, spec)
+        mode = {"nearest": "nearest", "linear": linear}[options.pop("mode", "nearest")]
+        layer = nn.Upsample(scale_factor=_extent(options.pop("scale")), mode=mode, align_corners=None if mode == "nearest" else False)
     elif kind == "leaky_relu":
         layer = nn.LeakyReLU(_option(options, "slope", float, 0.01))
     elif kind == "dropout":

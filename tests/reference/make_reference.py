@@ -92,7 +92,7 @@ def layer_cases():
             for _ in range(3 if rank < 3 else 2):
                 yield pool_case(kind, rank)
     for line, extents in (("batch_norm", [5]), ("batch_norm", [17]), ("batch_norm eps=0.01", [3, 7]), ("batch_norm affine=false", [4, 3, 5]),
-                          ("batch_norm", [18, 2, 3]), ("batch_norm sync=true", [2, 3, 2, 4])):
+                          ("batch_norm", [18, 2]), ("batch_norm sync=true", [2, 3, 2, 4])):
         yield line, [extents]
     for line, extents in (("conv_transpose out=2 kernel=3 stride=2 padding=1 output_padding=1", [3, 4]),
                           ("conv_transpose out=4 kernel=3,2 stride=2,3 groups=2", [2, 3, 2]),
@@ -100,6 +100,10 @@ def layer_cases():
                           ("max_pool kernel=3 stride=2 ceil_mode=true", [2, 6, 4]), ("max_pool kernel=2 stride=3 padding=1 ceil_mode=true", [2, 8]),
                           ("avg_pool kernel=3 stride=2 padding=1 ceil_mode=true", [1, 4, 6]),
                           ("avg_pool kernel=3,2 stride=2 ceil_mode=true count_include_pad=false", [1, 4, 5]),
+                          ("layer_norm", [18]), ("layer_norm eps=0.01", [2, 3, 4]), ("layer_norm dims=1", [2, 2, 3]), ("layer_norm dims=2", [2, 2, 2, 3]),
+                          ("group_norm groups=2", [6, 4]), ("group_norm groups=3 affine=false", [3, 2, 2]), ("instance_norm", [3, 5]),
+                          ("instance_norm affine=true", [2, 2, 3]), ("upsample scale=2", [2, 3, 2]), ("upsample scale=3 mode=linear", [2, 4]),
+                          ("upsample scale=2,3 mode=linear", [1, 3, 2]), ("upsample scale=2 mode=linear", [1, 2, 2, 3]),
                           ("global_avg_pool", [3, 2, 4]), ("silu", [11]), ("elu", [9]), ("elu alpha=0.3", [9]), ("softplus", [9]),
                           ("softplus beta=2 threshold=1", [9]), ("log_softmax", [7]), ("log_softmax", [3, 2, 2]), ("scale factor=-1/3", [3, 4]),
                           ("reshape shape=2x3x4", [24]), ("reshape shape=6x4", [2, 3, 4])):

@@ -58,6 +58,19 @@ inline DrawnLayer draw_layer(const std::string& kind, RandomStream& random) {
     const std::string line = std::string("batch_norm eps=0.3") + (random.below(3) ? "" : " affine=false") + (random.below(2) ? "" : " sync=true");
     return {line, {drawn_shape(random, any, pick<std::int64_t>(random, {1, 2, 3, 16, 19}))}};
   }
+  if (kind == "group_norm") {
+    const std::int64_t groups = draw(random, 1, 3);
+    return {"group_norm eps=0.3 groups=" + std::to_string(groups) + (random.below(3) ? "" : " affine=false"),
+            {drawn_shape(random, any, groups * pick<std::int64_t>(random, {1, 2, 7}))}};
+  }
+  if (kind == "instance_norm")
+    return {random.below(2) ? "instance_norm eps=0.3" : "instance_norm eps=0.3 affine=true", {drawn_shape(random, dims, pick<std::int64_t>(random, {1, 3, 18}))}};
+  if (kind == "layer_norm") {
+    const std::string line = std::string("layer_norm eps=0.3") + (random.below(3) ? "" : " affine=false");
+    return {line + (random.below(2) ? "" : " dims=" + std::to_string(draw(random, 1, any + 1))), {drawn_shape(random, any, pick<std::int64_t>(random, {1, 3, 18}))}};
+  }
+  if (kind == "upsample")
+    return {"upsample" + drawn_option(random, "scale", dims, 1, 3) + (random.below(2) ? "" : " mode=linear"), {drawn_shape(random, dims, draw(random, 1, 3))}};
   if (kind == "leaky_relu") return {random.below(2) ? "leaky_relu" : "leaky_relu slope=0.3", {drawn_shape(random, any, draw(random, 1, 4))}};
   if (kind == "elu") return {random.below(2) ? "elu" : "elu alpha=0.4", {drawn_shape(random, any, draw(random, 1, 4))}};
   if (kind == "softplus") return {random.below(2) ? "softplus" : "softplus beta=3 threshold=1", {drawn_shape(random, any, draw(random, 1, 4))}};
