@@ -40,8 +40,8 @@ KOKKOS_INLINE_FUNCTION void column_sums(const T* x, std::int64_t rows, std::int6
   const std::int64_t n = width > 0 ? width : used;
   T sum[lanes];
   for (std::int64_t l = 0; l < n; ++l) sum[l] = T{};
-  for (std::int64_t r = 0; r < rows; ++r)
-    for (std::int64_t l = 0; l < n; ++l) sum[l] += x[r * stride + l];
+  for (std::int64_t at = 0; at < rows * stride; at += stride)
+    for (std::int64_t l = 0; l < n; ++l) sum[l] += x[at + l];
   for (std::int64_t l = 0; l < n; ++l) out[l] = static_cast<double>(sum[l]);
 }
 
@@ -50,10 +50,10 @@ template <class T, std::int64_t width>
 KOKKOS_INLINE_FUNCTION void column_moments(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t used, double* mean, double* squares) {
   const std::int64_t n = width > 0 ? width : used;
   T first[lanes], sum[lanes], square[lanes];
-  for (std::int64_t l = 0; l < n; ++l) first[l] = x[l], sum[l] = square[l] = T{};
-  for (std::int64_t r = 1; r < rows; ++r)
+  for (std::int64_t l = 0; l < n; ++l) first[l] = x[l], sum[l] = T{}, square[l] = T{};
+  for (std::int64_t at = 0; at < rows * stride; at += stride)
     for (std::int64_t l = 0; l < n; ++l) {
-      const T d = x[r * stride + l] - first[l];
+      const T d = x[at + l] - first[l];
       sum[l] += d;
       square[l] += d * d;
     }
