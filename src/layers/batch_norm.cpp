@@ -1,5 +1,5 @@
 // batch_norm, as PyTorch's nn.BatchNorm1d-3d. In training a rank takes the moments of its own share of the batch, or with `sync` those of the
-// whole batch (as nn.SyncBatchNorm); outside training the running ones.
+// whole batch (as nn.SyncBatchNorm); outside training the running ones, which the network moves by the ranks' moments, weighted by samples.
 #include "kokkos_kernels/norm.hpp"
 #include "layers/kinds.hpp"
 #include "layers/spatial.hpp"

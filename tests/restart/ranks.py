@@ -120,6 +120,10 @@ class Ranks(program.ProgramTest):
             found = self.ok("evaluate", self.folder / "run", "--json", f"--data.test_batch={batch}", ranks=ranks).json()
             self.assertEqual(found["confusion"], ended["test"]["confusion"])
             self.assertAlmostEqual(found["loss"], ended["test"]["loss"], delta=1e-6)
+            file = self.folder / f"predicted-{batch}.h5"
+            self.ok("predict", self.folder / "run", "--out", file, f"--data.test_batch={batch}", ranks=ranks)
+            predicted = {str(c): sum(row[c] for row in found["confusion"]) for c in range(10)}
+            self.assertEqual(self.ok("inspect", file, "--json").json()["labels"]["histogram"], {c: n for c, n in predicted.items() if n > 0})
         found = self.ok("inspect", self.folder / "run", "--json").json()
         self.assertEqual(found["parameters_sha256"], ended["parameters_sha256"])
 
