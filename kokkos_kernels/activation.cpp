@@ -12,7 +12,7 @@ void map(const Execution& exec, const char* label, std::int64_t count, const F& 
 }  // namespace
 
 template <class T>
-void activation_forward(const Execution& exec, Activation kind, std::int64_t count, Span<const T> x, Span<T> y, T slope) {
+void activation_forward(const Execution& exec, Activation kind, std::int64_t count, Span<const T> x, Span<T> y, T slope, T threshold) {
   const T* const in = x.data();
   T* const out = y.data();
   switch (kind) {
@@ -33,12 +33,23 @@ void activation_forward(const Execution& exec, Activation kind, std::int64_t cou
         out[i] = in[i] * T(0.5) * (T{1} + Kokkos::erf(in[i] * T(0.70710678118654752440)));
       });
       break;
+    case Activation::silu:
+      map<T>(exec, "trireme::activation::silu", count, KOKKOS_LAMBDA(std::int64_t i) { out[i] = in[i] / (T{1} + Kokkos::exp(-in[i])); });
+      break;
+    case Activation::elu:
+      map<T>(exec, "trireme::activation::elu", count, KOKKOS_LAMBDA(std::int64_t i) { out[i] = in[i] > T{} ? in[i] : slope * Kokkos::expm1(in[i]); });
+      break;
+    case Activation::softplus:
+      map<T>(exec, "trireme::activation::softplus", count, KOKKOS_LAMBDA(std::int64_t i) {
+        out[i] = slope * in[i] > threshold ? in[i] : Kokkos::log1p(Kokkos::exp(slope * in[i])) / slope;
+      });
+      break;
   }
 }
 
 template <class T>
 void activation_backward(const Execution& exec, Activation kind, std::int64_t count, Span<const T> x, Span<const T> y, Span<const T> dy,
-                         Span<T> dx, T slope) {
+                         Span<T> dx, T slope, T threshold) {
   const T* const in = x.data();
   const T* const out = y.data();
   const T* const g = dy.data();
@@ -63,12 +74,26 @@ void activation_backward(const Execution& exec, Activation kind, std::int64_t co
         to[i] = g[i] * (T(0.5) * (T{1} + Kokkos::erf(v * T(0.70710678118654752440))) + v * phi);
       });
       break;
+    case Activation::silu:
+      map<T>(exec, "trireme::activation::silu_backward", count, KOKKOS_LAMBDA(std::int64_t i) {
+        const T s = T{1} / (T{1} + Kokkos::exp(-in[i]));
+        to[i] = g[i] * s * (T{1} + in[i] * (T{1} - s));
+      });
+      break;
+    case Activation::elu:
+      map<T>(exec, "trireme::activation::elu_backward", count, KOKKOS_LAMBDA(std::int64_t i) { to[i] = out[i] > T{} ? g[i] : g[i] * (out[i] + slope); });
+      break;
+    case Activation::softplus:
+      map<T>(exec, "trireme::activation::softplus_backward", count, KOKKOS_LAMBDA(std::int64_t i) {
+        to[i] = slope * in[i] > threshold ? g[i] : g[i] / (T{1} + Kokkos::exp(-slope * in[i]));
+      });
+      break;
   }
 }
 
 #define TRIREME_INSTANTIATE(T)                                                                                             \
-  template void activation_forward(const Execution&, Activation, std::int64_t, Span<const T>, Span<T>, T);                 \
-  template void activation_backward(const Execution&, Activation, std::int64_t, Span<const T>, Span<const T>, Span<const T>, Span<T>, T);
+  template void activation_forward(const Execution&, Activation, std::int64_t, Span<const T>, Span<T>, T, T);              \
+  template void activation_backward(const Execution&, Activation, std::int64_t, Span<const T>, Span<const T>, Span<const T>, Span<T>, T, T);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE

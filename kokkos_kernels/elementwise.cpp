@@ -27,6 +27,11 @@ void add_to(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> 
 }
 
 template <class T>
+void scale(const Execution& exec, std::int64_t count, T factor, Span<const T> x, Span<T> y) {
+  Kokkos::parallel_for("trireme::elementwise::scale", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = factor * x(i); });
+}
+
+template <class T>
 void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y) {
   Kokkos::parallel_for("trireme::elementwise::sum", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = a(i) + b(i); });
 }
@@ -79,6 +84,19 @@ void channels_first(const Execution& exec, std::int64_t n, std::int64_t pixels, 
 template <class T>
 void channels_last(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y) {
   transpose<T>(exec, "trireme::elementwise::channels_last", n, channels, pixels, x, y);
+}
+
+template <class T>
+void reshape(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, std::int64_t to_pixels, std::int64_t to_channels,
+             Span<const T> x, Span<T> y) {
+  const std::int64_t elements = pixels * channels;
+  Kokkos::parallel_for("trireme::elementwise::reshape", Range(exec, 0, n * to_pixels), KOKKOS_LAMBDA(std::int64_t row) {
+    const std::int64_t sample = row / to_pixels, p = row % to_pixels;
+    for (std::int64_t c = 0; c < to_channels; ++c) {
+      const std::int64_t at = c * to_pixels + p;
+      y(row * to_channels + c) = x(sample * elements + at % pixels * channels + at / pixels);
+    }
+  });
 }
 
 template <class T>
@@ -142,6 +160,9 @@ void squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Sp
                              std::int64_t, std::int64_t);                                                                           \
   template void channels_first(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                 \
   template void channels_last(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                  \
+  template void scale(const Execution&, std::int64_t, T, Span<const T>, Span<T>);                                                   \
+  template void reshape(const Execution&, std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t, Span<const T>,      \
+                        Span<T>);                                                                                                   \
   template void add_bias(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<T>, bool);                               \
   template void add_column_sums(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<T>);                              \
   template void squared_norm(const Execution&, std::int64_t, Span<const T>, Span<double>, Span<double>);

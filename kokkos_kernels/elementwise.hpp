@@ -17,6 +17,9 @@ void fill(const Execution& exec, std::int64_t count, T value, Span<T> y);
 /// y += x
 template <class T>
 void add_to(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> y);
+/// y = factor x; x and y may be the same memory.
+template <class T>
+void scale(const Execution& exec, std::int64_t count, T factor, Span<const T> x, Span<T> y);
 /// y = a + b
 template <class T>
 void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y);
@@ -26,6 +29,10 @@ template <class T>
 void copy_columns(const Execution& exec, std::int64_t rows, std::int64_t width, Span<const T> from, std::int64_t from_width,
                   std::int64_t from_first, Span<T> to, std::int64_t to_width, std::int64_t to_first);
 
+/// (n, pixels, channels) -> (n, to_pixels, to_channels) so that samples read channels-first are the same list of numbers before and after.
+template <class T>
+void reshape(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, std::int64_t to_pixels, std::int64_t to_channels,
+             Span<const T> x, Span<T> y);
 /// Channels-last to channels-first: (n, pixels, channels) -> (n, channels, pixels).
 template <class T>
 void channels_first(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y);

@@ -11,4 +11,11 @@ void softmax_forward(const Execution& exec, std::int64_t rows, std::int64_t chan
 template <class T>
 void softmax_backward(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> y, Span<const T> dy, Span<T> dx);
 
+/// y = x - log(sum(exp(x)))
+template <class T>
+void log_softmax_forward(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<T> y);
+/// dx = dy - exp(y) sum(dy). dx and dy may be the same memory.
+template <class T>
+void log_softmax_backward(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> y, Span<const T> dy, Span<T> dx);
+
 }  // namespace trireme

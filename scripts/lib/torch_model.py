@@ -9,7 +9,7 @@ import os
 import torch
 from torch import nn
 
-from deck import DeckError, boolean, shape
+from deck import DeckError, boolean, number, shape
 
 
 def _option(options, key, convert, fallback):
@@ -41,6 +41,20 @@ class Concat(nn.Module):
         return torch.cat(inputs, dim=1)
 
 
+class GlobalAvgPool(nn.Module):
+    def forward(self, x):
+        return x.flatten(2).mean(2) if x.dim() > 2 else x
+
+
+class Scale(nn.Module):
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        return self.factor * x
+
+
 def make_layer(spec, inputs):
     """The module of one layer line for inputs of the given shapes (without the batch)."""
     options = dict(spec.options)
@@ -57,22 +71,57 @@ def make_layer(spec, inputs):
             stride=_option(options, "stride", _extent, 1), padding=_option(options, "padding", _extent, 0),
             dilation=_option(options, "dilation", _extent, 1), groups=_option(options, "groups", int, 1),
             bias=_option(options, "bias", boolean, True))
+    elif kind == "conv_transpose":
+        layer = _of_rank((nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d), rank, spec)(
+            first[0], int(options.pop("out")), _extent(options.pop("kernel")),
+            stride=_option(options, "stride", _extent, 1), padding=_option(options, "padding", _extent, 0),
+            output_padding=_option(options, "output_padding", _extent, 0), dilation=_option(options, "dilation", _extent, 1),
+            groups=_option(options, "groups", int, 1), bias=_option(options, "bias", boolean, True))
     elif kind in ("max_pool", "avg_pool"):
-        window = dict(kernel_size=_extent(options.pop("kernel")), stride=_option(options, "stride", _extent, None),
+        window = dict(ceil_mode=_option(options, "ceil_mode", boolean, False), kernel_size=_extent(options.pop("kernel")), stride=_option(options, "stride", _extent, None),
                       padding=_option(options, "padding", _extent, 0))
         if kind == "max_pool":
             layer = _of_rank((nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d), rank, spec)(**window)
         else:
             layer = _of_rank((nn.AvgPool1d, nn.AvgPool2d, nn.AvgPool3d), rank, spec)(
                 **window, count_include_pad=_option(options, "count_include_pad", boolean, True))
+    elif kind == "batch_norm":
+        options.pop("sync", None)  # one process is the whole batch
+        layer = (nn.BatchNorm1d, nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)[rank](
+            first[0], eps=_option(options, "eps", float, 1e-5), momentum=_option(options, "momentum", float, 0.1),
+            affine=_option(options, "affine", boolean, True))
+    elif kind == "group_norm":
+        layer = nn.GroupNorm(int(options.pop("groups")), first[0], eps=_option(options, "eps", float, 1e-5),
+                             affine=_option(options, "affine", boolean, True))
+    elif kind == "instance_norm":
+        layer = _of_rank((nn.InstanceNorm1d, nn.InstanceNorm2d, nn.InstanceNorm3d), rank, spec)(
+            first[0], eps=_option(options, "eps", float, 1e-5), affine=_option(options, "affine", boolean, False))
+    elif kind == "layer_norm":
+        dims = options.pop("dims", "all")
+        layer = nn.LayerNorm(first if dims == "all" else first[-int(dims):], eps=_option(options, "eps", float, 1e-5),
+                             elementwise_affine=_option(options, "affine", boolean, True))
+    elif kind == "upsample":
+        linear = _of_rank(("linear", "bilinear", "trilinear"), rank, spec)
+        mode = {"nearest": "nearest", "linear": linear}[options.pop("mode", "nearest")]
+        layer = nn.Upsample(scale_factor=_extent(options.pop("scale")), mode=mode, align_corners=None if mode == "nearest" else False)
     elif kind == "leaky_relu":
         layer = nn.LeakyReLU(_option(options, "slope", float, 0.01))
     elif kind == "dropout":
         layer = nn.Dropout(_option(options, "p", float, 0.5))
-    elif kind == "softmax":
-        layer = nn.Softmax(dim=1)  # over channels (features)
-    elif kind in ("relu", "tanh", "sigmoid", "gelu", "flatten", "add", "concat"):
-        layer = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "flatten": nn.Flatten,
+    elif kind == "elu":
+        layer = nn.ELU(_option(options, "alpha", float, 1.0))
+    elif kind == "softplus":
+        layer = nn.Softplus(_option(options, "beta", float, 1.0), _option(options, "threshold", float, 20.0))
+    elif kind == "scale":
+        layer = Scale(number(options.pop("factor")))
+    elif kind == "reshape":
+        layer = nn.Sequential(nn.Flatten(), nn.Unflatten(1, shape(options.pop("shape"))))
+    elif kind == "global_avg_pool":
+        layer = GlobalAvgPool()
+    elif kind in ("softmax", "log_softmax"):
+        layer = {"softmax": nn.Softmax, "log_softmax": nn.LogSoftmax}[kind](dim=1)  # over channels (features)
+    elif kind in ("relu", "tanh", "sigmoid", "gelu", "silu", "flatten", "add", "concat"):
+        layer = {"relu": nn.ReLU, "tanh": nn.Tanh, "sigmoid": nn.Sigmoid, "gelu": nn.GELU, "silu": nn.SiLU, "flatten": nn.Flatten,
                  "add": Add, "concat": Concat}[kind]()
     else:
         raise DeckError(f"layer '{spec.text}': no counterpart of kind '{kind}'")

@@ -78,7 +78,8 @@ json describe(const fs::path& file, const Finding& finding) {
                                 {"bytes", array.bytes},
                                 {"whole", whole}});
     bytes += array.bytes;
-    if (array.name.starts_with("model/")) parameters += array.shape.size();
+    const bool is_buffer = array.name.ends_with(".running_mean") || array.name.ends_with(".running_var");
+    if (array.name.starts_with("model/") && !is_buffer) parameters += array.shape.size();
   }
   object["parameters"] = parameters;
   object["bytes"] = bytes;

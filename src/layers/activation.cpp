@@ -12,7 +12,8 @@ namespace {
 template <class T>
 class Elementwise final : public Layer<T> {
  public:
-  Elementwise(Activation kind, T slope, const Shape& input) : kind_(kind), slope_(slope), elements_(input.size()) {
+  Elementwise(Activation kind, const Shape& input, T slope = {}, T threshold = {})
+      : kind_(kind), slope_(slope), threshold_(threshold), elements_(input.size()) {
     this->output_ = input;
     this->needs_.input_in_backward = backward_reads_input(kind);
     this->needs_.output_in_backward = !backward_reads_input(kind);
@@ -24,20 +25,21 @@ class Elementwise final : public Layer<T> {
     return std::nullopt;
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    activation_forward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, slope_);
+    activation_forward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, slope_, threshold_);
   }
   void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy,
                 std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) activation_backward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, dy, dx[0], slope_);
+    if (dx[0].data() != nullptr) activation_backward<T>(pass.exec, kind_, pass.samples * elements_, inputs[0], output, dy, dx[0], slope_, threshold_);
   }
 
  private:
   Activation kind_;
-  T slope_;
+  T slope_, threshold_;
   std::int64_t elements_;
 };
 
-template <class T>
+/// softmax, or with `log` its logarithm.
+template <class T, bool log>
 class Softmax final : public Layer<T> {
  public:
   explicit Softmax(const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
@@ -45,10 +47,11 @@ class Softmax final : public Layer<T> {
     this->needs_ = {.input_in_backward = false, .output_in_backward = true, .in_place = true};
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    softmax_forward<T>(pass.exec, pass.samples * pixels_, channels_, inputs[0], output);
+    (log ? log_softmax_forward<T> : softmax_forward<T>)(pass.exec, pass.samples * pixels_, channels_, inputs[0], output);
   }
   void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) softmax_backward<T>(pass.exec, pass.samples * pixels_, channels_, output, dy, dx[0]);
+    if (dx[0].data() != nullptr)
+      (log ? log_softmax_backward<T> : softmax_backward<T>)(pass.exec, pass.samples * pixels_, channels_, output, dy, dx[0]);
   }
 
  private:
@@ -57,7 +60,7 @@ class Softmax final : public Layer<T> {
 
 LayerKind elementwise_kind(const std::string& name, Activation kind, const std::string& help) {
   const auto make = [kind]<class T>(T) {
-    return [kind](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Elementwise<T>>(kind, T{}, s[0]); };
+    return [kind](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Elementwise<T>>(kind, s[0]); };
   };
   return {name, help, {}, 1, make(float{}), make(double{})};
 }
@@ -67,20 +70,40 @@ LayerKind elementwise_kind(const std::string& name, Activation kind, const std::
 std::vector<LayerKind> activation_kinds() {
   const auto leaky = []<class T>(T) {
     return [](const LayerOptions& o, const std::vector<Shape>& s) {
-      return std::make_unique<Elementwise<T>>(Activation::leaky_relu, static_cast<T>(o.real("slope", 0, 1e6)), s[0]);
+      return std::make_unique<Elementwise<T>>(Activation::leaky_relu, s[0], static_cast<T>(o.real("slope", 0, 1e6)));
+    };
+  };
+  const auto elu = []<class T>(T) {
+    return [](const LayerOptions& o, const std::vector<Shape>& s) {
+      return std::make_unique<Elementwise<T>>(Activation::elu, s[0], static_cast<T>(o.real("alpha", 0, 1e6)));
+    };
+  };
+  const auto softplus = []<class T>(T) {
+    return [](const LayerOptions& o, const std::vector<Shape>& s) {
+      return std::make_unique<Elementwise<T>>(Activation::softplus, s[0], static_cast<T>(o.real("beta", 1e-6, 1e6)), static_cast<T>(o.real("threshold", 0, 1e6)));
     };
   };
   return {elementwise_kind("relu", Activation::relu, "max(0, x)"),
           {"leaky_relu", "x, or slope x where x is negative", {{"slope", "0.01", "factor of negative values, not negative itself"}}, 1, leaky(float{}), leaky(double{})},
           elementwise_kind("tanh", Activation::tanh, "tanh x"),
           elementwise_kind("sigmoid", Activation::sigmoid, "1 / (1 + exp(-x))"),
-          elementwise_kind("gelu", Activation::gelu, "x Phi(x), the exact GELU")};
+          elementwise_kind("gelu", Activation::gelu, "x Phi(x), the exact GELU"),
+          elementwise_kind("silu", Activation::silu, "x / (1 + exp(-x))"),
+          {"elu", "x, or alpha (exp(x) - 1) where x is negative", {{"alpha", "1", "what -x large tends to, times -1; not negative itself"}}, 1, elu(float{}), elu(double{})},
+          {"softplus", "log(1 + exp(beta x)) / beta, or x where beta x is above the threshold",
+           {{"beta", "1", "sharpness of the bend"}, {"threshold", "20", "where it counts as straight"}}, 1, softplus(float{}), softplus(double{})}};
 }
 
 LayerKind softmax_kind() {
   return {"softmax", "exp(x) / sum of exp(x) over the channels. Not needed before cross_entropy, which has it inside.", {}, 1,
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<float>>(s[0]); },
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<double>>(s[0]); }};
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<float, false>>(s[0]); },
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<double, false>>(s[0]); }};
+}
+
+LayerKind log_softmax_kind() {
+  return {"log_softmax", "Logarithm of softmax. Not needed before cross_entropy, which has it inside.", {}, 1,
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<float, true>>(s[0]); },
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<double, true>>(s[0]); }};
 }
 
 }  // namespace trireme

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -29,13 +30,23 @@ struct ParameterSpec {
   Initial initial;
 };
 
+/// A number that training passes observe instead of a gradient's descent, as batch_norm's running mean: saved with the parameters, read outside
+/// training, changed after each step by running = (1 - momentum) running + momentum (mean of what was observed, weighted by samples).
+struct BufferSpec {
+  std::string name;  // "running_mean"
+  Shape shape;
+  double initial = 0;
+  double momentum = 0.1;
+};
+
 /// What the network must keep for a layer's backward pass, and lend it; memory is planned from this.
 struct LayerNeeds {
   bool input_in_backward = true;     // backward reads its inputs
   bool output_in_backward = false;   // backward reads its output
   bool in_place = false;             // output may be the memory of the (only) input, dy that of dx
   std::int64_t workspace = 0;        // elements of scratch, only during a call
-  std::int64_t state_per_sample = 0; // bytes from forward to backward
+  std::int64_t state = 0;            // bytes from forward to backward
+  std::int64_t state_per_sample = 0; // the same, for each sample of the largest pass; they lie behind `state`
 };
 
 /// One pass over a batch. `samples` may be smaller than what memory was planned for, and 0.
@@ -46,14 +57,18 @@ struct Pass {
   std::uint64_t seed = 0;          // of the run
   std::int64_t step = 0;           // of the run; with seed and first_sample it keys all random numbers
   std::int64_t first_sample = 0;   // place of sample 0 in the global batch
+  /// Adds numbers over the ranks that share the batch, in place, after what is launched on the instance; empty: there is one rank. Collective: a
+  /// layer that calls it does so in every pass, with 0 samples too.
+  std::function<void(const Execution&, Span<double>)> sum_over_ranks = {};
 };
 
 template <class T>
 class Layer {
  public:
-  /// Memory that the network lends: parameters and their gradients in the order of parameters(), scratch, state.
+  /// Memory that the network lends: parameters and their gradients in the order of parameters(), buffers and what is observed of them in the
+  /// order of buffers(), scratch, state. To `observed` a training pass adds the values of its samples' batch, times its samples.
   struct Memory {
-    std::vector<Span<T>> parameters, gradients;
+    std::vector<Span<T>> parameters, gradients, buffers, observed;
     Span<T> workspace;
     Span<std::uint8_t> state;
   };
@@ -62,6 +77,7 @@ class Layer {
 
   const Shape& output() const { return output_; }
   const std::vector<ParameterSpec>& parameters() const { return parameters_; }
+  const std::vector<BufferSpec>& buffers() const { return buffers_; }
   const LayerNeeds& needs() const { return needs_; }
   /// Multiply-adds of the forward pass for one sample (0 where none matter).
   virtual std::int64_t multiply_adds() const { return 0; }
@@ -75,6 +91,8 @@ class Layer {
   virtual std::optional<ConvTail> as_tail() const { return std::nullopt; }
   /// Asks the layer to do so after its own work; false when it cannot. output() and needs() are those of both then.
   virtual bool fuse_tail(const ConvTail& tail) { return static_cast<void>(tail), false; }
+  /// Whether backward then takes the gradient of the relu's output, and the relu has no backward pass of its own.
+  virtual bool relu_in_backward() const { return false; }
 
   virtual void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) = 0;
   /// Writes the gradient of each input (an empty span: not wanted) and adds to the gradients of the parameters. `inputs` and
@@ -85,6 +103,7 @@ class Layer {
  protected:
   Shape output_;
   std::vector<ParameterSpec> parameters_;
+  std::vector<BufferSpec> buffers_;
   LayerNeeds needs_;
   Memory memory_;
 };

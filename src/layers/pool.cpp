@@ -1,8 +1,9 @@
-// max_pool and avg_pool, as PyTorch's nn.MaxPool1d-3d and nn.AvgPool1d-3d.
+// max_pool and avg_pool, as PyTorch's nn.MaxPool1d-3d and nn.AvgPool1d-3d; global_avg_pool, as nn.AdaptiveAvgPool1d-3d(1) and flatten.
 #include "kokkos_kernels/pool.hpp"
 
 #include "base/error.hpp"
 #include "kokkos_kernels/conv.hpp"
+#include "kokkos_kernels/reduce.hpp"
 #include "layers/kinds.hpp"
 #include "layers/spatial.hpp"
 
@@ -18,12 +19,16 @@ PoolGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   g.kernel = options.extents("kernel", dims, 1, 1);
   g.stride = options.text("stride") == "kernel" ? g.kernel : options.extents("stride", dims, 1, 1);
   g.padding = options.extents("padding", dims, 0, 0);
+  const bool ceil = options.boolean("ceil_mode");
   for (std::size_t a = 0; a < 3; ++a) {
     if (2 * g.padding[a] > g.kernel[a])
       throw usage_error("{}: padding {} is more than half of kernel {}", options.where(), g.padding[a], g.kernel[a]);
     g.out[a] = conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], 1);
     if (g.out[a] < 1)
       throw usage_error("{}: kernel {} is larger than the input {} with padding {}", options.where(), g.kernel[a], g.in[a], g.padding[a]);
+    // One window more for a remainder, unless it began in the padding behind the input.
+    const std::int64_t next = g.out[a] * g.stride[a];
+    if (ceil && next + g.kernel[a] - g.stride[a] < g.in[a] + 2 * g.padding[a] && next < g.in[a] + g.padding[a]) ++g.out[a];
   }
   if (g.window() > 65536) throw usage_error("{}: a window of {} places is too large; at most 65536", options.where(), g.window());
   return g;
@@ -75,8 +80,28 @@ class AvgPool final : public Layer<T> {
   bool count_padding_;
 };
 
-const std::vector<OptionSpec> pool_options{
-    {"kernel", "", "size of the window"}, {"stride", "kernel", "step between windows"}, {"padding", "0", "padding on both sides, at most kernel/2"}};
+template <class T>
+class GlobalAvgPool final : public Layer<T> {
+ public:
+  explicit GlobalAvgPool(const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
+    this->output_ = Shape{channels_};
+    this->needs_.input_in_backward = false;
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    mean_over_pixels<T>(pass.exec, pass.samples, pixels_, channels_, inputs[0], output);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() != nullptr) mean_over_pixels_backward<T>(pass.exec, pass.samples, pixels_, channels_, dy, dx[0]);
+  }
+
+ private:
+  std::int64_t channels_, pixels_;
+};
+
+const std::vector<OptionSpec> pool_options{{"kernel", "", "size of the window"},
+                                           {"stride", "kernel", "step between windows"},
+                                           {"padding", "0", "padding on both sides, at most kernel/2"},
+                                           {"ceil_mode", "false", "whether a remainder gets a window too"}};
 
 }  // namespace
 
@@ -92,6 +117,12 @@ LayerKind avg_pool_kind() {
   return {"avg_pool", "Mean of each window, as nn.AvgPool1d-3d.", options, 1,
           [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<AvgPool<float>>(o, s); },
           [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<AvgPool<double>>(o, s); }};
+}
+
+LayerKind global_avg_pool_kind() {
+  return {"global_avg_pool", "Mean of each channel: (C, ...) to (C), as nn.AdaptiveAvgPool1d-3d(1) and flatten.", {}, 1,
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<GlobalAvgPool<float>>(s[0]); },
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<GlobalAvgPool<double>>(s[0]); }};
 }
 
 }  // namespace trireme

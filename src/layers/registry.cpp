@@ -11,9 +11,12 @@ namespace trireme {
 
 const std::vector<LayerKind>& layer_kinds() {
   static const std::vector<LayerKind> kinds = [] {
-    std::vector<LayerKind> all{linear_kind(), conv_kind(), max_pool_kind(), avg_pool_kind()};
+    std::vector<LayerKind> all{linear_kind(),          conv_kind(),       conv_transpose_kind(), max_pool_kind(),      avg_pool_kind(),
+                               global_avg_pool_kind(), upsample_kind(),   batch_norm_kind(),     layer_norm_kind(),    group_norm_kind(),
+                               instance_norm_kind()};
     std::ranges::move(activation_kinds(), std::back_inserter(all));
-    for (auto kind : {softmax_kind(), flatten_kind(), dropout_kind(), add_kind(), concat_kind()}) all.push_back(std::move(kind));
+    for (auto kind : {softmax_kind(), log_softmax_kind(), flatten_kind(), reshape_kind(), dropout_kind(), scale_kind(), add_kind(), concat_kind()})
+      all.push_back(std::move(kind));
     return all;
   }();
   return kinds;

@@ -1,4 +1,4 @@
-// Layers that move values: flatten, add, concat.
+// Layers that move values: flatten, reshape, add, concat; and scale.
 #include "base/error.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "layers/kinds.hpp"
@@ -33,6 +33,62 @@ class Flatten final : public Layer<T> {
  private:
   bool same_memory() const { return channels_ == 1 || pixels_ == 1; }
   std::int64_t channels_, pixels_;
+};
+
+/// Another shape for the same list of numbers, channels slowest as in PyTorch's memory.
+template <class T>
+class Reshape final : public Layer<T> {
+ public:
+  Reshape(const LayerOptions& options, const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
+    this->output_ = Shape::parse(options.text("shape"), options.where() + " shape");
+    if (this->output_.rank() > 4)
+      throw usage_error("{}: shape = {} has {} extents; a sample has channels and at most 3 spatial dimensions", options.where(), options.text("shape"),
+                        this->output_.rank());
+    if (this->output_.size() != input.size())
+      throw usage_error("{}: shape = {} has {} elements, its input {} has {}", options.where(), options.text("shape"), this->output_.size(), input.text(),
+                        input.size());
+    to_channels_ = channels_of(this->output_), to_pixels_ = pixels_of(this->output_);
+    this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = same_memory()};
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    if (!same_memory())
+      reshape<T>(pass.exec, pass.samples, pixels_, channels_, to_pixels_, to_channels_, inputs[0], output);
+    else if (inputs[0].data() != output.data())
+      copy<T>(pass.exec, pass.samples * channels_ * pixels_, inputs[0], output);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() == nullptr || dx[0].data() == dy.data()) return;
+    if (same_memory())
+      copy<T>(pass.exec, pass.samples * channels_ * pixels_, dy, dx[0]);
+    else
+      reshape<T>(pass.exec, pass.samples, to_pixels_, to_channels_, pixels_, channels_, dy, dx[0]);
+  }
+
+ private:
+  // Where channels are no slower and no faster than pixels on both sides, or the same on both.
+  bool same_memory() const {
+    return channels_ == to_channels_ || ((channels_ == 1 || pixels_ == 1) && (to_channels_ == 1 || to_pixels_ == 1));
+  }
+  std::int64_t channels_, pixels_, to_channels_, to_pixels_;
+};
+
+template <class T>
+class Scale final : public Layer<T> {
+ public:
+  Scale(const LayerOptions& options, const Shape& input) : factor_(static_cast<T>(options.real("factor", -1e30, 1e30))), elements_(input.size()) {
+    this->output_ = input;
+    this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = true};
+  }
+  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
+    scale<T>(pass.exec, pass.samples * elements_, factor_, inputs[0], output);
+  }
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    if (dx[0].data() != nullptr) scale<T>(pass.exec, pass.samples * elements_, factor_, dy, dx[0]);
+  }
+
+ private:
+  T factor_;
+  std::int64_t elements_;
 };
 
 template <class T>
@@ -95,6 +151,18 @@ LayerKind flatten_kind() {
   return {"flatten", "One flat list of features a sample, in PyTorch's order.", {}, 1,
           [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Flatten<float>>(s[0]); },
           [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Flatten<double>>(s[0]); }};
+}
+
+LayerKind reshape_kind() {
+  return {"reshape", "The same numbers in another shape, in PyTorch's order.", {{"shape", "", "shape of a sample, channels first, as in 8x4x4"}}, 1,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<float>>(o, s[0]); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<double>>(o, s[0]); }};
+}
+
+LayerKind scale_kind() {
+  return {"scale", "factor x", {{"factor", "", "a constant; may be a fraction such as 1/255"}}, 1,
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Scale<float>>(o, s[0]); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Scale<double>>(o, s[0]); }};
 }
 
 LayerKind add_kind() {

@@ -8,6 +8,7 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "kokkos_kernels/elementwise.hpp"
+#include "kokkos_kernels/norm.hpp"
 #include "layers/registry.hpp"
 
 namespace trireme {
@@ -29,6 +30,7 @@ Network<T>::Network(const Deck& deck, std::int64_t samples, Use use) : samples_(
   resolve_inputs(deck);
   fuse_tails();
   lay_out_parameters();
+  lay_out_buffers();
   plan_memory();
 }
 
@@ -109,7 +111,21 @@ void Network<T>::lay_out_parameters() {
     }
   }
   values_ = Buffer<T>("trireme::network::values", static_cast<std::size_t>(arena_size_));
-  gradients_ = Buffer<T>("trireme::network::gradients", use_ == Use::training ? static_cast<std::size_t>(arena_size_ + control_size) : 0);
+}
+
+template <class T>
+void Network<T>::lay_out_buffers() {
+  for (const Step& step : layers_)
+    for (const BufferSpec& spec : step.layer->buffers()) {
+      buffers_.push_back({step.name + "." + spec.name, spec.shape, buffers_size_, spec.initial, spec.momentum});
+      buffers_size_ += spec.shape.size();
+    }
+  running_ = Buffer<T>("trireme::network::running", static_cast<std::size_t>(buffers_size_));
+  momentum_ = Buffer<T>("trireme::network::momentum", static_cast<std::size_t>(buffers_size_));
+  for (const NetworkBuffer& buffer : buffers_)
+    Kokkos::deep_copy(slice<T>(momentum_, buffer.offset, buffer.shape.size()), static_cast<T>(buffer.momentum));
+  gradients_ = Buffer<T>("trireme::network::gradients",
+                         use_ == Use::training ? static_cast<std::size_t>(arena_size_ + control_size + buffers_size_) : 0);
 }
 
 template <class T>
@@ -156,8 +172,8 @@ void Network<T>::plan_memory() {
   std::vector<std::size_t> state_block(layers_.size(), none);
   if (training)
     for (std::size_t i = 0; i < layers_.size(); ++i)
-      if (const std::int64_t bytes = layers_[i].layer->needs().state_per_sample; bytes > 0 && !layers_[i].absorbed)
-        state_block[i] = memory_.add(bytes * samples_, forward_time(i), backward_time(i));
+      if (const LayerNeeds& needs = layers_[i].layer->needs(); needs.state + needs.state_per_sample > 0 && !layers_[i].absorbed)
+        state_block[i] = memory_.add(needs.state + needs.state_per_sample * samples_, forward_time(i), backward_time(i));
 
   // Gradients of activations: wanted where a parameter lies upstream.
   std::vector<bool> wanted(shapes_.size(), false);
@@ -200,6 +216,7 @@ void Network<T>::plan_memory() {
                          : Span<T>(reinterpret_cast<T*>(temporary_.data() + memory_.offset(block)), static_cast<std::size_t>(samples_ * shapes_[value].size()));
   };
   auto parameter = parameters_.begin();
+  auto buffer = buffers_.begin();
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Step& step = layers_[i];
     typename Layer<T>::Memory lent;
@@ -207,6 +224,11 @@ void Network<T>::plan_memory() {
       lent.parameters.push_back(slice<T>(values_, parameter->offset, parameter->shape.size()));
       if (training) lent.gradients.push_back(slice<T>(gradients_, parameter->offset, parameter->shape.size()));
       ++parameter;
+    }
+    for ([[maybe_unused]] const BufferSpec& spec : step.layer->buffers()) {
+      lent.buffers.push_back(slice<T>(running_, buffer->offset, buffer->shape.size()));
+      if (training) lent.observed.push_back(slice<T>(gradients_, arena_size_ + control_size + buffer->offset, buffer->shape.size()));
+      ++buffer;
     }
     lent.workspace = slice<T>(workspace_, 0, workspace_elements_);
     if (state_block[i] != none)
@@ -249,11 +271,19 @@ void Network<T>::initialize(std::uint64_t seed) {
           parameter.initial.kind == Initial::Kind::constant ? parameter.initial.value : stream.uniform(-parameter.initial.value, parameter.initial.value));
   }
   Kokkos::deep_copy(values_, host);
+  for (const NetworkBuffer& buffer : buffers_)
+    Kokkos::deep_copy(slice<T>(running_, buffer.offset, buffer.shape.size()), static_cast<T>(buffer.initial));
+}
+
+template <class T>
+void Network<T>::update_buffers(const Execution& exec, std::int64_t samples) {
+  if (buffers_size_ == 0) return;
+  update_running<T>(exec, buffers_size_, samples, momentum_, slice<T>(gradients_, arena_size_ + control_size, buffers_size_), running_);
 }
 
 template <class T>
 void Network<T>::zero_gradients(const Execution& exec) {
-  fill<T>(exec, arena_size_ + control_size, T{}, gradients_and_control());
+  fill<T>(exec, arena_size_ + control_size + buffers_size_, T{}, gradients_and_control());
 }
 
 template <class T>
@@ -267,6 +297,7 @@ void Network<T>::backward(const Pass& pass, const Ready& ready) {
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Step& step = layers_[i];
     if (step.out_gradient.data() == nullptr) continue;  // absorbed, or no parameter upstream
+    if (step.fused && layers_[producer_[step.inputs[0]]].layer->relu_in_backward()) continue;
     step.layer->backward(pass, step.in, step.out, step.out_gradient, step.in_gradient);
     for (std::size_t k = 0; k < step.inputs.size(); ++k)
       if (step.accumulate_into[k].data() != nullptr)

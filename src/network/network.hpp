@@ -3,7 +3,9 @@
 //
 // Parameters, gradients and optimiser state are parallel arenas: one offset names all. Parameters lie in the order of the layers, so
 // that backward completes the gradient arena from its end to its beginning. Behind the gradients lie `control_size` numbers that travel with
-// the last bucket (the first to be ready): the loss and flags that all ranks must agree on.
+// the last bucket (the first to be ready): the loss and flags that all ranks must agree on. Behind these lies what layers observed of their buffers
+// (batch_norm's moments, times samples), which travels along: buffers, an arena of their own that no optimiser sees, are the same on all ranks after
+// each step, and a checkpoint or an evaluation takes them as they are.
 #pragma once
 
 #include <functional>
@@ -22,6 +24,13 @@ struct Parameter {
   Shape shape;
   std::int64_t offset;  // in the arenas, elements
   Initial initial;
+};
+
+struct NetworkBuffer {
+  std::string name;  // "batch_norm1.running_mean"
+  Shape shape;
+  std::int64_t offset;  // in the arena of buffers, elements
+  double initial, momentum;
 };
 
 template <class T>
@@ -47,10 +56,15 @@ class Network {
   const Buffer<T>& value_arena() const { return values_; }
   Span<T> gradients() { return slice<T>(gradients_, 0, arena_size_); }
   Span<T> control() { return slice<T>(gradients_, arena_size_, control_size); }
-  /// Gradients and control together, as reductions see them.
-  Span<T> gradients_and_control() { return slice<T>(gradients_, 0, arena_size_ + control_size); }
+  /// Gradients, control and observations together, as reductions see them.
+  Span<T> gradients_and_control() { return slice<T>(gradients_, 0, arena_size_ + control_size + buffers_size_); }
 
-  /// Starts all parameters as PyTorch would (same distributions), each a function of (seed, name) alone.
+  const std::vector<NetworkBuffer>& buffers() const { return buffers_; }
+  const Buffer<T>& buffer_arena() const { return running_; }
+  /// Moves the buffers towards what the passes since zero_gradients observed on all ranks together, `samples` in all.
+  void update_buffers(const Execution& exec, std::int64_t samples);
+
+  /// Starts all parameters as PyTorch would (same distributions), each a function of (seed, name) alone; and the buffers.
   void initialize(std::uint64_t seed);
 
   /// Where the input goes: (samples, ..., C), channels-last.
@@ -94,6 +108,7 @@ class Network {
   void resolve_inputs(const Deck& deck);
   void fuse_tails();
   void lay_out_parameters();
+  void lay_out_buffers();
   void plan_memory();
   Span<T> activation(std::size_t value);
 
@@ -104,11 +119,12 @@ class Network {
   std::vector<std::vector<std::size_t>> consumers_;
   std::vector<std::size_t> producer_;     // value -> layer that makes it; none: the input, and values inside a fused tail
   std::vector<Parameter> parameters_;
-  std::int64_t arena_size_ = 0, workspace_elements_ = 0;
+  std::vector<NetworkBuffer> buffers_;
+  std::int64_t arena_size_ = 0, buffers_size_ = 0, workspace_elements_ = 0;
   std::vector<std::size_t> block_of_;     // value -> block of memory_
   std::vector<std::size_t> gradient_block_of_;
   MemoryPlan memory_;
-  Buffer<T> values_, gradients_, workspace_;
+  Buffer<T> values_, gradients_, running_, momentum_, workspace_;
   Buffer<std::uint8_t> temporary_;
   Span<T> output_gradient_;
 };

@@ -40,21 +40,22 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
   Progress progress;
   std::vector<HostMirror<T>> hosts;
   for (const auto& [prefix, arena] : arenas) hosts.push_back(Kokkos::create_mirror_view(arena));
+  const auto running = Kokkos::create_mirror_view(network.buffer_arena());
   comm.together([&] {
     if (comm.rank() != 0) return;
     const CheckpointReader reader(file);
+    const auto read = [&](const std::string& name, const Shape& shape, T* to) {
+      const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
+      if (found == reader.arrays().end())
+        throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: it belongs to another deck", file.string(), name);
+      if (!(found->shape == shape))
+        throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
+                               found->shape.tuple(), shape.tuple());
+      reader.read(name, to, shape.size());
+    };
     for (std::size_t a = 0; a < arenas.size(); ++a)
-      for (const Parameter& parameter : network.parameters()) {
-        const std::string name = arenas[a].first + parameter.name;
-        const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
-        if (found == reader.arrays().end())
-          throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: it belongs to another deck", file.string(),
-                                 name);
-        if (!(found->shape == parameter.shape))
-          throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
-                                 found->shape.tuple(), parameter.shape.tuple());
-        reader.read(name, hosts[a].data() + parameter.offset, parameter.shape.size());
-      }
+      for (const Parameter& parameter : network.parameters()) read(arenas[a].first + parameter.name, parameter.shape, hosts[a].data() + parameter.offset);
+    for (const NetworkBuffer& buffer : network.buffers()) read("model/" + buffer.name, buffer.shape, running.data() + buffer.offset);
     const auto& content = reader.content();
     const auto integer = [&](const char* key) {
       const auto found = content.integers.find(key);
@@ -68,6 +69,8 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
     comm.broadcast(std::span(hosts[a].data(), hosts[a].size()));
     Kokkos::deep_copy(arenas[a].second, hosts[a]);
   }
+  comm.broadcast(std::span(running.data(), running.size()));
+  Kokkos::deep_copy(network.buffer_arena(), running);
   std::array<std::int64_t, 5> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples, progress.epoch_steps};
   comm.broadcast(std::span<std::int64_t>(integers));
   comm.broadcast(std::span(&progress.epoch_loss, 1));
@@ -87,6 +90,9 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
   for (const auto& [prefix, arena] : arenas)
     for (const Parameter& parameter : network.parameters())
       arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, arena.data() + parameter.offset});
+  const auto running = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.buffer_arena());
+  for (const NetworkBuffer& buffer : network.buffers())
+    arrays.push_back({"model/" + buffer.name, buffer.shape, std::is_same_v<T, double>, running.data() + buffer.offset});
   CheckpointContent content;
   content.deck = deck.resolved();
   content.integers = {{"step", progress.step},
@@ -152,6 +158,8 @@ std::string parameters_sha256(const Network<T>& network) {
   Sha256 sha;
   for (const Parameter& parameter : network.parameters())
     sha.update(std::as_bytes(std::span(host.data() + parameter.offset, static_cast<std::size_t>(parameter.shape.size()))));
+  const auto running = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.buffer_arena());
+  sha.update(std::as_bytes(std::span(running.data(), running.size())));
   return sha.hex();
 }
 

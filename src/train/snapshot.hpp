@@ -30,8 +30,8 @@ template <class T>
 std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
                            const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress);
 
-/// Reads a checkpoint (on rank 0, then broadcast): parameters, and what else is given to be filled. Checkpoint errors name what does not
-/// fit. Collective.
+/// Reads a checkpoint (on rank 0, then broadcast): parameters and buffers, and what else is given to be filled. Checkpoint errors name what
+/// does not fit. Collective.
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer = nullptr,
                        WeightAverage<T>* average = nullptr);
@@ -47,7 +47,7 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
 /// The deck inside a checkpoint. Collective.
 Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file);
 
-/// SHA-256 of all parameters' bytes in their order, without the arena's gaps. Not collective.
+/// SHA-256 of all parameters' bytes in their order, without the arena's gaps, then of all buffers'. Not collective.
 template <class T>
 std::string parameters_sha256(const Network<T>& network);
 

@@ -146,6 +146,20 @@ void Trainer<T>::resume() {
 }
 
 template <class T>
+void Trainer<T>::sum_over_ranks(const Execution& exec, Span<double> values) {
+  double* buffer = values.data();
+  using Host = Kokkos::View<double*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+  if constexpr (!on_host) {
+    if (staging_.size() < values.size()) staging_ = HostBuffer<double>("trireme::trainer::staging", values.size());
+    buffer = staging_.data();
+    Kokkos::deep_copy(exec, Host(buffer, values.size()), values);
+  }
+  exec.fence("trireme::trainer: sums complete before MPI");
+  comm_.all_reduce(std::span(buffer, values.size()));
+  if constexpr (!on_host) Kokkos::deep_copy(exec, values, Host(buffer, values.size()));
+}
+
+template <class T>
 void Trainer<T>::step() {
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
@@ -158,6 +172,7 @@ void Trainer<T>::step() {
   {
     const Trace::Phase phase(trace_, "update", seconds_.update);
     optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+    network_.update_buffers(exec_, samples);
     if (average_) average_->update(exec_, progress_.step);
   }
   account(samples, batches);
@@ -171,12 +186,13 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
     if (before > 0) exec_.fence("trireme::trainer: the batch before is not read any more");
     batch = &batches_.next();
   }
-  const Pass pass{.exec = exec_,
-                  .samples = batch->count,
-                  .training = true,
-                  .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
-                  .step = progress_.step,
-                  .first_sample = before + batch->first};
+  Pass pass{.exec = exec_,
+            .samples = batch->count,
+            .training = true,
+            .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
+            .step = progress_.step,
+            .first_sample = before + batch->first};
+  if (comm_.size() > 1) pass.sum_over_ranks = [this](const Execution& exec, Span<double> values) { sum_over_ranks(exec, values); };
   {
     const Trace::Phase phase(trace_, "forward", seconds_.forward);
     const Targets<T> targets = stager_.load(pass, *batch, network_.input());

@@ -42,6 +42,7 @@ class Trainer {
   void resume();
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  void sum_over_ranks(const Execution& exec, Span<double> values);
   void account(std::int64_t samples, std::int64_t batches);
   void log_step();
   void end_epoch();
@@ -65,6 +66,7 @@ class Trainer {
   Optimizer<T> optimizer_;
   std::optional<WeightAverage<T>> average_;
   std::optional<Evaluator<T>> evaluator_;
+  HostBuffer<double> staging_;          // of sum_over_ranks, where MPI may not touch the device's memory
   std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
   std::optional<RunDirectory> directory_;

@@ -92,6 +92,23 @@ def layer_cases():
         for rank in (1, 2, 3):
             for _ in range(3 if rank < 3 else 2):
                 yield pool_case(kind, rank)
+    for line, extents in (("batch_norm", [5]), ("batch_norm", [17]), ("batch_norm eps=0.01", [3, 7]), ("batch_norm affine=false", [4, 3, 5]),
+                          ("batch_norm", [18, 2]), ("batch_norm sync=true", [2, 3, 2, 4])):
+        yield line, [extents]
+    for line, extents in (("conv_transpose out=2 kernel=3 stride=2 padding=1 output_padding=1", [3, 4]),
+                          ("conv_transpose out=4 kernel=3,2 stride=2,3 groups=2", [2, 3, 2]),
+                          ("conv_transpose out=2 kernel=2 dilation=2 padding=1 bias=false", [1, 2, 3, 2]),
+                          ("max_pool kernel=3 stride=2 ceil_mode=true", [2, 6, 4]), ("max_pool kernel=2 stride=3 padding=1 ceil_mode=true", [2, 8]),
+                          ("avg_pool kernel=3 stride=2 padding=1 ceil_mode=true", [1, 4, 6]),
+                          ("avg_pool kernel=3,2 stride=2 ceil_mode=true count_include_pad=false", [1, 4, 5]),
+                          ("layer_norm", [18]), ("layer_norm eps=0.01", [2, 3, 4]), ("layer_norm dims=1", [2, 2, 3]), ("layer_norm dims=2", [2, 2, 2, 3]),
+                          ("group_norm groups=2", [6, 4]), ("group_norm groups=3 affine=false", [3, 2, 2]), ("instance_norm", [3, 5]),
+                          ("instance_norm affine=true", [2, 2, 3]), ("upsample scale=2", [2, 3, 2]), ("upsample scale=3 mode=linear", [2, 4]),
+                          ("upsample scale=2,3 mode=linear", [1, 3, 2]), ("upsample scale=2 mode=linear", [1, 2, 2, 3]),
+                          ("global_avg_pool", [3, 2, 4]), ("silu", [11]), ("elu", [9]), ("elu alpha=0.3", [9]), ("softplus", [9]),
+                          ("softplus beta=2 threshold=1", [9]), ("log_softmax", [7]), ("log_softmax", [3, 2, 2]), ("scale factor=-1/3", [3, 4]),
+                          ("reshape shape=2x3x4", [24]), ("reshape shape=6x4", [2, 3, 4])):
+        yield line, [extents]
     for line in ("relu", "leaky_relu", "leaky_relu slope=0.2", "tanh", "sigmoid", "gelu"):
         yield line, [[11]]
         yield line, [[3, 4, 5]]
@@ -106,12 +123,20 @@ def layer_cases():
         yield "concat", shapes
 
 
+def randomize(layer):
+    """Parameters that do not start as constants would hide what they do."""
+    if not isinstance(layer, (torch.nn.Linear, torch.nn.modules.conv._ConvNd)):
+        for parameter in layer.parameters():
+            torch.nn.init.normal_(parameter)
+
+
 def write_layers(root):
     for number, (line, shapes) in enumerate(layer_cases()):
         group = root.create_group(f"{number:03d}")
-        batch = draw.randint(1, 3)
+        batch = draw.randint(1, 3) + line.startswith("batch_norm")  # of a single value a channel PyTorch takes no variance
         describe(group, layer=line, input=",".join(text(s) for s in shapes), batch=batch)
         layer = make_layer(parse_layer(line), shapes).double()
+        randomize(layer)
         inputs = [torch.randn(batch, *s, dtype=torch.double, requires_grad=True) for s in shapes]
         y = layer(*inputs)
         dy = torch.randn_like(y)
@@ -125,6 +150,27 @@ def write_layers(root):
         for name, parameter in layer.named_parameters():
             put(group, name, parameter)
             put(group, f"d{name}", parameter.grad)
+    return number + 1
+
+
+def write_running(root, steps=4):
+    """Running moments after each of some training passes, and what the network says of the same input outside training."""
+    for number, (line, shape, batch) in enumerate((("batch_norm", [3], 5), ("batch_norm momentum=0.3", [2, 6], 2),
+                                                   ("batch_norm eps=0.1", [4, 3, 2], 3), ("batch_norm affine=false momentum=1", [2, 2, 3, 2], 1))):
+        group = root.create_group(f"{number:03d}")
+        describe(group, layer=line, input=text(shape))
+        layer = make_layer(parse_layer(line), [shape]).double()
+        randomize(layer)
+        x = torch.randn(steps, batch, *shape, dtype=torch.double) * 2 + 3
+        mean, var, evaluated = [], [], []
+        for one in x:
+            layer.train()(one)
+            mean.append(layer.running_mean.clone())
+            var.append(layer.running_var.clone())
+            evaluated.append(layer.eval()(one))
+        for name, tensor in (("x", x), ("running_mean", torch.stack(mean)), ("running_var", torch.stack(var)),
+                             ("evaluated", torch.stack(evaluated)), *layer.named_parameters()):
+            put(group, name, tensor)
     return number + 1
 
 
@@ -251,7 +297,7 @@ def write_file(name, seed, groups):
 
 
 def main():
-    files = {"layers.h5": (7, {"layers": write_layers, "losses": write_losses, "optimizers": write_optimizers}),
+    files = {"layers.h5": (7, {"layers": write_layers, "running": write_running, "losses": write_losses, "optimizers": write_optimizers}),
              "optimizers.h5": (8, {"updates": write_updates})}
     for name in sys.argv[1:] or files:
         write_file(name, *files[name])

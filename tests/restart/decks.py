@@ -48,6 +48,9 @@ AUGMENT = ["--data.flip=x,y", "--data.crop=3", "--data.noise=0.1"]
 FROM_FILES = ["--data.cache=0", "--data.chunk=16", "--data.window=128"]
 
 
+NORMALISED = DECK.replace("layer = relu", "layer = batch_norm name=norm{sync}\nlayer = relu")
+
+
 class RestartTest(program.ProgramTest):
     def setUp(self):
         super().setUp()

@@ -52,6 +52,17 @@ layer = dropout p=0.2
 layer = linear out=10
 """
 
+NORMALISED = """
+layer = conv out=4 kernel=5 stride=2 bias=false
+layer = batch_norm sync=true
+layer = relu
+layer = flatten
+layer = linear out=16
+layer = batch_norm sync=true
+layer = relu
+layer = linear out=10
+"""
+
 SGD = "kind = sgd\nlr = 0.05\nmomentum = 0.9\nweight_decay = 1e-4"
 ADAMW = "kind = adamw\nlr = 0.002\nweight_decay = 0.01\nclip_norm = 1.0"
 
@@ -61,17 +72,18 @@ class Ranks(program.ProgramTest):
         super().setUp()
         self.data = self.make_digits(train=622)
 
-    def curves(self, model, optimizer, *overrides):
+    def curves(self, model, optimizer, *overrides, tolerance=LOSS_TOLERANCE):
         """The losses of all steps on each number of ranks, compared with those on one."""
         deck = self.write_deck(CLASSES.format(output=self.folder / "unused", data=self.data, model=model, optimizer=optimizer))
         found, runs = {}, tempfile.mkdtemp(dir=self.folder)
+        self.runs = {ranks: program.RunFolder(f"{runs}/ranks-{ranks}") for ranks in RANKS}
         for ranks in RANKS:
-            folder = program.RunFolder(f"{runs}/ranks-{ranks}")
+            folder = self.runs[ranks]
             self.ok("train", deck, f"--run.output={folder.path}", *overrides, ranks=ranks, timeout=100)
             found[ranks] = folder.losses()
             self.assertEqual(sorted(found[ranks]), list(range(1, STEPS + 1)), f"{ranks} rank(s) logged other steps")
             worst, step = max((abs(found[ranks][s] - found[1][s]) / abs(found[1][s]), s) for s in found[1])
-            self.assertLess(worst, LOSS_TOLERANCE, f"step {step}: {found[ranks][step]} on {ranks} ranks, {found[1][step]} on one")
+            self.assertLess(worst, tolerance, f"step {step}: {found[ranks][step]} on {ranks} ranks, {found[1][step]} on one")
         self.assertNotEqual(found[1][1], found[1][STEPS])
         return found[1]
 
@@ -88,6 +100,34 @@ class Ranks(program.ProgramTest):
     def test_convolutions_with_a_partial_last_batch(self):
         # 622 = 12 * 48 + 46.
         self.curves(CNN, ADAMW, "--data.batch=48")
+
+    def test_moments_of_the_whole_batch(self):
+        self.curves(NORMALISED, SGD, "--data.batch=31", "--train.precision=fp64", tolerance=1e-9)
+        losses = {ranks: run.events("end")[-1]["test"]["loss"] for ranks, run in self.runs.items()}
+        for loss in losses.values():
+            self.assertAlmostEqual(loss, losses[1], delta=1e-9)
+
+    def test_moments_of_a_batch_smaller_than_the_ranks(self):
+        self.data = self.make_digits("few", train=62, test=5, shards=2)
+        self.curves(NORMALISED, "kind = adam\nlr = 0.0005", "--data.batch=3", "--train.precision=fp64", tolerance=1e-7)
+
+    def test_moments_of_shares(self):
+        # Every rank normalises by its own share, and evaluation by one set of running moments: alike on any number of ranks and in any batch.
+        model = NORMALISED.replace(" sync=true", "")
+        deck = self.write_deck(CLASSES.format(output=self.folder / "run", data=self.data, model=model, optimizer=SGD))
+        self.ok("train", deck, ranks=3)
+        ended = program.RunFolder(self.folder / "run").events("end")[-1]
+        self.assertGreater(ended["test"]["accuracy"], 0.6)
+        for ranks, batch in ((1, 150), (2, 7), (4, 1)):
+            found = self.ok("evaluate", self.folder / "run", "--json", f"--data.test_batch={batch}", ranks=ranks).json()
+            self.assertEqual(found["confusion"], ended["test"]["confusion"])
+            self.assertAlmostEqual(found["loss"], ended["test"]["loss"], delta=1e-6)
+            file = self.folder / f"predicted-{batch}.h5"
+            self.ok("predict", self.folder / "run", "--out", file, f"--data.test_batch={batch}", ranks=ranks)
+            predicted = {str(c): sum(row[c] for row in found["confusion"]) for c in range(10)}
+            self.assertEqual(self.ok("inspect", file, "--json").json()["labels"]["histogram"], {c: n for c, n in predicted.items() if n > 0})
+        found = self.ok("inspect", self.folder / "run", "--json").json()
+        self.assertEqual(found["parameters_sha256"], ended["parameters_sha256"])
 
     def test_many_small_buckets_and_windows(self):
         # Every parameter travels on its own; rows come from the files, window by window, instead of from memory.

@@ -3,7 +3,7 @@
 
 import shutil
 
-from decks import ACCUMULATE, ADAM, AUGMENT, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, RMSPROP, STEPS, RestartTest, program
+from decks import ACCUMULATE, ADAM, AUGMENT, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, NORMALISED, RMSPROP, STEPS, RestartTest, program
 
 CONSTANT = [word for word in MOMENTUM if not word.startswith("--schedule")]
 
@@ -57,6 +57,14 @@ class Resume(RestartTest):
             self.assertEqual(metrics["confusion"], first["confusion"])
             self.assertEqual(metrics["loss"], evaluated[0]["loss"])
         self.refused(self.words("no-axis", "--data.flip=z"), 2, "data.flip = z", "1x28x28", "x (the last one), y")
+    def test_running_moments_in_parts(self):
+        # Shares of 16 and 15, and in the last batch of an epoch 6 and 5. The digest tells running moments too.
+        for sync in ("", " sync=true"):
+            self.deck = self.write_deck(NORMALISED.format(data=self.make_digits(), steps=STEPS, sync=sync))
+            parts = f"parts{sync[1:]}"
+            for steps in (1, 33, 40, STEPS):
+                self.ok(*self.words(parts, *NESTEROV, f"--train.steps={steps}"), ranks=2)
+            self.assert_same_run(program.RunFolder(self.folder / parts), self.whole(*NESTEROV, ranks=2, name=f"whole{sync[1:]}"))
 
     def test_more_epochs(self):
         # Where the schedule does not look at the length of the run, a run that was made longer is one that always was.

@@ -11,7 +11,8 @@ using namespace trireme::test;
 
 namespace {
 
-constexpr Activation kinds[] = {Activation::relu, Activation::leaky_relu, Activation::tanh, Activation::sigmoid, Activation::gelu};
+constexpr Activation kinds[] = {Activation::relu, Activation::leaky_relu, Activation::tanh, Activation::sigmoid,
+                                Activation::gelu, Activation::silu,       Activation::elu,  Activation::softplus};
 
 template <class T>
 std::vector<T> applied(Activation kind, const std::vector<T>& x) {

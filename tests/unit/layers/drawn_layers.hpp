@@ -35,16 +35,53 @@ inline DrawnLayer draw_layer(const std::string& kind, RandomStream& random) {
             drawn_option(random, "dilation", dims, 1, 2);
     return {line + (random.below(3) ? "" : " bias=false"), {drawn_shape(random, dims, groups * draw(random, 1, 2), 5)}};
   }
+  if (kind == "conv_transpose") {
+    const std::int64_t groups = random.below(2) ? 1 : draw(random, 1, 3);
+    std::string line = "conv_transpose out=" + std::to_string(groups * draw(random, 1, 3)) + " groups=" + std::to_string(groups);
+    line += drawn_option(random, "kernel", dims, 2, 3) + drawn_option(random, "padding", dims, 0, 1);
+    if (random.below(2))
+      line += drawn_option(random, "stride", dims, 2, 3) + drawn_option(random, "output_padding", dims, 0, 1);
+    else
+      line += drawn_option(random, "stride", dims, 1, 2) + " dilation=2" + drawn_option(random, "output_padding", dims, 0, 1);
+    return {line + (random.below(3) ? "" : " bias=false"), {drawn_shape(random, dims, groups * draw(random, 1, 2), 2)}};
+  }
   if (kind == "max_pool" || kind == "avg_pool") {
     std::string line = kind + drawn_option(random, "kernel", dims, 2, 3);
     if (random.below(2)) line += drawn_option(random, "stride", dims, 1, 3);
     if (random.below(2)) line += drawn_option(random, "padding", dims, 0, 1);
     if (kind == "avg_pool" && random.below(2)) line += " count_include_pad=false";
+    if (random.below(2)) line += " ceil_mode=true";
     return {line, {drawn_shape(random, dims, draw(random, 1, 3), 3)}};
   }
+  if (kind == "batch_norm") {
+    // eps so large that slopes are smooth where a channel has few values.
+    const std::string line = std::string("batch_norm eps=0.3") + (random.below(3) ? "" : " affine=false") + (random.below(2) ? "" : " sync=true");
+    return {line, {drawn_shape(random, any, pick<std::int64_t>(random, {1, 2, 3, 16, 19}))}};
+  }
+  if (kind == "group_norm") {
+    const std::int64_t groups = draw(random, 1, 3);
+    return {"group_norm eps=0.3 groups=" + std::to_string(groups) + (random.below(3) ? "" : " affine=false"),
+            {drawn_shape(random, any, groups * pick<std::int64_t>(random, {1, 2, 7}))}};
+  }
+  if (kind == "instance_norm")
+    return {random.below(2) ? "instance_norm eps=0.3" : "instance_norm eps=0.3 affine=true", {drawn_shape(random, dims, pick<std::int64_t>(random, {1, 3, 18}))}};
+  if (kind == "layer_norm") {
+    const std::string line = std::string("layer_norm eps=0.3") + (random.below(3) ? "" : " affine=false");
+    return {line + (random.below(2) ? "" : " dims=" + std::to_string(draw(random, 1, any + 1))), {drawn_shape(random, any, pick<std::int64_t>(random, {1, 3, 18}))}};
+  }
+  if (kind == "upsample")
+    return {"upsample" + drawn_option(random, "scale", dims, 1, 3) + (random.below(2) ? "" : " mode=linear"), {drawn_shape(random, dims, draw(random, 1, 3))}};
   if (kind == "leaky_relu") return {random.below(2) ? "leaky_relu" : "leaky_relu slope=0.3", {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "elu") return {random.below(2) ? "elu" : "elu alpha=0.4", {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "softplus") return {random.below(2) ? "softplus" : "softplus beta=3 threshold=1", {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "scale") return {"scale factor=-3/7", {drawn_shape(random, any, draw(random, 1, 4))}};
+  if (kind == "reshape") {
+    const std::vector<std::string> shapes{"24", "1x24", "24x1x1", "2x3x4", "4x6", "3x2x2x2"};
+    return {"reshape shape=" + pick(random, shapes), {Shape::parse(pick(random, shapes), "test")}};
+  }
   if (kind == "dropout") return {random.below(2) ? "dropout" : "dropout p=0.2", {drawn_shape(random, any, draw(random, 1, 4))}};
-  if (kind == "relu" || kind == "tanh" || kind == "sigmoid" || kind == "gelu" || kind == "softmax" || kind == "flatten")
+  if (kind == "relu" || kind == "tanh" || kind == "sigmoid" || kind == "gelu" || kind == "silu" || kind == "softmax" || kind == "log_softmax" ||
+      kind == "flatten" || kind == "global_avg_pool")
     return {kind, {drawn_shape(random, any, draw(random, 1, 4))}};
   if (kind == "add") return {kind, std::vector<Shape>(static_cast<std::size_t>(draw(random, 2, 4)), drawn_shape(random, any, draw(random, 1, 4)))};
   if (kind == "concat") {

@@ -147,6 +147,7 @@ BOOST_AUTO_TEST_CASE(unwanted_gradients_are_not_written) {
 // A smaller batch runs on the memory of a larger one, and an empty one does nothing.
 BOOST_AUTO_TEST_CASE(smaller_batches_give_the_same_samples) {
   for_all_kinds(4, [](const DrawnLayer& drawn, RandomStream& random) {
+    if (drawn.line.starts_with("batch_norm")) return;  // a sample's result is the batch's business: batch_norm.cpp
     LayerBench<double> bench(drawn.line, drawn.inputs, 5);
     draw_parameters(bench, random);
     auto inputs = drawn_inputs(bench, random);

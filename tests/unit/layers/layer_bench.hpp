@@ -6,6 +6,7 @@
 #include <memory>
 
 #include "base/text.hpp"
+#include "kokkos_kernels/norm.hpp"
 #include "layers/registry.hpp"
 #include "support/arrays.hpp"
 
@@ -28,8 +29,14 @@ class LayerBench {
       lent.parameters.push_back(parameters_.back());
       lent.gradients.push_back(gradients_.back());
     }
+    for (const auto& spec : layer_->buffers()) {
+      buffers_.emplace_back(Values(static_cast<std::size_t>(spec.shape.size()), static_cast<T>(spec.initial)));
+      observed_.emplace_back(Values(static_cast<std::size_t>(spec.shape.size())));
+      lent.buffers.push_back(buffers_.back());
+      lent.observed.push_back(observed_.back());
+    }
     workspace_ = std::make_unique<Guarded<T>>(layer_->needs().workspace);
-    state_ = std::make_unique<Guarded<std::uint8_t>>(layer_->needs().state_per_sample * samples);
+    state_ = std::make_unique<Guarded<std::uint8_t>>(layer_->needs().state + layer_->needs().state_per_sample * samples);
     lent.workspace = *workspace_;
     lent.state = *state_;
     layer_->lend(std::move(lent));
@@ -45,6 +52,17 @@ class LayerBench {
   void set_gradient(std::size_t i, const Values& values) { gradients_[i].set(values); }
   Values parameter(std::size_t i) const { return parameters_[i].values(); }
   Values gradient(std::size_t i) const { return gradients_[i].values(); }
+  Values buffer(std::size_t i) const { return buffers_[i].values(); }
+
+  /// What a network does after a step whose batch had `samples`.
+  void update_buffers(std::int64_t samples) {
+    for (std::size_t i = 0; i < buffers_.size(); ++i) {
+      const auto& spec = layer_->buffers()[i];
+      const Guarded<T> momentum(Values(static_cast<std::size_t>(spec.shape.size()), static_cast<T>(spec.momentum)));
+      update_running<T>(Execution(), spec.shape.size(), samples, momentum, observed_[i], buffers_[i]);
+      observed_[i].set(Values(static_cast<std::size_t>(spec.shape.size())));
+    }
+  }
 
   struct Result {
     Values y;
@@ -82,7 +100,7 @@ class LayerBench {
       for (std::size_t i = 0; i < inputs.size(); ++i) result.dx.push_back(to_channels_first(dx[i].values(), shapes_[i]));
       if (!in_place) BOOST_TEST(same_bits(gradient.values(), to_channels_last(*dy, layer_->output())), "backward changed dy");
     }
-    for (const auto* list : {&in, &dx, &parameters_, &gradients_})
+    for (const auto* list : {&in, &dx, &parameters_, &gradients_, &buffers_, &observed_})
       for (const auto& one : *list) BOOST_TEST(one.guards_hold());
     BOOST_TEST((out.guards_hold() && workspace_->guards_hold() && state_->guards_hold()));
     return result;
@@ -91,7 +109,7 @@ class LayerBench {
   std::vector<Shape> shapes_;
   std::unique_ptr<Layer<T>> layer_;
   Pass pass_;
-  std::vector<Guarded<T>> parameters_, gradients_;
+  std::vector<Guarded<T>> parameters_, gradients_, buffers_, observed_;
   std::unique_ptr<Guarded<T>> workspace_;
   std::unique_ptr<Guarded<std::uint8_t>> state_;
 };

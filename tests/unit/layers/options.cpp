@@ -44,6 +44,14 @@ BOOST_AUTO_TEST_CASE(inputs_that_do_not_fit_are_refused) {
   refused("max_pool kernel=5", {Shape{1, 4, 9}}, {"kernel 5 is larger than the input 4"});
   refused("avg_pool kernel=3 padding=2", {Shape{1, 9}}, {"padding 2 is more than half of kernel 3"});
   refused("max_pool kernel=300", {Shape{1, 400, 400}}, {"90000 places", "at most 65536"});
+  refused("conv_transpose out=3 kernel=2 stride=2 output_padding=2", {Shape{1, 4}}, {"output_padding 2", "stride 2"});
+  refused("conv_transpose out=3 kernel=2 padding=3", {Shape{1, 4}}, {"padding 3 leaves nothing"});
+  refused("group_norm groups=2", {Shape{3, 4}}, {"groups = 2", "divide", "3 channels"});
+  refused("layer_norm dims=3", {Shape{3, 4}}, {"dims = 3", "3x4"});
+  refused("upsample scale=2 mode=cubic", {Shape{3, 4}}, {"'cubic'", "nearest nor linear"});
+  refused("instance_norm", {Shape{3}}, {"1 to 3 spatial dimensions"});
+  refused("reshape shape=2x5", {Shape{3, 4}}, {"10 elements", "3x4 has 12"});
+  refused("reshape shape=1x1x1x2x6", {Shape{3, 4}}, {"5 extents"});
   refused("add", {Shape{2, 3}, Shape{3, 2}}, {"one shape", "2x3", "3x2"});
   refused("add", {Shape{2, 3}}, {"two or more inputs, found 1", "from="});
   refused("concat", {Shape{2, 3}, Shape{2, 4}}, {"agree in all but the channels", "2x3", "2x4"});
@@ -55,6 +63,12 @@ BOOST_AUTO_TEST_CASE(shapes_are_pytorchs) {
   BOOST_TEST((output_of("conv out=4 kernel=3,1,2 stride=2,1,1", {2, 7, 5, 6}) == Shape{4, 3, 5, 5}));
   BOOST_TEST((output_of("max_pool kernel=3 stride=2 padding=1", {8, 7}) == Shape{8, 4}));
   BOOST_TEST((output_of("avg_pool kernel=2", {8, 7, 9}) == Shape{8, 3, 4}));
+  BOOST_TEST((output_of("avg_pool kernel=2 ceil_mode=true", {8, 7, 9}) == Shape{8, 4, 5}));
+  BOOST_TEST((output_of("max_pool kernel=2 stride=3 padding=1 ceil_mode=true", {1, 5}) == Shape{1, 2}));  // no window in the padding alone
+  BOOST_TEST((output_of("conv_transpose out=6 kernel=3 stride=2 padding=1 output_padding=1", {3, 8, 5}) == Shape{6, 16, 10}));
+  BOOST_TEST((output_of("upsample scale=2,3", {3, 4, 5}) == Shape{3, 8, 15}));
+  BOOST_TEST((output_of("global_avg_pool", {8, 7, 9}) == Shape{8}));
+  BOOST_TEST((output_of("reshape shape=4x3x2", {24}) == Shape{4, 3, 2}));
   BOOST_TEST((output_of("flatten", {8, 7, 9}) == Shape{504}));
   BOOST_TEST((LayerBench<float>("concat", {Shape{1, 5}, Shape{2, 5}}, 1).layer().output() == Shape{3, 5}));
 }

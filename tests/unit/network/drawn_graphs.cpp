@@ -128,6 +128,8 @@ BOOST_AUTO_TEST_CASE(a_fused_relu_is_a_relu) {
   for (const auto& [input, before, after] : std::vector<std::array<std::string, 3>>{{"3x6x5", "conv out=4 kernel=3", "conv out=2 kernel=2"},
                                                                                     {"3x6x5", "conv out=19 kernel=3 bias=false", "flatten"},
                                                                                     {"7", "linear out=9", "linear out=2"},
+                                                                                    {"3x6x5", "batch_norm", "conv out=2 kernel=2"},
+                                                                                    {"18x6x5", "batch_norm affine=false", "conv out=2 kernel=2"},
                                                                                     {"7", "linear out=33 bias=false", "dropout"}}) {
     // leaky_relu with slope 0 is the same function, and nobody fuses it.
     Network<float> fused(deck_of(model(input, {before, "relu", after})), 3, Network<float>::Use::training);

@@ -94,10 +94,15 @@ inline std::string draw_graph(RandomStream& random) {
         }
         break;
       }
-      case 2: emit(pick<std::string>(random, {"relu", "leaky_relu", "tanh", "sigmoid", "gelu"}), {from}, "", shape); break;
+      case 2: emit(pick<std::string>(random, {"relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus"}), {from}, "", shape); break;
       case 3: emit("dropout", {from}, " p=0.3", shape); break;
       case 4: emit(pick<std::string>(random, {"max_pool", "avg_pool"}), {from}, " kernel=3 stride=1 padding=1", shape); break;
-      case 5: emit("softmax", {from}, "", shape); break;
+      case 5: {
+        const auto line = pick<std::pair<std::string, std::string>>(
+            random, {{"softmax", ""}, {"group_norm", " groups=1 eps=0.3"}, {"instance_norm", " eps=0.3"}, {"layer_norm", " dims=1 eps=0.3"}});
+        emit(line.first, {from}, line.second, shape);
+        break;
+      }
       case 6:
       case 7: {
         std::vector<std::size_t> same;

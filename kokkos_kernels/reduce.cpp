@@ -1,0 +1,72 @@
+#include "kokkos_kernels/reduce.hpp"
+
+#include "kokkos_kernels/detail/columns.hpp"
+
+namespace trireme {
+
+using detail::for_tiles;
+using detail::lanes;
+using detail::Tiles;
+
+template <class T>
+void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y) {
+  const Tiles tiles(pixels, channels);
+  Kokkos::parallel_for("trireme::reduce::mean_over_pixels", Range(exec, 0, n * tiles.across), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t sample = i / tiles.across, first = i % tiles.across * lanes, used = tiles.width_of(first);
+    double total[lanes] = {}, part[lanes];
+    for (std::int64_t block = 0; block < tiles.down; ++block) {
+      const T* const from = x.data() + (sample * pixels + block * tiles.height) * channels + first;
+      if (used == lanes)
+        detail::column_sums<T, lanes>(from, tiles.height_of(block), channels, used, part);
+      else
+        detail::column_sums<T, 0>(from, tiles.height_of(block), channels, used, part);
+      for (std::int64_t l = 0; l < used; ++l) total[l] += part[l];
+    }
+    for (std::int64_t l = 0; l < used; ++l) y(sample * channels + first + l) = static_cast<T>(total[l] / static_cast<double>(pixels));
+  });
+}
+
+template <class T>
+void mean_over_pixels_backward(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> dy, Span<T> dx) {
+  const T share = T{1} / static_cast<T>(pixels);
+  if constexpr (on_host)
+    Kokkos::parallel_for("trireme::reduce::mean_over_pixels_backward", Range(exec, 0, n * pixels), KOKKOS_LAMBDA(std::int64_t row) {
+      const T* const from = dy.data() + row / pixels * channels;
+      T* const to = dx.data() + row * channels;
+      for (std::int64_t c = 0; c < channels; ++c) to[c] = from[c] * share;
+    });
+  else
+    Kokkos::parallel_for("trireme::reduce::mean_over_pixels_backward", Range(exec, 0, n * pixels * channels), KOKKOS_LAMBDA(std::int64_t i) {
+      dx(i) = dy(i / (pixels * channels) * channels + i % channels) * share;
+    });
+}
+
+std::int64_t channel_sums_workspace(std::int64_t rows, std::int64_t channels) { return Tiles(rows, channels).down * channels; }
+
+template <class T>
+void add_channel_sums(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<double> workspace, Span<T> out) {
+  const Tiles tiles(rows, channels);
+  for_tiles(exec, "trireme::reduce::channel_sums", tiles, KOKKOS_LAMBDA(std::int64_t block, std::int64_t first) {
+    const T* const from = x.data() + block * tiles.height * channels + first;
+    const std::int64_t used = tiles.width_of(first), height = tiles.height_of(block);
+    if (used == lanes)
+      detail::column_sums<T, lanes>(from, height, channels, used, workspace.data() + block * channels + first);
+    else
+      detail::column_sums<T, 0>(from, height, channels, used, workspace.data() + block * channels + first);
+  });
+  Kokkos::parallel_for("trireme::reduce::channel_totals", Range(exec, 0, channels), KOKKOS_LAMBDA(std::int64_t c) {
+    double total = 0;
+    for (std::int64_t block = 0; block < tiles.down; ++block) total += workspace(block * channels + c);
+    out(c) += static_cast<T>(total);
+  });
+}
+
+#define TRIREME_INSTANTIATE(T)                                                                                                                 \
+  template void mean_over_pixels(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                          \
+  template void mean_over_pixels_backward(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                 \
+  template void add_channel_sums(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<double>, Span<T>);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
+
+}  // namespace trireme

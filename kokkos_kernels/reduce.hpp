@@ -1,0 +1,22 @@
+// Sums and means over pixels and rows of channels-last activations. Blocks of rows whose size depends on the shape alone are summed in T, and joined
+// in double in their order, so that bits do not depend on the number of threads.
+#pragma once
+
+#include "kokkos_kernels/types.hpp"
+
+namespace trireme {
+
+/// y = mean over the pixels: (n, pixels, channels) -> (n, channels).
+template <class T>
+void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y);
+/// dx = dy / pixels at every pixel.
+template <class T>
+void mean_over_pixels_backward(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> dy, Span<T> dx);
+
+/// Doubles of scratch of add_channel_sums.
+std::int64_t channel_sums_workspace(std::int64_t rows, std::int64_t channels);
+/// out += sum over the rows of x (rows, channels): add_column_sums for many rows.
+template <class T>
+void add_channel_sums(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<double> workspace, Span<T> out);
+
+}  // namespace trireme
