@@ -61,7 +61,7 @@ typename WeightsPass<T>::Item WeightsPass<T>::item(const Chunks& c, std::int64_t
 /// Channels last: one block of output channels. out: (line, lane), the bias as one more line.
 template <class T>
 void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64_t block, const RowSource<T>& x, const RowSource<T>& dz,
-                                const Scratch& scratch, T* out) const {
+                                const Scratch& scratch, bool with_bias, T* out) const {
   const std::int64_t icg = g_.in_channels / g_.groups, ocg = g_.out_channels / g_.groups, columns = g_.out[2];
   const ChannelBlocks<T> blocks{ocg};
   const int registers = blocks.registers(block);
@@ -82,7 +82,7 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
       }
     }
   }
-  for (int v = 0; v < registers; ++v) {
+  for (int v = 0; with_bias && v < registers; ++v) {
     T* const bias = out + lines_ * width + v * Simd<T>::width;
     Register<T> sum = load(bias);
     for (std::int64_t p = 0; p < item.rows * columns; ++p) sum += load(d.at + p * d.pixel + v * Simd<T>::width);
@@ -124,7 +124,7 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
 
 /// Planar: all groups. out: (group, line, channel, lane), the bias as one more line.
 template <class T>
-void WeightsPass<T>::planar_item(const Item& item, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch, T* out) const {
+void WeightsPass<T>::planar_item(const Item& item, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch, bool with_bias, T* out) const {
   constexpr int width = Simd<T>::width;
   const std::int64_t icg = g_.in_channels / g_.groups, ocg = g_.out_channels / g_.groups;
   const std::int64_t columns = planar_columns<T>(g_.out[2]), registers = columns / width, channel = item.rows * columns;
@@ -148,7 +148,7 @@ void WeightsPass<T>::planar_item(const Item& item, const RowSource<T>& x, const 
       }
       tiles.gradient[count - 1](source.base, offsets, source_row, d, columns, channel, item.rows, registers, to + line * ocg * width);
     }
-    for (std::int64_t m = 0; m < ocg; ++m) {
+    for (std::int64_t m = 0; with_bias && m < ocg; ++m) {
       T* const bias = to + (lines_ * ocg + m) * width;
       Register<T> sum = load(bias);
       for (std::int64_t p = 0; p < channel; p += width) sum += load(d + m * channel + p);
@@ -182,9 +182,9 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
         std::fill_n(out, h_.planar ? buffer_ : (lines_ + 1) * blocks.registers(block) * Simd<T>::width, T{});
         for (std::int64_t number = c.items * chunk / c.chunks; number < c.items * (chunk + 1) / c.chunks; ++number)
           if (h_.planar)
-            planar_item(item(c, number), source, dz, scratch, out);
+            planar_item(item(c, number), source, dz, scratch, db != nullptr, out);
           else
-            lanes_item(item(c, number), group, block, source, dz, scratch, out);
+            lanes_item(item(c, number), group, block, source, dz, scratch, db != nullptr, out);
         token.release(slot);
       });
 

@@ -32,7 +32,12 @@ void scale(const Execution& exec, std::int64_t count, T factor, Span<const T> x,
 }
 
 template <class T>
-void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y) {
+void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y, bool relu) {
+  if (relu)
+    return Kokkos::parallel_for("trireme::elementwise::sum_relu", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) {
+      const T z = a(i) + b(i);
+      y(i) = z < T{} ? T{} : z;
+    });
   Kokkos::parallel_for("trireme::elementwise::sum", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = a(i) + b(i); });
 }
 
@@ -155,7 +160,7 @@ void squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Sp
   template void exchange(const Execution&, std::int64_t, Span<T>, Span<T>);                                                         \
   template void fill(const Execution&, std::int64_t, T, Span<T>);                                                                   \
   template void add_to(const Execution&, std::int64_t, Span<const T>, Span<T>);                                                     \
-  template void sum(const Execution&, std::int64_t, Span<const T>, Span<const T>, Span<T>);                                         \
+  template void sum(const Execution&, std::int64_t, Span<const T>, Span<const T>, Span<T>, bool);                                       \
   template void copy_columns(const Execution&, std::int64_t, std::int64_t, Span<const T>, std::int64_t, std::int64_t, Span<T>,      \
                              std::int64_t, std::int64_t);                                                                           \
   template void channels_first(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                 \

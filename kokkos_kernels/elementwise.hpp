@@ -20,9 +20,9 @@ void add_to(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> 
 /// y = factor x; x and y may be the same memory.
 template <class T>
 void scale(const Execution& exec, std::int64_t count, T factor, Span<const T> x, Span<T> y);
-/// y = a + b
+/// y = a + b; with `relu`, y = max(0, a + b).
 template <class T>
-void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y);
+void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y, bool relu = false);
 
 /// Row r of `to` (width to_width) from column to_first on = columns [from_first, from_first + width) of row r of `from`.
 template <class T>

@@ -47,8 +47,8 @@ class WeightsPass {
   std::int64_t made_elements() const;
   Item item(const Chunks& c, std::int64_t number) const;
   void lanes_item(const Item& item, std::int64_t group, std::int64_t block, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch,
-                  T* out) const;
-  void planar_item(const Item& item, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch, T* out) const;
+                  bool with_bias, T* out) const;
+  void planar_item(const Item& item, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch, bool with_bias, T* out) const;
 
   ConvGeometry g_;
   HostPhase h_;

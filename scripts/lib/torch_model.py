@@ -130,6 +130,11 @@ def make_layer(spec, inputs):
     return layer
 
 
+def module_name(name):
+    """torch's modules take no dots in their names; layers of blocks have them."""
+    return name.replace(".", "/")
+
+
 class Network(nn.Module):
     """The layers of a deck in order; `from` names inputs other than the layer before."""
 
@@ -147,7 +152,7 @@ class Network(nn.Module):
                 if name not in shapes:
                     raise DeckError(f"layer '{spec.text}': 'from={name}' names no layer before it")
             layer = make_layer(spec, [shapes[name] for name in names])
-            self.body[spec.name] = layer
+            self.body[module_name(spec.name)] = layer
             self.sources.append(names)
             with torch.no_grad():
                 layer.eval()
@@ -162,7 +167,7 @@ class Network(nn.Module):
         values = {"input": x}
         previous = "input"
         for spec, names in zip(self.specs, self.sources):
-            x = self.body[spec.name](*[x if name == previous else values[name] for name in names])
+            x = self.body[module_name(spec.name)](*[x if name == previous else values[name] for name in names])
             if spec.name in self.kept:
                 values[spec.name] = x
             previous = spec.name

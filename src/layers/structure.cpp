@@ -1,5 +1,6 @@
 // Layers that move values: flatten, reshape, add, concat; and scale.
 #include "base/error.hpp"
+#include "kokkos_kernels/activation.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "layers/kinds.hpp"
 #include "layers/spatial.hpp"
@@ -100,19 +101,30 @@ class Add final : public Layer<T> {
         throw usage_error("{}: its inputs must have one shape; found {} and {}", options.where(), inputs[0].text(), shape.text());
     this->output_ = inputs[0];
     this->needs_.input_in_backward = false;
+    only_two_ = inputs.size() == 2;
   }
+  bool fuse_relu() override { return relu_ = this->needs_.output_in_backward = only_two_; }
+  bool relu_in_backward() const override { return relu_; }
+
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
     const std::int64_t count = pass.samples * elements_;
-    sum<T>(pass.exec, count, inputs[0], inputs[1], output);
+    sum<T>(pass.exec, count, inputs[0], inputs[1], output, relu_);
     for (std::size_t i = 2; i < inputs.size(); ++i) add_to<T>(pass.exec, count, inputs[i], output);
   }
-  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    for (const auto& gradient : dx)
-      if (gradient.data() != nullptr) copy<T>(pass.exec, pass.samples * elements_, dy, gradient);
+  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) override {
+    const std::int64_t count = pass.samples * elements_;
+    for (const auto& gradient : dx) {
+      if (gradient.data() == nullptr) continue;
+      if (relu_)
+        activation_backward<T>(pass.exec, Activation::relu, count, {}, output, dy, gradient, T{});
+      else
+        copy<T>(pass.exec, count, dy, gradient);
+    }
   }
 
  private:
   std::int64_t elements_;
+  bool only_two_ = false, relu_ = false;
 };
 
 /// Joins channels; all other extents must agree.

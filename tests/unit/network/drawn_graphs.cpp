@@ -130,7 +130,8 @@ BOOST_AUTO_TEST_CASE(a_fused_relu_is_a_relu) {
                                                                                     {"7", "linear out=9", "linear out=2"},
                                                                                     {"3x6x5", "batch_norm", "conv out=2 kernel=2"},
                                                                                     {"18x6x5", "batch_norm affine=false", "conv out=2 kernel=2"},
-                                                                                    {"7", "linear out=33 bias=false", "dropout"}}) {
+                                                                                    {"7", "linear out=33 bias=false", "dropout"},
+                                                                                    {"3x6x5", "add from=input,input", "conv out=2 kernel=2"}}) {
     // leaky_relu with slope 0 is the same function, and nobody fuses it.
     Network<float> fused(deck_of(model(input, {before, "relu", after})), 3, Network<float>::Use::training);
     Network<float> plain(deck_of(model(input, {before, "leaky_relu slope=0", after})), 3, Network<float>::Use::training);
