@@ -56,11 +56,17 @@ void activation_backward(const Execution& exec, Activation kind, std::int64_t co
   T* const to = dx.data();
   switch (kind) {
     case Activation::relu:
-      map<T>(exec, "trireme::activation::relu_backward", count, KOKKOS_LAMBDA(std::int64_t i) { to[i] = out[i] <= T{} ? T{} : g[i]; });
+      map<T>(exec, "trireme::activation::relu_backward", count, KOKKOS_LAMBDA(std::int64_t i) {
+        const T y_i = out[i], g_i = g[i];  // both read in any case: a choice, not a branch
+        to[i] = y_i <= T{} ? T{} : g_i;
+      });
       break;
     case Activation::leaky_relu:
       map<T>(exec, "trireme::activation::leaky_relu_backward", count,
-             KOKKOS_LAMBDA(std::int64_t i) { to[i] = out[i] > T{} ? g[i] : slope * g[i]; });
+             KOKKOS_LAMBDA(std::int64_t i) {
+        const T y_i = out[i], g_i = g[i];
+        to[i] = y_i > T{} ? g_i : slope * g_i;
+      });
       break;
     case Activation::tanh:
       map<T>(exec, "trireme::activation::tanh_backward", count, KOKKOS_LAMBDA(std::int64_t i) { to[i] = g[i] * (T{1} - out[i] * out[i]); });

@@ -34,15 +34,23 @@ template <class T, std::int64_t width, bool relu>
 KOKKOS_INLINE_FUNCTION void gradient_tile(const T* x, const T* dy, std::int64_t rows, std::int64_t stride, std::int64_t used, const double* mean,
                                           const T* factor, const T* shift, double* plain, double* moment) {
   const std::int64_t n = width > 0 ? width : used;
-  T m[lanes], a[lanes], b[lanes], sum[lanes], product[lanes];
-  for (std::int64_t l = 0; l < n; ++l) m[l] = static_cast<T>(mean[l]), a[l] = factor[l], b[l] = shift[l], sum[l] = product[l] = T{};
-  for (std::int64_t at = 0; at < rows * stride; at += stride)
+  constexpr std::int64_t chains = detail::chains<width>;
+  T m[lanes], a[lanes], b[lanes], sum[chains][lanes], product[chains][lanes];
+  for (std::int64_t l = 0; l < n; ++l) m[l] = static_cast<T>(mean[l]), a[l] = factor[l], b[l] = shift[l];
+  for (std::int64_t c = 0; c < chains; ++c)
+    for (std::int64_t l = 0; l < n; ++l) sum[c][l] = product[c][l] = T{};
+  detail::for_chained_rows<width>(rows, [&](std::int64_t c, std::int64_t row) {
+    const T *const line = x + row * stride, *const gradient = dy + row * stride;
     for (std::int64_t l = 0; l < n; ++l) {
-      const T v = x[at + l], g = relu && scaled(v, a[l], b[l]) <= T{} ? T{} : dy[at + l];
-      sum[l] += g;
-      product[l] += g * (v - m[l]);
+      const T v = line[l], d = gradient[l], g = relu && scaled(v, a[l], b[l]) <= T{} ? T{} : d;
+      sum[c][l] += g;
+      product[c][l] += g * (v - m[l]);
     }
-  for (std::int64_t l = 0; l < n; ++l) plain[l] = static_cast<double>(sum[l]), moment[l] = static_cast<double>(product[l]);
+  });
+  for (std::int64_t l = 0; l < n; ++l) {
+    plain[l] = moment[l] = 0;
+    for (std::int64_t c = 0; c < chains; ++c) plain[l] += static_cast<double>(sum[c][l]), moment[l] += static_cast<double>(product[c][l]);
+  }
 }
 
 // dx = c0 g + c1 (x - mean) + c2
@@ -57,7 +65,7 @@ KOKKOS_INLINE_FUNCTION void backward_tile(const T* x, const T* dy, std::int64_t 
   }
   for (std::int64_t at = 0; at < rows * stride; at += stride) {
     for (std::int64_t l = 0; l < n; ++l) {
-      const T v = x[at + l], g = relu && scaled(v, a[l], b[l]) <= T{} ? T{} : dy[at + l];
+      const T v = x[at + l], d = dy[at + l], g = relu && scaled(v, a[l], b[l]) <= T{} ? T{} : d;
       z[l] = c0[l] * g + (c1[l] * (v - m[l]) + c2[l]);
     }
     for (std::int64_t l = 0; l < n; ++l) dx[at + l] = z[l];

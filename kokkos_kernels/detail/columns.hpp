@@ -34,6 +34,19 @@ void for_tiles(const Execution& exec, const char* label, const Tiles& tiles, con
 
 // Below, `width` is that of the tile when the compiler may know it, else 0.
 
+/// Sums that go on side by side, one for each of so many neighbouring rows: an addition need not wait for the one before.
+template <std::int64_t width>
+inline constexpr std::int64_t chains = on_host && width > 0 ? 4 : 1;
+
+/// f(chain, row) for all rows; rows of one chain in their order.
+template <std::int64_t width, class F>
+KOKKOS_INLINE_FUNCTION void for_chained_rows(std::int64_t rows, const F& f) {
+  std::int64_t row = 0;
+  for (; row + chains<width> <= rows; row += chains<width>)
+    for (std::int64_t c = 0; c < chains<width>; ++c) f(c, row + c);
+  for (; row < rows; ++row) f(std::int64_t{0}, row);
+}
+
 /// Sum of each column.
 template <class T, std::int64_t width>
 KOKKOS_INLINE_FUNCTION void column_sums(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t used, double* out) {
@@ -49,16 +62,22 @@ KOKKOS_INLINE_FUNCTION void column_sums(const T* x, std::int64_t rows, std::int6
 template <class T, std::int64_t width>
 KOKKOS_INLINE_FUNCTION void column_moments(const T* x, std::int64_t rows, std::int64_t stride, std::int64_t used, double* mean, double* squares) {
   const std::int64_t n = width > 0 ? width : used;
-  T first[lanes], sum[lanes], square[lanes];
-  for (std::int64_t l = 0; l < n; ++l) first[l] = x[l], sum[l] = T{}, square[l] = T{};
-  for (std::int64_t at = 0; at < rows * stride; at += stride)
+  T first[lanes], sum[chains<width>][lanes], square[chains<width>][lanes];
+  for (std::int64_t l = 0; l < n; ++l) first[l] = x[l];
+  for (std::int64_t c = 0; c < chains<width>; ++c)
+    for (std::int64_t l = 0; l < n; ++l) sum[c][l] = square[c][l] = T{};
+  for_chained_rows<width>(rows, [&](std::int64_t c, std::int64_t row) {
+    const T* const line = x + row * stride;
     for (std::int64_t l = 0; l < n; ++l) {
-      const T d = x[at + l] - first[l];
-      sum[l] += d;
-      square[l] += d * d;
+      const T d = line[l] - first[l];
+      sum[c][l] += d;
+      square[c][l] += d * d;
     }
+  });
   for (std::int64_t l = 0; l < n; ++l) {
-    const double s = static_cast<double>(sum[l]), q = static_cast<double>(square[l]) - s * s / static_cast<double>(rows);
+    double s = 0, q = 0;
+    for (std::int64_t c = 0; c < chains<width>; ++c) s += static_cast<double>(sum[c][l]), q += static_cast<double>(square[c][l]);
+    q -= s * s / static_cast<double>(rows);
     mean[l] = static_cast<double>(first[l]) + s / static_cast<double>(rows);
     squares[l] = q > 0 ? q : q == q ? 0 : q;
   }
