@@ -27,7 +27,7 @@ class Environment {
 
   /// Ends the job after an error on this rank. When every rank fails (a wrong deck) rank 0 prints the message and all
   /// ranks return the exit code for an orderly end; when only some do, the first of them prints and aborts the job.
-  /// Takes about a second at most. Not collective.
+  /// Takes a second or two. Not collective.
   int end_after_error(const Error& error) noexcept;
 
  private:

@@ -9,69 +9,53 @@ namespace trireme {
 
 namespace {
 
-/// (C, ...) -> (C * ...), elements in PyTorch's order: channels slowest. That changes memory, unless there is one channel or one pixel.
-template <class T>
-class Flatten final : public Layer<T> {
- public:
-  explicit Flatten(const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
-    this->output_ = Shape{input.size()};
-    this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = same_memory()};
-  }
-  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    if (!same_memory())
-      channels_first<T>(pass.exec, pass.samples, pixels_, channels_, inputs[0], output);
-    else if (inputs[0].data() != output.data())
-      copy<T>(pass.exec, pass.samples * channels_ * pixels_, inputs[0], output);
-  }
-  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() == nullptr || dx[0].data() == dy.data()) return;
-    if (same_memory())
-      copy<T>(pass.exec, pass.samples * channels_ * pixels_, dy, dx[0]);
-    else
-      channels_last<T>(pass.exec, pass.samples, pixels_, channels_, dy, dx[0]);
-  }
-
- private:
-  bool same_memory() const { return channels_ == 1 || pixels_ == 1; }
-  std::int64_t channels_, pixels_;
-};
-
-/// Another shape for the same list of numbers, channels slowest as in PyTorch's memory.
+/// Another shape for the same list of numbers, channels slowest as in PyTorch's memory. Here channels are fastest: numbers move, unless there is
+/// one channel or one pixel on each side, or as many channels.
 template <class T>
 class Reshape final : public Layer<T> {
  public:
-  Reshape(const LayerOptions& options, const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
-    this->output_ = Shape::parse(options.text("shape"), options.where() + " shape");
-    if (this->output_.rank() > 4)
-      throw usage_error("{}: shape = {} has {} extents; a sample has channels and at most 3 spatial dimensions", options.where(), options.text("shape"),
-                        this->output_.rank());
-    if (this->output_.size() != input.size())
-      throw usage_error("{}: shape = {} has {} elements, its input {} has {}", options.where(), options.text("shape"), this->output_.size(), input.text(),
-                        input.size());
-    to_channels_ = channels_of(this->output_), to_pixels_ = pixels_of(this->output_);
+  Reshape(const Shape& input, const Shape& output)
+      : channels_(channels_of(input)), pixels_(pixels_of(input)), to_channels_(channels_of(output)), to_pixels_(pixels_of(output)) {
+    this->output_ = output;
     this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = same_memory()};
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    if (!same_memory())
-      reshape<T>(pass.exec, pass.samples, pixels_, channels_, to_pixels_, to_channels_, inputs[0], output);
-    else if (inputs[0].data() != output.data())
-      copy<T>(pass.exec, pass.samples * channels_ * pixels_, inputs[0], output);
+    move(pass, pixels_, channels_, to_pixels_, to_channels_, inputs[0], output);
   }
   void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() == nullptr || dx[0].data() == dy.data()) return;
-    if (same_memory())
-      copy<T>(pass.exec, pass.samples * channels_ * pixels_, dy, dx[0]);
-    else
-      reshape<T>(pass.exec, pass.samples, to_pixels_, to_channels_, pixels_, channels_, dy, dx[0]);
+    if (dx[0].data() != nullptr) move(pass, to_pixels_, to_channels_, pixels_, channels_, dy, dx[0]);
   }
 
  private:
-  // Where channels are no slower and no faster than pixels on both sides, or the same on both.
   bool same_memory() const {
     return channels_ == to_channels_ || ((channels_ == 1 || pixels_ == 1) && (to_channels_ == 1 || to_pixels_ == 1));
   }
+  void move(const Pass& pass, std::int64_t pixels, std::int64_t channels, std::int64_t to_pixels, std::int64_t to_channels, Span<const T> x,
+            Span<T> y) const {
+    if (x.data() == y.data()) return;
+    if (same_memory())
+      copy<T>(pass.exec, pass.samples * pixels * channels, x, y);
+    else if (to_pixels == 1)
+      channels_first<T>(pass.exec, pass.samples, pixels, channels, x, y);
+    else if (pixels == 1)
+      channels_last<T>(pass.exec, pass.samples, to_pixels, to_channels, x, y);
+    else
+      reshape<T>(pass.exec, pass.samples, pixels, channels, to_pixels, to_channels, x, y);
+  }
+
   std::int64_t channels_, pixels_, to_channels_, to_pixels_;
 };
+
+Shape reshaped(const LayerOptions& options, const Shape& input) {
+  const Shape output = Shape::parse(options.text("shape"), options.where() + " shape");
+  if (output.rank() > 4)
+    throw usage_error("{}: shape = {} has {} extents; a sample has channels and at most 3 spatial dimensions", options.where(), options.text("shape"),
+                      output.rank());
+  if (output.size() != input.size())
+    throw usage_error("{}: shape = {} has {} elements, its input {} has {}", options.where(), options.text("shape"), output.size(), input.text(),
+                      input.size());
+  return output;
+}
 
 template <class T>
 class Scale final : public Layer<T> {
@@ -161,14 +145,14 @@ class Concat final : public Layer<T> {
 
 LayerKind flatten_kind() {
   return {"flatten", "One flat list of features a sample, in PyTorch's order.", {}, 1,
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Flatten<float>>(s[0]); },
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Flatten<double>>(s[0]); }};
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Reshape<float>>(s[0], Shape{s[0].size()}); },
+          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Reshape<double>>(s[0], Shape{s[0].size()}); }};
 }
 
 LayerKind reshape_kind() {
   return {"reshape", "The same numbers in another shape, in PyTorch's order.", {{"shape", "", "shape of a sample, channels first, as in 8x4x4"}}, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<float>>(o, s[0]); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<double>>(o, s[0]); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<float>>(s[0], reshaped(o, s[0])); },
+          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<double>>(s[0], reshaped(o, s[0])); }};
 }
 
 LayerKind scale_kind() {

@@ -53,6 +53,21 @@ class Decks(program.ProgramTest):
             self.assertLess(test["loss"], 0.006)
             self.assertGreater(test["r2"], 0.985)
 
+    def test_every_deck_describes_a_network(self):
+        decks = sorted(INPUTS.glob("*/*.ini"))
+        self.assertGreaterEqual(len(decks), 8)
+        for deck in decks:
+            with self.subTest(deck=deck.relative_to(INPUTS)):
+                self.assertGreater(self.ok("inspect", deck, "--json").json()["parameters"], 0)
+
+    def test_fields(self):
+        # A few steps on a few small fields: the deck runs as it stands, and learns something.
+        self.ok("shard", "fields", "--train", 64, "--test", 16, "--out", self.folder / "data", "--shards", 2, ranks=2, timeout=100)
+        run, test = self.trained("fields/cosmoflow.ini", self.folder / "data", "--train.epochs=2", "--train.log_every=1", ranks=2)
+        self.assertEqual(test["samples"], 16)
+        losses = run.losses()
+        self.assertLess(sum(losses[step] for step in (7, 8)), sum(losses[step] for step in (1, 2)))
+
     def test_digits(self):
         data = self.make_digits("small", train=4000, test=1000, shards=4)
         _, test = self.trained("digits/cnn.ini", data, "--train.epochs=4", "--data.batch=50", ranks=2)

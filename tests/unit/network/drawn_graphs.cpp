@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_fused_tail_is_its_layers) {
                                             {"max_pool kernel=2", "max_pool kernel=2"}};
   for (const auto& tail : tails)
     for (const std::string out : {"3", "19", "40"}) {
-      // With a stride of its own the same pooling is written so that nobody fuses it: dropout does nothing here but stand between.
+      // A dropout of nothing stands between, so that the convolution cannot fuse what follows.
       std::vector<std::string> fused_lines{"conv out=" + out + " kernel=3"}, plain_lines{fused_lines[0], "dropout p=0"};
       for (const auto& line : tail) fused_lines.push_back(line), plain_lines.push_back(line);
       for (auto* lines : {&fused_lines, &plain_lines}) lines->insert(lines->end(), {"conv out=5 kernel=2", "flatten", "linear out=2"});
