@@ -142,6 +142,9 @@ std::vector<KeySpec> make_keys() {
              "evaluate and predict; 0: none."),
       choice("train.precision", {"fp32", "fp64"},
              "Arithmetic of parameters, activations and gradients: 32 or 64 bits."),
+      key("train.profile", boolean, "false",
+          "Whether the run ends with a table of where the time of a step goes, layer by layer, beside what this machine's arithmetic and memory allow. "
+          "Waits after each layer, so it is a little slower."),
       key("train.trace", boolean, "false",
           "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
 
