@@ -323,9 +323,9 @@ std::vector<typename Network<T>::LayerWork> Network<T>::work(std::int64_t sample
   for (const Step& step : layers_) kinds.push_back(step.spec.kind);
   for (std::size_t i = 0; i < layers_.size(); ++i)
     if (!runs_forward(layers_[i])) {
-      std::size_t value = layers_[i].inputs[0];
-      while (producer_[value] == none) value = layers_[value - 1].inputs[0];  // inside a tail
-      kinds[producer_[value]] += "+" + layers_[i].spec.kind;
+      std::size_t host = layers_[i].inputs[0] - 1;
+      while (!runs_forward(layers_[host])) host = layers_[host].inputs[0] - 1;
+      kinds[host] += "+" + layers_[i].spec.kind;
     }
   const auto is_free = [](const Step& step) { return step.in_place && (step.spec.kind == "reshape" || step.spec.kind == "flatten"); };
   std::vector<LayerWork> all;

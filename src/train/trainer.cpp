@@ -100,7 +100,8 @@ template <class T>
 void Trainer<T>::begin_profile() {
   profile_.emplace();
   const auto size = static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t parameters = network_.parameter_count() * size, input = share_ * network_.input_shape().size(), output = share_ * network_.output_shape().size();
+  const std::int64_t samples = accumulate_ * ((batch_ + comm_.size() - 1) / comm_.size()), parameters = network_.parameter_count() * size,
+                     input = samples * network_.input_shape().size(), output = samples * network_.output_shape().size();
   const auto states = static_cast<std::int64_t>(optimizer_.states().size());
   parts_.data = profile_->add("data", "wait for the batch", {});
   parts_.zero = profile_->add("gradients", "set to zero", {0, parameters});
@@ -108,7 +109,7 @@ void Trainer<T>::begin_profile() {
   std::vector<std::size_t> forward(network_.layer_count()), backward(network_.layer_count());
   bool turned = false;
   const auto add_loss = [&] { parts_.loss = profile_->add("loss", deck_.text("loss.kind"), {0, 2 * output * size}); };
-  for (const auto& one : network_.work(share_)) {
+  for (const auto& one : network_.work(samples)) {
     if (one.backward && !turned) add_loss(), turned = true;
     (one.backward ? backward : forward)[one.layer] = profile_->add(one.name + (one.backward ? " <-" : ""), one.kind, one.work);
   }
