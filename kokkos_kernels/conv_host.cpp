@@ -261,6 +261,7 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail) : geometry_(g
     host->backward.push_back(prepare(std::move(phase), {1, 1, 1}, g.out, backward));
   }
   host->weights = WeightsPass<T>(g, tail);
+  if (Winograd<T>::pays(g)) host->winograd.emplace(g), host->winograd_forward = Winograd<T>::fits(g, tail);
 
   const std::int64_t threads = Execution().concurrency();
   const std::int64_t packed = padded(g.groups * g.taps() * std::max(out_blocks.lanes(out_blocks.count()) * icg, in_blocks.lanes(in_blocks.count()) * ocg));
@@ -268,6 +269,7 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail) : geometry_(g
   for (const HostPhase& phase : host->backward)
     scratch = std::max(scratch, thread_scratch<T>(phase, {g.out, g.out_channels}, g.in_channels, g.groups, {}));
   workspace_ = std::max(packed + threads * scratch, host->weights.workspace(threads));
+  if (host->winograd) workspace_ = std::max(workspace_, host->winograd->workspace(threads));
   host_ = host;
 }
 
@@ -275,6 +277,8 @@ template <class T>
 void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
                           Span<std::uint8_t> index, Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
+  if (host_->winograd_forward)
+    return host_->winograd->forward(exec, n, x.data(), w.data(), bias.data(), tail_, y.data(), index.data(), workspace.data());
   const std::int64_t packed = pack_weights<T>(exec, g, host_->forward.phase, false, w.data(), workspace.data());
   run<T>(exec, n, {.h = host_->forward, .groups = g.groups, .source = {.side = {g.in, g.in_channels}, .values = x.data()},
                    .destination = {g.out, g.out_channels}, .tail = tail_, .packed = workspace.data(), .bias = bias.data(), .y = y.data(),
@@ -285,6 +289,7 @@ template <class T>
 void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
                                 Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
+  if (host_->winograd) return host_->winograd->backward_data(exec, n, gradient_rows(g, tail_, gradient), w.data(), dx.data(), workspace.data());
   for (const HostPhase& phase : host_->backward) {
     const std::int64_t packed = pack_weights<T>(exec, g, phase.phase, true, w.data(), workspace.data());
     run<T>(exec, n, {.h = phase, .groups = g.groups, .source = gradient_rows(g, tail_, gradient), .destination = {g.in, g.in_channels}, .tail = {},
@@ -295,6 +300,8 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const Con
 template <class T>
 void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T> workspace) const {
+  if (host_->winograd)
+    return host_->winograd->backward_weights(exec, n, x.data(), gradient_rows(geometry_, tail_, gradient), dw.data(), dbias.data(), workspace.data());
   host_->weights.run(exec, n, x.data(), gradient_rows(geometry_, tail_, gradient), dw.data(), dbias.data(), workspace.data());
 }
 
