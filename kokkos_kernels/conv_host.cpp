@@ -22,17 +22,21 @@ std::int64_t pack_weights(const Execution& exec, const ConvGeometry& g, const Ta
   const ChannelBlocks<T> blocks{to};
   const std::int64_t per_group = blocks.lanes(blocks.count()) * phase_taps * from;
   const std::int64_t* const tap_index = phase.taps.data();
-  Kokkos::parallel_for("trireme::conv::pack_weights", Range(exec, 0, g.groups * blocks.count() * phase_taps),
-                       [=](std::int64_t item) {
-    const std::int64_t t = item % phase_taps, block = item / phase_taps % blocks.count(), group = item / phase_taps / blocks.count();
+  // All taps of a source channel together: they are neighbours in w.
+  Kokkos::parallel_for("trireme::conv::pack_weights", Range(exec, 0, g.groups * blocks.count() * from), [=](std::int64_t item) {
+    constexpr std::int64_t most = 32;
+    const std::int64_t c = item % from, block = item / from % blocks.count(), group = item / from / blocks.count();
     const std::int64_t lanes = blocks.lanes(block + 1) - blocks.lanes(block), used = blocks.used(block), first = blocks.first(block);
-    T* out = packed + group * per_group + blocks.lanes(block) * phase_taps * from + t * from * lanes;
-    const T* in = w + group * ocg * icg * taps + tap_index[t];
-    for (std::int64_t c = 0; c < from; ++c, out += lanes)
-      for (std::int64_t lane = 0; lane < lanes; ++lane) {
-        const std::int64_t m = transposed ? c : first + lane, k = transposed ? first + lane : c;
-        out[lane] = lane < used ? in[(m * icg + k) * taps] : T{};
-      }
+    T* const out = packed + group * per_group + blocks.lanes(block) * phase_taps * from + c * lanes;
+    const T* const in = w + (group * ocg * icg + (transposed ? c * icg + first : first * icg + c)) * taps;
+    const std::int64_t next_lane = transposed ? taps : icg * taps;
+    T some[most][2 * Simd<T>::width] = {};
+    for (std::int64_t tap0 = 0; tap0 < phase_taps; tap0 += most) {
+      const std::int64_t count = std::min(most, phase_taps - tap0);
+      for (std::int64_t lane = 0; lane < used; ++lane)
+        for (std::int64_t t = 0; t < count; ++t) some[t][lane] = in[lane * next_lane + tap_index[tap0 + t]];
+      for (std::int64_t t = 0; t < count; ++t) std::copy_n(some[t], lanes, out + (tap0 + t) * from * lanes);
+    }
   });
   return g.groups * per_group;
 }

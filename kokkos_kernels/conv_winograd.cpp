@@ -9,7 +9,7 @@ namespace {
 
 constexpr std::int64_t near_budget = 512 * 1024;   // bytes of transformed tiles that a thread holds: they stay in its second-level cache
 constexpr std::int64_t window_budget = 96 * 1024;  // of rows that a pooled source makes
-constexpr std::int64_t fewest_tiles = 56;          // below which walking the weights costs more than the products
+constexpr std::int64_t fewest_tiles = 28;          // below which walking the weights costs more than the products
 constexpr std::int64_t most_chunks = 32, chunk_bytes = std::int64_t{4} << 20;  // of partial weight gradients; fixed, so that sums do not depend on threads
 
 using Dynamic = Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
@@ -141,18 +141,20 @@ void transform_input(const TileRows& rows, const std::array<std::int64_t, 3>& ti
   });
 }
 
-/// A dz A' of the same tiles.
+/// A dz A' of the same tiles, channels [first, last).
 template <class T, int D>
-void transform_gradient(const TileRows& rows, const std::array<std::int64_t, 3>& tiles, const RowSource<T>& dz, T* out, std::int64_t stride, T* scratch) {
+void transform_gradient(const TileRows& rows, const std::array<std::int64_t, 3>& tiles, const RowSource<T>& dz, std::int64_t first, std::int64_t last, T* out,
+                        std::int64_t stride, T* scratch) {
   constexpr int planes = D == 4 ? 2 : 1;
   Gather<T, planes, 2> gather(dz, {0, 0, 0}, scratch);
-  const std::int64_t channels = dz.side.channels;
+  const std::int64_t channels = last - first;
   for_planes(rows, tiles, gather.most_rows(dz.side), [&](std::int64_t s, std::int64_t plane, std::int64_t row, std::int64_t count, std::int64_t tile) {
     gather.prepare(s, plane, row, count);
     const T* at[4];  // planes x 2
     for (std::int64_t r = 0; r < count; ++r)
       for (std::int64_t c = 0; c < tiles[2]; ++c, ++tile) {
         const std::int64_t pixel = gather.tile(r, c, at);
+        for (const T*& row : at) row += first;
         winograd_gradient<T, D>(at, pixel, channels, out + tile * channels, stride);
       }
   });
@@ -225,7 +227,9 @@ bool Winograd<T>::pays(const ConvGeometry& g) {
   for (std::size_t a = 0; a < 3; ++a)
     if (g.stride[a] != 1 || g.dilation[a] != 1 || g.padding[a] > 2) return false;
   const Products p = products(g);
-  return 3 * p.here <= 2 * p.direct;
+  // The direct kernel's tiles lie within a row: short rows leave registers idle.
+  const std::int64_t whole = 8, idle = whole / std::min(g.out[2], whole);
+  return 3 * p.here <= 2 * idle * p.direct;
 }
 
 template <class T>
@@ -337,6 +341,7 @@ void Winograd<T>::backward_data(const Execution& exec, std::int64_t n, const Row
 template <class T>
 std::int64_t Winograd<T>::chunks(std::int64_t n) const {
   const std::int64_t bytes = (packed_elements() + g_.out_channels) * static_cast<std::int64_t>(sizeof(T));
+  if (bytes > chunk_bytes) return 1;
   const Tiles t = tiles(g_.out, g_.in_channels + g_.out_channels);
   return std::clamp<std::int64_t>(std::clamp<std::int64_t>(chunk_bytes / bytes, 4, most_chunks), 1, std::max<std::int64_t>(n * t.rows_of_sample(), 1));
 }
@@ -368,46 +373,51 @@ void Winograd<T>::backward_weights(const Execution& exec, std::int64_t n, const 
   const ChannelBlocks<T> blocks{to};
   const RowSource<T> source{.side = {g_.in, from}, .values = x};
   const std::int64_t sums = depth_ == 4 ? 21 : 5;  // the position whose transform adds all of a tile's gradients
-  const auto item = [&]<int D>(const TileRows& rows, T* out, T* mine) {
+  // Of a large gradient there is one chunk, and threads share its blocks of channels.
+  const std::int64_t columns = parts == 1 ? blocks.count() : 1;
+  const auto item = [&]<int D>(const TileRows& rows, std::int64_t first_block, std::int64_t last_block, T* out, T* mine) {
+    const std::int64_t first = blocks.first(first_block), last = std::min(blocks.first(last_block), to), mine_to = last - first;
     T* const a = mine;
     T* const b = a + positions() * x_stride;
     T* const scratch = b + positions() * dz_stride;
     transform_input<T, D>(rows, t.count, source, g_.padding, a, x_stride, scratch);
-    transform_gradient<T, D>(rows, t.count, dz, b, dz_stride, scratch);
+    transform_gradient<T, D>(rows, t.count, dz, first, last, b, dz_stride, scratch);
     const std::int64_t count = rows.count * t.count[2];
     for (std::int64_t p = 0; p < positions(); ++p)
-      for (std::int64_t block = 0; block < blocks.count(); ++block) {
+      for (std::int64_t block = first_block; block < last_block; ++block) {
         const int registers = blocks.registers(block);
-        const std::int64_t lanes = registers * width, step = tile_size(from, registers == 2 ? tile_limit<2> : tile_limit<1>);
+        const std::int64_t lanes = registers * width, step = tile_size(from, registers == 2 ? gradient_limit<2> : gradient_limit<1>);
         T* const product = out + blocks.lanes(block) * positions() * from + p * from * lanes;
-        std::int64_t offsets[tile_limit<1>];
+        std::int64_t offsets[gradient_limit<1>];
         for (std::int64_t c = 0; c < from; c += step) {
           const std::int64_t lines = std::min(step, from - c);
           for (std::int64_t i = 0; i < lines; ++i) offsets[i] = c + i;
-          select_gradient_tile<T>(static_cast<int>(lines), registers)(a + p * x_stride, offsets, 0, from, b + p * dz_stride + blocks.first(block), 0, to, 1,
-                                                                      count, product + c * lanes);
+          select_gradient_tile<T>(static_cast<int>(lines), registers)(a + p * x_stride, offsets, 0, from, b + p * dz_stride + blocks.first(block) - first, 0,
+                                                                      mine_to, 1, count, product + c * lanes);
         }
       }
-    if (db == nullptr) return;
     T* const bias = out + packed_elements();
-    for (std::int64_t c = 0; c < to; c += width) {
-      Register<T> sum = load(bias + c);
-      for (std::int64_t tile = 0; tile < count; ++tile) sum += load(b + sums * dz_stride + tile * to + c);
-      store(bias + c, sum);
+    for (std::int64_t c = 0; db != nullptr && c < mine_to; c += width) {
+      Register<T> sum = load(bias + first + c);
+      for (std::int64_t tile = 0; tile < count; ++tile) sum += load(b + sums * dz_stride + tile * mine_to + c);
+      store(bias + first + c, sum);
     }
   };
   Kokkos::Experimental::UniqueToken<Execution> token(exec);
-  Kokkos::parallel_for("trireme::conv::winograd_gradient", Dynamic(exec, 0, parts), [&](std::int64_t chunk) {
+  Kokkos::parallel_for("trireme::conv::winograd_gradient", Dynamic(exec, 0, parts * columns), [&](std::int64_t work) {
+    const std::int64_t chunk = work / columns, first_block = work % columns * blocks.count() / columns,
+                       last_block = (work % columns + 1) * blocks.count() / columns;
     const auto slot = token.acquire();
     T* const out = workspace + chunk * buffer;
-    std::fill_n(out, buffer, T{});
+    std::fill(out + blocks.lanes(first_block) * positions() * from, out + blocks.lanes(last_block) * positions() * from, T{});
+    std::fill(out + packed_elements() + blocks.first(first_block), out + packed_elements() + std::min(blocks.first(last_block), to), T{});
     const std::int64_t last = all * (chunk + 1) / parts;
     for (std::int64_t first = all * chunk / parts; first < last; first += t.rows) {
       const TileRows rows{first, std::min(t.rows, last - first)};
       if (depth_ == 4)
-        item.template operator()<4>(rows, out, threads + slot * per_thread);
+        item.template operator()<4>(rows, first_block, last_block, out, threads + slot * per_thread);
       else
-        item.template operator()<1>(rows, out, threads + slot * per_thread);
+        item.template operator()<1>(rows, first_block, last_block, out, threads + slot * per_thread);
     }
     token.release(slot);
   });

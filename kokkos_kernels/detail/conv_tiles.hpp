@@ -12,7 +12,7 @@ namespace trireme::detail {
 
 /// Most pixels of a tile such that accumulators, weights and one broadcast fit the registers.
 template <int Registers>
-inline constexpr int tile_limit = simd_registers >= 32 ? (Registers == 2 ? 14 : 14) : (Registers == 2 ? 6 : 12);
+inline constexpr int tile_limit = simd_registers >= 32 ? 14 : (Registers == 2 ? 6 : 12);
 
 /// Cuts n into equal parts of at most `limit`.
 inline std::int64_t tile_size(std::int64_t n, std::int64_t limit) {
@@ -149,7 +149,7 @@ void gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t so
       Register<T> g[Registers];
 #pragma GCC unroll 2
       for (int v = 0; v < Registers; ++v) g[v] = load(d + v * width);
-#pragma GCC unroll 16
+#pragma GCC unroll 24
       for (int r = 0; r < Rows; ++r) {
         const Register<T> x = broadcast(s[offsets[r]]);
 #pragma GCC unroll 2
@@ -157,11 +157,15 @@ void gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t so
       }
     }
   }
-#pragma GCC unroll 16
+#pragma GCC unroll 24
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < Registers; ++v, out += width) store(out, load(out) + acc[r][v]);
 }
+
+/// Most rows of such a tile. More than pixels of a tile above: 16 channels are one tile.
+template <int Registers>
+inline constexpr int gradient_limit = simd_registers >= 32 ? (Registers == 2 ? 14 : 24) : (Registers == 2 ? 6 : 12);
 
 template <class T>
 using GradientTile = void (*)(const T*, const std::int64_t*, std::int64_t, std::int64_t, const T*, std::int64_t, std::int64_t, std::int64_t,
@@ -175,8 +179,8 @@ GradientTile<T> select_gradient_tile(int rows, std::integer_sequence<int, R...>)
 
 template <class T>
 GradientTile<T> select_gradient_tile(int rows, int registers) {
-  return registers == 2 ? select_gradient_tile<T, 2>(rows, std::make_integer_sequence<int, tile_limit<2>>{})
-                        : select_gradient_tile<T, 1>(rows, std::make_integer_sequence<int, tile_limit<1>>{});
+  return registers == 2 ? select_gradient_tile<T, 2>(rows, std::make_integer_sequence<int, gradient_limit<2>>{})
+                        : select_gradient_tile<T, 1>(rows, std::make_integer_sequence<int, gradient_limit<1>>{});
 }
 
 }  // namespace trireme::detail
