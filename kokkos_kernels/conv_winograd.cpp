@@ -388,11 +388,8 @@ void Winograd<T>::backward_weights(const Execution& exec, std::int64_t n, const 
         const int registers = blocks.registers(block);
         const std::int64_t lanes = registers * width, step = tile_size(from, registers == 2 ? gradient_limit<2> : gradient_limit<1>);
         T* const product = out + blocks.lanes(block) * positions() * from + p * from * lanes;
-        std::int64_t offsets[gradient_limit<1>];
         for (std::int64_t c = 0; c < from; c += step) {
-          const std::int64_t lines = std::min(step, from - c);
-          for (std::int64_t i = 0; i < lines; ++i) offsets[i] = c + i;
-          select_gradient_tile<T>(static_cast<int>(lines), registers)(a + p * x_stride, offsets, 0, from, b + p * dz_stride + blocks.first(block) - first, 0,
+          select_gradient_tile<T, true>(static_cast<int>(std::min(step, from - c)), registers)(a + p * x_stride, &c, 0, from, b + p * dz_stride + blocks.first(block) - first, 0,
                                                                       mine_to, 1, count, product + c * lanes);
         }
       }

@@ -72,7 +72,7 @@ class Decks(program.ProgramTest):
         data = self.make_digits("small", train=4000, test=1000, shards=4)
         _, test = self.trained("digits/cnn.ini", data, "--train.epochs=4", "--data.batch=50", ranks=2)
         self.assertEqual(test["samples"], 1000)
-        self.assertGreaterEqual(test["accuracy"], 0.97)
+        self.assertGreaterEqual(test["accuracy"], 0.96)
 
     def test_mnist(self):
         shared = program.shared_data()
@@ -81,7 +81,7 @@ class Decks(program.ProgramTest):
         self.ok("shard", "idx", shared / "mnist", "--out", self.folder / "data", "--shards", 4, ranks=2, timeout=100)
         _, test = self.trained("mnist/mlp.ini", self.folder / "data", "--train.epochs=3", ranks=2)
         self.assertEqual(test["samples"], 10000)
-        self.assertGreaterEqual(test["accuracy"], 0.97)
+        self.assertGreaterEqual(test["accuracy"], 0.96)
 
 
 if __name__ == "__main__":
