@@ -1,5 +1,5 @@
 // From a host batch to the network's input and the loss's targets on the device: one cast, scaled, normalised, channels-last, and in
-// training augmented.
+// training augmented. Where the features are their own target, that is the input before the noise.
 #pragma once
 
 #include <optional>
@@ -21,11 +21,13 @@ struct Targets {
 template <class T>
 class BatchStager {
  public:
-  /// Normalisation and augmentation from the deck's [data] scale, mean, std; flip, crop, noise. `samples`: the most a batch has. Usage errors name the key.
+  /// Normalisation and augmentation from the deck's [data] scale, mean, std; flip, crop, noise. `samples`: the most a batch has. What the data set was
+  /// asked for decides what the targets are. Usage errors name the key.
   BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
 
   /// Fills `input` from the batch and returns the targets; a pass in training gets augmented samples, drawn by its seed, step and places
-  /// in the global batch. The batch must stay valid until the kernels launched on pass.exec end, and those of the call before must have
+  /// in the global batch. Outside training only features that are their own target get noise, drawn by the pass's seed and the rows of the data set
+  /// (batches of Order::blocks). The batch must stay valid until the kernels launched on pass.exec end, and those of the call before must have
   /// ended.
   Targets<T> load(const Pass& pass, const HostBatch& batch, Span<T> input);
 
@@ -40,7 +42,9 @@ class BatchStager {
 
   Shape input_, output_;
   ElementType feature_type_, label_type_;
-  std::optional<Augmentation> augmentation_;
+  LabelDemand::Kind labels_;
+  std::optional<Augmentation> augmentation_;  // flips and crops
+  double noise_;
   Buffer<T> factor_, shift_;              // per input channel
   Buffer<T> one_, zero_;                  // per output channel: targets are not normalised
   Buffer<T> values_;

@@ -67,7 +67,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
       share_(largest_share(deck, comm.size())),
       accumulate_(deck.integer("train.accumulate")),
       network_(deck, share_, Network<T>::Use::training),
-      train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.output_shape())),
+      train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.input_shape(), network_.output_shape())),
       batches_(train_data_, io_,
                {.batch = batch_,
                 .rank = comm.rank(),
