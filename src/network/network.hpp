@@ -80,6 +80,9 @@ class Network {
   using Ready = std::function<void(std::int64_t offset)>;
   void backward(const Pass& pass, const Ready& ready);
 
+  /// Whether some layer draws random numbers in training: a pass then is not the same in every step.
+  bool draws() const;
+
   struct Summary {
     std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, multiply_adds;
   };
