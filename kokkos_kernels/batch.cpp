@@ -64,28 +64,35 @@ void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, st
 template <class Raw, class T>
 void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
                    const Augmentation& augmentation, Span<T> out) {
-  const std::int64_t pixels = augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2], elements = channels * pixels;
-  const std::int64_t quads = (elements + 3) / 4;  // of elements that share one draw of noise
-  Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * quads), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t s = i / quads, quad = i % quads, sample = augmentation.first_sample + s;
+  const std::int64_t rows = augmentation.extents[0] * augmentation.extents[1], width = augmentation.extents[2], pixels = rows * width;
+  Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * rows), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t s = i / rows, first = i % rows * width;
     const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
-    const Placement placement(augmentation, sample);
-    double noise[4] = {};
-    if (augmentation.noise > 0) {  // Box and Muller 1958
-      const Random4 r = philox(mix(augmentation.key, 1), static_cast<std::uint64_t>(sample), static_cast<std::uint64_t>(quad));
-      for (int pair = 0; pair < 4; pair += 2) {
-        const double radius = augmentation.noise * Kokkos::sqrt(-2 * Kokkos::log(1 - static_cast<double>(to_unit(r.v[pair]))));
-        const double angle = 6.283185307179586 * static_cast<double>(to_unit(r.v[pair + 1]));
-        noise[pair] = radius * Kokkos::cos(angle);
-        noise[pair + 1] = radius * Kokkos::sin(angle);
+    const Placement placement(augmentation, augmentation.first_sample + s);
+    for (std::int64_t pixel = first; pixel < first + width; ++pixel) {
+      const std::int64_t from = placement.source(augmentation, pixel);
+      for (std::int64_t c = 0; c < channels; ++c) {
+        const T value = from < 0 ? T{} : static_cast<T>(in[c * pixels + from]);
+        out((s * pixels + pixel) * channels + c) = value * factor(c) + shift(c);
       }
     }
-    const std::int64_t last = 4 * quad + 4 < elements ? 4 * quad + 4 : elements;
-    for (std::int64_t e = 4 * quad; e < last; ++e) {
-      const std::int64_t c = e % channels, from = placement.source(augmentation, e / channels);
-      const T value = from < 0 ? T{} : static_cast<T>(in[c * pixels + from]);
-      out(s * elements + e) = value * factor(c) + shift(c) + static_cast<T>(noise[e - 4 * quad]);
+  });
+}
+
+template <class T>
+void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample, Span<T> x) {
+  const std::int64_t quads = (elements + 3) / 4;  // of elements that share one draw
+  Kokkos::parallel_for("trireme::batch::add_noise", Range(exec, 0, n * quads), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t s = i / quads, first = 4 * (i % quads), last = first + 4 < elements ? first + 4 : elements;
+    const Random4 r = philox(mix(key, 1), static_cast<std::uint64_t>(first_sample + s), static_cast<std::uint64_t>(i % quads));
+    double noise[4];
+    for (int pair = 0; pair < 4; pair += 2) {  // Box and Muller 1958
+      const double radius = deviation * Kokkos::sqrt(-2 * Kokkos::log(1 - static_cast<double>(to_unit(r.v[pair]))));
+      const double angle = 6.283185307179586 * static_cast<double>(to_unit(r.v[pair + 1]));
+      noise[pair] = radius * Kokkos::cos(angle);
+      noise[pair + 1] = radius * Kokkos::sin(angle);
     }
+    for (std::int64_t e = first; e < last; ++e) x(s * elements + e) += static_cast<T>(noise[e - first]);
   });
 }
 
@@ -93,6 +100,7 @@ void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels,
   template void cast_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, Span<T>); \
   template void augment_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, const Augmentation&, Span<T>);
 #define TRIREME_INSTANTIATE(T)              \
+  template void add_noise<T>(const Execution&, std::int64_t, std::int64_t, double, std::uint64_t, std::int64_t, Span<T>); \
   TRIREME_INSTANTIATE_RAW(std::uint8_t, T)  \
   TRIREME_INSTANTIATE_RAW(std::int8_t, T)   \
   TRIREME_INSTANTIATE_RAW(std::uint16_t, T) \

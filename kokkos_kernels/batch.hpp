@@ -1,5 +1,5 @@
 // From the bytes of a batch as they lie in the file to the network's input: cast, scale, normalise, channels last, in one pass; in
-// training also flipped, cropped and made noisy.
+// training also flipped and cropped. Noise comes by a pass of its own, so that what is without it can be kept.
 #pragma once
 
 #include <cstddef>
@@ -28,7 +28,6 @@ struct Augmentation {
   std::int64_t extents[3] = {1, 1, 1};  // (D, H, W)
   bool flip[3] = {};                    // axes that are turned round with probability 1/2
   std::int64_t crop[3] = {};            // zeros of the file added at both ends of an axis, before as much as was there is cut out
-  double noise = 0;                     // standard deviation of normal numbers added to each element of the result
   std::uint64_t key = 0;
   std::int64_t first_sample = 0;        // place of sample 0 in the global batch
 };
@@ -37,5 +36,10 @@ struct Augmentation {
 template <class Raw, class T>
 void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
                    const Augmentation& augmentation, Span<T> out);
+
+/// Adds independent normal numbers of this standard deviation to the n samples of `elements` numbers in x. Those of a sample are a function of (key,
+/// first_sample + its place in x) alone.
+template <class T>
+void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample, Span<T> x);
 
 }  // namespace trireme

@@ -23,17 +23,21 @@ std::int64_t pack_weights(const Execution& exec, const ConvGeometry& g, const Ta
   const ChannelBlocks<T> blocks{to};
   const std::int64_t per_group = blocks.lanes(blocks.count()) * phase_taps * from;
   const std::int64_t* const tap_index = phase.taps.data();
-  Kokkos::parallel_for("trireme::conv::pack_weights", Range(exec, 0, g.groups * blocks.count() * phase_taps),
-                       [=](std::int64_t item) {
-    const std::int64_t t = item % phase_taps, block = item / phase_taps % blocks.count(), group = item / phase_taps / blocks.count();
+  // All taps of a source channel together: they are neighbours in w.
+  Kokkos::parallel_for("trireme::conv::pack_weights", Range(exec, 0, g.groups * blocks.count() * from), [=](std::int64_t item) {
+    constexpr std::int64_t most = 32;
+    const std::int64_t c = item % from, block = item / from % blocks.count(), group = item / from / blocks.count();
     const std::int64_t lanes = blocks.lanes(block + 1) - blocks.lanes(block), used = blocks.used(block), first = blocks.first(block);
-    T* out = packed + group * per_group + blocks.lanes(block) * phase_taps * from + t * from * lanes;
-    const T* in = w + group * ocg * icg * taps + tap_index[t];
-    for (std::int64_t c = 0; c < from; ++c, out += lanes)
-      for (std::int64_t lane = 0; lane < lanes; ++lane) {
-        const std::int64_t m = transposed ? c : first + lane, k = transposed ? first + lane : c;
-        out[lane] = lane < used ? in[(m * icg + k) * taps] : T{};
-      }
+    T* const out = packed + group * per_group + blocks.lanes(block) * phase_taps * from + c * lanes;
+    const T* const in = w + (group * ocg * icg + (transposed ? c * icg + first : first * icg + c)) * taps;
+    const std::int64_t next_lane = transposed ? taps : icg * taps;
+    T some[most][2 * Simd<T>::width] = {};
+    for (std::int64_t tap0 = 0; tap0 < phase_taps; tap0 += most) {
+      const std::int64_t count = std::min(most, phase_taps - tap0);
+      for (std::int64_t lane = 0; lane < used; ++lane)
+        for (std::int64_t t = 0; t < count; ++t) some[t][lane] = in[lane * next_lane + tap_index[tap0 + t]];
+      for (std::int64_t t = 0; t < count; ++t) std::copy_n(some[t], lanes, out + (tap0 + t) * from * lanes);
+    }
   });
   return g.groups * per_group;
 }
@@ -263,6 +267,7 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail, Operands oper
     host->backward.push_back(prepare(std::move(phase), {1, 1, 1}, g.out, backward));
   }
   host->weights = WeightsPass<T>(g, tail);
+  if (Winograd<T>::pays(g)) host->winograd.emplace(g), host->winograd_forward = Winograd<T>::fits(g, tail);
 
   const std::int64_t threads = Execution().concurrency();
   const std::int64_t packed = padded(g.groups * g.taps() * std::max(out_blocks.lanes(out_blocks.count()) * icg, in_blocks.lanes(in_blocks.count()) * ocg));
@@ -270,6 +275,7 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail, Operands oper
   for (const HostPhase& phase : host->backward)
     scratch = std::max(scratch, thread_scratch<T>(phase, {g.out, g.out_channels}, g.in_channels, g.groups, {}));
   workspace_ = std::max(packed + threads * scratch, host->weights.workspace(threads));
+  if (host->winograd) workspace_ = std::max(workspace_, host->winograd->workspace(threads));
   host_ = host;
 }
 
@@ -316,6 +322,8 @@ void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x
   RoundedOperands<T> operands(exec, operands_, workspace, workspace_);
   operands.round(x, n * g.in_pixels() * g.in_channels);
   operands.round(w, g.weights());
+  if (host_->winograd_forward)
+    return host_->winograd->forward(exec, n, x.data(), w.data(), bias.data(), tail_, y.data(), index.data(), workspace.data());
   const std::int64_t packed = pack_weights<T>(exec, g, host_->forward.phase, false, w.data(), workspace.data());
   run<T>(exec, n, {.h = host_->forward, .groups = g.groups, .source = {.side = {g.in, g.in_channels}, .values = x.data()},
                    .destination = {g.out, g.out_channels}, .tail = tail_, .packed = workspace.data(), .bias = bias.data(), .y = y.data(),
@@ -330,6 +338,7 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const Con
   ConvGradient<T> taken = gradient;
   operands.round(taken.dy, gradient_elements(g, tail_, n));
   operands.round(w, g.weights());
+  if (host_->winograd) return host_->winograd->backward_data(exec, n, gradient_rows(g, tail_, taken), w.data(), dx.data(), workspace.data());
   for (const HostPhase& phase : host_->backward) {
     const std::int64_t packed = pack_weights<T>(exec, g, phase.phase, true, w.data(), workspace.data());
     run<T>(exec, n, {.h = phase, .groups = g.groups, .source = gradient_rows(g, tail_, taken), .destination = {g.in, g.in_channels}, .tail = {},
@@ -344,6 +353,8 @@ void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<c
   ConvGradient<T> taken = gradient;
   operands.round(x, n * geometry_.in_pixels() * geometry_.in_channels);
   operands.round(taken.dy, gradient_elements(geometry_, tail_, n));
+  if (host_->winograd)
+    return host_->winograd->backward_weights(exec, n, x.data(), gradient_rows(geometry_, tail_, taken), dw.data(), dbias.data(), workspace.data());
   host_->weights.run(exec, n, x.data(), gradient_rows(geometry_, tail_, taken), dw.data(), dbias.data(), workspace.data());
 }
 

@@ -89,9 +89,9 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
     store(bias, sum);
   }
 
-  const std::int64_t origin = source.origin(h_, item.depth, item.row), limit = registers == 2 ? tile_limit<2> : tile_limit<1>;
+  const std::int64_t origin = source.origin(h_, item.depth, item.row), limit = registers == 2 ? gradient_limit<2> : gradient_limit<1>;
   const std::int64_t source_row = h_.pace[1] * h_.row_stride, source_pixel = h_.pace[2] * g_.in_channels, dz_row = columns * d.pixel;
-  std::int64_t offsets[tile_limit<1>];
+  std::int64_t offsets[gradient_limit<1>];
   const auto walk = [&](std::int64_t line0, std::int64_t line1, std::int64_t first_row, std::int64_t row_count) {
     const std::int64_t tile = tile_size(line1 - line0, limit);
     for (std::int64_t line = line0; line < line1; line += tile) {
@@ -108,7 +108,7 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
   // Lines that share a kernel row are taken together when they fill tiles; rows outside the source are then skipped. Else all lines are,
   // over the zeros of the copy.
   const std::int64_t row_lines = g_.kernel[2] * icg;
-  if (row_lines < 2 * tile_limit<2>) return walk(0, lines_, 0, item.rows);
+  if (row_lines < 2 * gradient_limit<2>) return walk(0, lines_, 0, item.rows);
   const Interval planes = inside(h_.phase.offsets[0], item.depth * h_.pace[0], g_.in[0]);
   for (std::int64_t kd = planes.first; kd < planes.last; ++kd)
     for (std::int64_t kh = 0; kh < g_.kernel[1]; ++kh) {
@@ -168,6 +168,7 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
   T* const threads = partial + c.chunks * buffer_;
   const std::int64_t columns = h_.planar ? 1 : g_.groups * blocks.count();  // parts of a chunk's gradient that are made apart
   const RowSource<T> source{.side = {g_.in, g_.in_channels}, .values = x};
+  const std::int64_t parts = c.chunks;
 
   Kokkos::Experimental::UniqueToken<Execution> token(exec);
   Kokkos::parallel_for(
@@ -188,7 +189,7 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
         token.release(slot);
       });
 
-  // Sum the chunks in their order, and bring the result to PyTorch's layout.
+  // The sum of the chunks in their order, brought to PyTorch's layout.
   const auto add = [=, this](std::int64_t group, std::int64_t line, std::int64_t m, T sum) {
     const std::int64_t channel = group * ocg + m;
     if (line < lines_)
@@ -207,14 +208,26 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
     });
     return;
   }
-  Kokkos::parallel_for("trireme::conv::sum_chunks", Range(exec, 0, columns * (lines_ + 1)), [=, this](std::int64_t work) {
-    const std::int64_t line = work % (lines_ + 1), group = work / (lines_ + 1) / blocks.count(), block = work / (lines_ + 1) % blocks.count();
-    const std::int64_t width = blocks.registers(block) * Simd<T>::width;
-    const T* in = partial + (group * lanes + blocks.lanes(block)) * (lines_ + 1) + line * width;
-    T sum[2 * Simd<T>::width] = {};
-    for (std::int64_t chunk = 0; chunk < c.chunks; ++chunk, in += buffer_)
-      for (std::int64_t lane = 0; lane < width; ++lane) sum[lane] += in[lane];
-    for (std::int64_t lane = 0; lane < blocks.used(block); ++lane) add(group, line, blocks.first(block) + lane, sum[lane]);
+  // One channel's taps lie together in dw: they are added together.
+  Kokkos::parallel_for("trireme::conv::sum_chunks", Range(exec, 0, columns * (icg + 1)), [=, this](std::int64_t work) {
+    const std::int64_t from = work % (icg + 1), group = work / (icg + 1) / blocks.count(), block = work / (icg + 1) % blocks.count();
+    const std::int64_t width = blocks.registers(block) * Simd<T>::width, used = blocks.used(block), count = from < icg ? taps : 1;
+    const T* const in = partial + (group * lanes + blocks.lanes(block)) * (lines_ + 1);
+    constexpr std::int64_t most = 32;
+    T sums[most][2 * Simd<T>::width];
+    for (std::int64_t tap0 = 0; tap0 < count; tap0 += most) {
+      const std::int64_t some = std::min(most, count - tap0);
+      for (std::int64_t t = 0; t < some; ++t) {
+        const T* const line = in + (from < icg ? (tap0 + t) * icg + from : lines_) * width;
+        for (std::int64_t lane = 0; lane < width; lane += Simd<T>::width) {
+          Register<T> sum{};
+          for (std::int64_t chunk = 0; chunk < parts; ++chunk) sum += load(line + chunk * buffer_ + lane);
+          store(sums[t] + lane, sum);
+        }
+      }
+      for (std::int64_t lane = 0; lane < used; ++lane)
+        for (std::int64_t t = 0; t < some; ++t) add(group, from < icg ? (tap0 + t) * icg + from : lines_, blocks.first(block) + lane, sums[t][lane]);
+    }
   });
 }
 

@@ -1,9 +1,11 @@
-// What the host's convolution passes are made of: ConvPlan's lists, and the backward-weights pass.
+// What the host's convolution passes are made of: ConvPlan's lists, the backward-weights pass, Winograd's passes.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "kokkos_kernels/detail/conv_layout.hpp"
+#include "kokkos_kernels/detail/winograd.hpp"
 
 namespace trireme {
 
@@ -64,6 +66,8 @@ struct ConvPlan<T>::Host {
   detail::HostPhase forward;
   std::vector<detail::HostPhase> backward;  // at most the product of the strides
   detail::WeightsPass<T> weights;
+  std::optional<detail::Winograd<T>> winograd;  // instead, where it pays
+  bool winograd_forward = false;                // and can end with the tail
 };
 
 }  // namespace trireme

@@ -177,9 +177,8 @@ struct RowSource {
     if (!is_pooled()) return {at(s, d, r) + first, side.channels};
     const PooledRow from = pooled_row(s, d, r);
     T* to = made;
-    for (std::int64_t p = 0; p < from.pixels; ++p)
-      for (std::int64_t k = 0; k < window[2]; ++k, to += count)
-        lead_back(from.at + p * side.channels + first, count, static_cast<std::uint8_t>(from.place + k), to);
+    for (std::int64_t p = 0; p < from.pixels; ++p, to += window[2] * count)
+      lead_back(from.at + p * side.channels + first, count, from.place, to);
     std::fill_n(to, (side.extent[2] - from.pixels * window[2]) * count, T{});
     return {made, count};
   }
@@ -227,16 +226,18 @@ struct RowSource {
     return {(((s * pooled[0] + pd) * pooled[1] + pr) * pooled[2]) * side.channels, pooled[2], ((d % window[0]) * window[1] + r % window[1]) * window[2]};
   }
 
-  /// Channels of one pixel that `place` won.
-  void lead_back(std::int64_t from, std::int64_t count, std::uint8_t place, T* __restrict to) const {
+  /// `count` channels of the window[2] pixels of a window's row that begins at `place`.
+  void lead_back(std::int64_t from, std::int64_t count, std::int64_t place, T* __restrict to) const {
     constexpr std::int64_t width = Simd<T>::width;
     std::int64_t c = 0;
     for (; c + width <= count; c += width) {
       Register<T> g = load(values + from + c);
       if (result != nullptr) g = load(result + from + c) <= Register<T>{} ? g * slope : g;
-      store(to + c, load_bytes<T>(index + from + c) == MaskLane<T>{place} ? g : Register<T>{});
+      const Mask<T> won = load_bytes<T>(index + from + c) - static_cast<MaskLane<T>>(place);
+      for (std::int64_t k = 0; k < window[2]; ++k) store(to + k * count + c, won == Mask<T>{} + static_cast<MaskLane<T>>(k) ? g : Register<T>{});
     }
-    for (; c < count; ++c) to[c] = index[from + c] == place ? sloped(from + c) : T{};
+    for (; c < count; ++c)
+      for (std::int64_t k = 0; k < window[2]; ++k) to[k * count + c] = index[from + c] == place + k ? sloped(from + c) : T{};
   }
 
   /// A row of the gradient by channels: for each its numbers, then the places that won.

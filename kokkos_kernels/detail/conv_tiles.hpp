@@ -12,7 +12,7 @@ namespace trireme::detail {
 
 /// Most pixels of a tile such that accumulators, weights and one broadcast fit the registers.
 template <int Registers>
-inline constexpr int tile_limit = simd_registers >= 32 ? (Registers == 2 ? 14 : 14) : (Registers == 2 ? 6 : 12);
+inline constexpr int tile_limit = simd_registers >= 32 ? 14 : (Registers == 2 ? 6 : 12);
 
 /// Cuts n into equal parts of at most `limit`.
 inline std::int64_t tile_size(std::int64_t n, std::int64_t limit) {
@@ -135,13 +135,15 @@ ConvTile<T> select_tile(int pixels, int registers) {
 }
 
 /// A tile of the weight gradient: Rows (tap, channel) pairs times Registers registers of output channels, summed over a block of pixels.
-template <class T, int Rows, int Registers>
+/// Neighbours: row r of the tile is offsets[0] + r, as rows of a matrix product are.
+template <class T, int Rows, int Registers, bool Neighbours>
 void gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t source_row, std::int64_t source_pixel, const T* dy,
                    std::int64_t dy_row, std::int64_t dy_pixel, std::int64_t rows, std::int64_t pixels, T* out) {
   constexpr int width = Simd<T>::width;
   Register<T> acc[Rows][Registers];
   for (int r = 0; r < Rows; ++r)
     for (int v = 0; v < Registers; ++v) acc[r][v] = Register<T>{};
+  if (Neighbours) source += offsets[0];
   for (std::int64_t row = 0; row < rows; ++row) {
     const T* s = source + row * source_row;
     const T* d = dy + row * dy_row;
@@ -149,34 +151,38 @@ void gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t so
       Register<T> g[Registers];
 #pragma GCC unroll 2
       for (int v = 0; v < Registers; ++v) g[v] = load(d + v * width);
-#pragma GCC unroll 16
+#pragma GCC unroll 24
       for (int r = 0; r < Rows; ++r) {
-        const Register<T> x = broadcast(s[offsets[r]]);
+        const Register<T> x = broadcast(s[Neighbours ? r : offsets[r]]);
 #pragma GCC unroll 2
         for (int v = 0; v < Registers; ++v) acc[r][v] += x * g[v];
       }
     }
   }
-#pragma GCC unroll 16
+#pragma GCC unroll 24
   for (int r = 0; r < Rows; ++r)
 #pragma GCC unroll 2
     for (int v = 0; v < Registers; ++v, out += width) store(out, load(out) + acc[r][v]);
 }
 
+/// Most rows of such a tile. More than pixels of a tile above: 16 channels are one tile.
+template <int Registers>
+inline constexpr int gradient_limit = simd_registers >= 32 ? (Registers == 2 ? 14 : 16) : (Registers == 2 ? 6 : 12);
+
 template <class T>
 using GradientTile = void (*)(const T*, const std::int64_t*, std::int64_t, std::int64_t, const T*, std::int64_t, std::int64_t, std::int64_t,
                               std::int64_t, T*);
 
-template <class T, int Registers, int... R>
+template <class T, int Registers, bool Neighbours, int... R>
 GradientTile<T> select_gradient_tile(int rows, std::integer_sequence<int, R...>) {
-  static constexpr GradientTile<T> table[] = {&gradient_tile<T, R + 1, Registers>...};
+  static constexpr GradientTile<T> table[] = {&gradient_tile<T, R + 1, Registers, Neighbours>...};
   return table[rows - 1];
 }
 
-template <class T>
+template <class T, bool Neighbours = false>
 GradientTile<T> select_gradient_tile(int rows, int registers) {
-  return registers == 2 ? select_gradient_tile<T, 2>(rows, std::make_integer_sequence<int, tile_limit<2>>{})
-                        : select_gradient_tile<T, 1>(rows, std::make_integer_sequence<int, tile_limit<1>>{});
+  return registers == 2 ? select_gradient_tile<T, 2, Neighbours>(rows, std::make_integer_sequence<int, gradient_limit<2>>{})
+                        : select_gradient_tile<T, 1, Neighbours>(rows, std::make_integer_sequence<int, gradient_limit<1>>{});
 }
 
 }  // namespace trireme::detail

@@ -113,9 +113,23 @@ def steady_rate(events, skip):
 
 def variants_of(deck, compiled):
     variants = ["eager"]
-    if len(shape(deck.text("model.input"))) == 3 and any(layer.kind == "conv" for layer in deck.layers):
-        variants.append("channels_last")
+    if len(shape(deck.text("model.input"))) in (3, 4) and any(layer.kind in ("conv", "conv_transpose") for layer in deck.layers):
+        variants.append("channels_last")  # of 3-D samples channels_last_3d
     return variants + [f"{v}, compile" for v in variants if compiled]
+
+
+def without_broken(variants, path, ranks, threads, overrides):
+    """Leaves out what torch.compile cannot do here, and says so."""
+    working = []
+    for variant in variants:
+        if "compile" in variant:
+            try:
+                run_torch(path, variant, ranks, threads, overrides, ["--steps=3"])
+            except Failure as failure:
+                progress(f"{path}, {ranks} x {threads}: without '{variant}', as torch.compile does not work: {str(failure).strip().splitlines()[-1]}")
+                continue
+        working.append(variant)
+    return working
 
 
 def compare_speed(path, ranks, threads, arguments, overrides):
@@ -124,7 +138,7 @@ def compare_speed(path, ranks, threads, arguments, overrides):
     probe, _ = run_torch(path, "eager", ranks, threads, overrides, ["--steps=30", "--skip=10"])
     log_every = max(2, min(1000, int(arguments.seconds * probe["samples_per_s"] / batch / 20)))
     steps, skip = 20 * log_every, 5 * log_every
-    variants = variants_of(deck, arguments.compile)
+    variants = without_broken(variants_of(deck, arguments.compile), path, ranks, threads, overrides)
     torch_rates, torch_peaks = {v: [] for v in variants}, {v: [] for v in variants}
     our_rates, our_peaks = [], []
     ours = [*overrides, f"--train.steps={steps}", "--train.epochs=100000", "--train.evaluate_every=0",
@@ -140,7 +154,7 @@ def compare_speed(path, ranks, threads, arguments, overrides):
         progress(f"{path}, {ranks} x {threads}, round {number + 1}: Trireme {our_rates[-1]:.0f}, "
                  + ", ".join(f"{v} {torch_rates[v][-1]:.0f}" for v in variants) + " samples/s")
     best = max(variants, key=lambda v: statistics.median(torch_rates[v]))
-    return {"deck": path, "ranks": ranks, "threads": threads, "batch": batch, "steps": steps, "ours": our_rates,
+    return {"deck": name_of(path, overrides), "ranks": ranks, "threads": threads, "batch": batch, "steps": steps, "ours": our_rates,
             "torch": torch_rates, "best": best, "our_peak": max(our_peaks), "torch_peak": max(torch_peaks[best])}
 
 
@@ -160,11 +174,12 @@ def compare_accuracy(path, ranks, threads, arguments, overrides):
         result, _ = run_torch(path, variant, ranks, threads, seeded, ["--evaluate"])
         torchs.append(result["epochs"][-1][metric])
         progress(f"{path}, seed {seed}: test {metric} Trireme {ours[-1]:.4f}, PyTorch {torchs[-1]:.4f}")
-    return {"deck": path, "ranks": ranks, "threads": threads, "metric": metric, "ours": ours, "torch": torchs}
+    return {"deck": name_of(path, overrides), "ranks": ranks, "threads": threads, "metric": metric, "ours": ours, "torch": torchs}
 
 
-def name_of(path):
-    return "/".join(pathlib.Path(path).with_suffix("").parts[-2:])
+def name_of(path, overrides):
+    changed = [item.lstrip("-") for item in overrides if not item.startswith(("--data.train=", "--data.test="))]
+    return ", ".join(["/".join(pathlib.Path(path).with_suffix("").parts[-2:]), *changed])
 
 
 def rate_cell(rates):
@@ -176,13 +191,13 @@ def speed_tables(results):
              "| --- | --- | --- | --- | --- | --- | --- | --- | --- | --- |"]
     for r in results:
         best = r["torch"][r["best"]]
-        lines.append(f"| {name_of(r['deck'])} | {r['batch']} | {r['ranks']} x {r['threads']} | {rate_cell(r['ours'])} | {rate_cell(best)} | "
+        lines.append(f"| {r['deck']} | {r['batch']} | {r['ranks']} x {r['threads']} | {rate_cell(r['ours'])} | {rate_cell(best)} | "
                      f"{r['best']}{', DDP' if r['ranks'] > 1 else ''} | **{statistics.median(r['ours']) / statistics.median(best):.2f}** | "
                      f"{r['our_peak'] / MIB:.0f} | {r['torch_peak'] / MIB:.0f} | {r['our_peak'] / r['torch_peak']:.2f} |")
     lines += ["", "All variants of PyTorch, median samples/s:", "", "| deck | ranks x threads | " + "variant: samples/s |", "| --- | --- | --- |"]
     for r in results:
         cells = ", ".join(f"{v}: {statistics.median(rates):,.0f}" for v, rates in r["torch"].items())
-        lines.append(f"| {name_of(r['deck'])} | {r['ranks']} x {r['threads']} | {cells} |")
+        lines.append(f"| {r['deck']} | {r['ranks']} x {r['threads']} | {cells} |")
     return lines
 
 
@@ -198,7 +213,7 @@ def accuracy_tables(results):
 
         difference = statistics.mean(r["ours"]) - statistics.mean(r["torch"])
         text = f"{100 * difference:+.2f} points" if percent else f"{difference:+.3g}"
-        lines.append(f"| {name_of(r['deck'])} | {r['metric']} | {r['ranks']} x {r['threads']} | {len(r['ours'])} | {cell(r['ours'])} | "
+        lines.append(f"| {r['deck']} | {r['metric']} | {r['ranks']} x {r['threads']} | {len(r['ours'])} | {cell(r['ours'])} | "
                      f"{cell(r['torch'])} | {text} |")
     return lines
 
@@ -232,7 +247,8 @@ def report(arguments, speed, accuracy):
 
 def arguments_of_command_line():
     parser = argparse.ArgumentParser(prog="scripts/compare_pytorch", description=__doc__,
-                                     epilog="--section.key=value overrides a key of every deck, for both.")
+                                     epilog="--section.key=value overrides a key, for both programs: behind a DECK of that deck alone, before the "
+                                            "first of every deck. One deck may be given several times.")
     parser.add_argument("decks", nargs="*", metavar="DECK", help=f"default: {' '.join(DEFAULT_DECKS)}")
     parser.add_argument("--runs", type=int, default=5, help="rounds of taking turns (default 5)")
     parser.add_argument("--ranks", type=int, help="default: 1 rank x 2 threads, then 2 ranks x 1 thread")
@@ -244,15 +260,23 @@ def arguments_of_command_line():
     parser.add_argument("--epochs", type=int, help="with --accuracy: instead of the deck's")
     parser.add_argument("--trireme", default="build/release/trireme", help="program to compare (default build/release/trireme)")
     parser.add_argument("--out", help="Markdown file to write; the table is printed in any case")
-    arguments, rest = parser.parse_known_args()
-    overrides = [item for item in rest if item.startswith("--") and "." in item.split("=")[0] and "=" in item]
-    if len(overrides) != len(rest):
-        parser.error(f"unknown argument '{next(item for item in rest if item not in overrides)}'")
-    return arguments, overrides
+    common, decks, rest = [], [], []  # decks: each with its own overrides
+    for item in sys.argv[1:]:
+        if item.startswith("--") and "." in item.split("=")[0] and "=" in item:
+            (decks[-1][1] if decks else common).append(item)
+        elif item.endswith(".ini"):
+            decks.append((item, []))
+        else:
+            rest.append(item)
+    arguments = parser.parse_args(rest)
+    if arguments.decks:
+        parser.error(f"unknown argument '{arguments.decks[0]}'; a DECK ends in .ini")
+    arguments.decks = [(deck, common + own) for deck, own in decks or [(deck, []) for deck in DEFAULT_DECKS]]
+    return arguments
 
 
 def main():
-    arguments, overrides = arguments_of_command_line()
+    arguments = arguments_of_command_line()
     arguments.trireme = shutil.which(arguments.trireme) or shutil.which(str(pathlib.Path(arguments.trireme).resolve()))
     if not arguments.trireme:
         raise Failure("the program is not built. Hint: scripts/build, or --trireme PATH")
@@ -260,9 +284,8 @@ def main():
         shapes = [(arguments.ranks or 1, arguments.threads or max(1, (os.cpu_count() or 1) // (arguments.ranks or 1)))]
     else:
         shapes = [(1, 2), (2, 1)]
-    decks = arguments.decks or DEFAULT_DECKS
     compare = compare_accuracy if arguments.accuracy else compare_speed
-    results = [compare(path, ranks, threads, arguments, overrides) for ranks, threads in shapes for path in decks]
+    results = [compare(path, ranks, threads, arguments, overrides) for ranks, threads in shapes for path, overrides in arguments.decks]
     text = report(arguments, [] if arguments.accuracy else results, results if arguments.accuracy else [])
     print(text)
     if arguments.out:

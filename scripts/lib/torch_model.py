@@ -43,7 +43,7 @@ class Concat(nn.Module):
 
 class GlobalAvgPool(nn.Module):
     def forward(self, x):
-        return x.flatten(2).mean(2) if x.dim() > 2 else x
+        return x.mean(tuple(range(2, x.dim()))) if x.dim() > 2 else x
 
 
 class Scale(nn.Module):
@@ -162,16 +162,23 @@ class Network(nn.Module):
         self.output_shape = shapes[previous]
         # Values that a later layer asks for by name are kept; a chain keeps only the last.
         self.kept = {name for names in self.sources for name in names}
+        self.steps = [(module_name(spec.name), spec.name, names) for spec, names in zip(self.specs, self.sources)]
 
     def forward(self, x):
         values = {"input": x}
         previous = "input"
-        for spec, names in zip(self.specs, self.sources):
-            x = self.body[module_name(spec.name)](*[x if name == previous else values[name] for name in names])
-            if spec.name in self.kept:
-                values[spec.name] = x
-            previous = spec.name
+        for module, own_name, names in self.steps:
+            x = self.body[module](*[x if name == previous else values[name] for name in names])
+            if own_name in self.kept:
+                values[own_name] = x
+            previous = own_name
         return x
+
+
+def memory_format_of(name, shape):
+    """torch's channels_last for samples of this shape; contiguous where there is none, or another is asked for."""
+    formats = {3: torch.channels_last, 4: torch.channels_last_3d}
+    return formats.get(len(shape), torch.contiguous_format) if name == "channels_last" else torch.contiguous_format
 
 
 def make_loss(kind, label_smoothing=0.0):
@@ -224,7 +231,7 @@ def make_optimizer(deck, parameters):
     groups = [group for group in groups if group["params"]]
     if kind == "sgd":
         return torch.optim.SGD(groups, lr=lr, momentum=momentum, dampening=deck.real("optimizer.dampening", 0),
-                               nesterov=deck.boolean("optimizer.nesterov", "false"))
+                               nesterov=deck.boolean("optimizer.nesterov", "false"), fused=True)
     if kind == "rmsprop":
         return torch.optim.RMSprop(groups, lr=lr, alpha=deck.real("optimizer.alpha", 0.99), eps=epsilon, momentum=momentum,
                                    centered=deck.boolean("optimizer.centered", "false"))
@@ -233,7 +240,7 @@ def make_optimizer(deck, parameters):
     if kind == "lamb":
         return TrustRatio(groups, lr, epsilon, betas=betas)
     make = {"adam": torch.optim.Adam, "adamw": torch.optim.AdamW}[kind]
-    return make(groups, lr=lr, eps=epsilon, betas=betas)
+    return make(groups, lr=lr, eps=epsilon, betas=betas, fused=True)
 
 
 def learning_rate(deck, step, steps_per_epoch, total_steps):
@@ -266,36 +273,64 @@ def shard_files(where):
 
 
 class DataInMemory:
-    """A whole data set as tensors, in the type that the files have: the best case for PyTorch. Cast batch by batch."""
+    """A whole data set as tensors, in the type that the files have: the best case for PyTorch. Cast and augmented batch by batch."""
 
-    def __init__(self, deck, where, input_shape):
+    def __init__(self, deck, where, input_shape, memory_format=torch.contiguous_format):
         import h5py
         import numpy
-        features, labels = deck.text("data.features", "/x"), deck.text("data.labels", "/y")
-        xs, ys = [], []
-        for name in shard_files(where):
-            with h5py.File(name) as file:
-                xs.append(file[features][...])
-                ys.append(file[labels][...])
-        self.x = torch.from_numpy(numpy.concatenate(xs)).reshape(-1, *input_shape)
-        y = torch.from_numpy(numpy.concatenate(ys))
-        classes = deck.text("loss.kind", "cross_entropy") == "cross_entropy"
-        self.y = y.reshape(-1).long() if classes else y.reshape(len(self.x), -1).float()
+        names = {"x": deck.text("data.features", "/x")}
+        self.own_target = deck.text("data.target", "labels") == "features"
+        if not self.own_target:
+            names["y"] = deck.text("data.labels", "/y")
+        arrays = {key: [] for key in names}
+        for file_name in shard_files(where):
+            with h5py.File(file_name) as file:
+                for key, name in names.items():
+                    arrays[key].append(file[name][...])
+        self.x = torch.from_numpy(numpy.concatenate(arrays["x"])).reshape(-1, *input_shape)
+        self.y = None
+        self.classes = deck.text("loss.kind", "cross_entropy") == "cross_entropy"
+        if not self.own_target:
+            y = torch.from_numpy(numpy.concatenate(arrays["y"]))
+            self.y = y.reshape(-1).long() if self.classes else y.reshape(len(self.x), -1).float()
+        self.memory_format = memory_format
         self.scale = deck.real("data.scale", 1)
         view = (-1,) + (1,) * (len(input_shape) - 1)
         mean, std = deck.reals("data.mean"), deck.reals("data.std")
         self.mean = torch.tensor(mean).view(view) if any(mean) else None
         self.std = torch.tensor(std).view(view) if std and any(s != 1 for s in std) else None
+        self.crop, self.noise = deck.integer("data.crop", 0), deck.real("data.noise", 0)
+        self.flips = [-1 - "xyz".index(axis.strip()) for axis in deck.text("data.flip", "").split(",") if axis.strip()]
 
     def __len__(self):
         return len(self.x)
 
-    def batch(self, rows):
-        x = self.x[rows].float()
+    def _cropped(self, x):
+        """A part of each sample as large as it is, cut at random from the sample with zeros around it."""
+        axes = x.dim() - 2
+        padded = nn.functional.pad(x, (self.crop, self.crop) * axes)
+        starts = torch.randint(2 * self.crop + 1, (len(x), axes)).tolist()
+        return torch.stack([padded[(i, slice(None), *(slice(at, at + extent) for at, extent in zip(start, x.shape[2:])))]
+                            for i, start in enumerate(starts)])
+
+    def batch(self, rows, training=False, generator=None):
+        """Inputs and targets of these rows; of noise in evaluation `generator` decides."""
+        x = self.x[rows]
+        if training and self.crop:
+            x = self._cropped(x)
+        for axis in self.flips if training else ():
+            turned = torch.rand(len(x)) < 0.5
+            x[turned] = x[turned].flip(axis)
+        x = x.to(torch.float32, copy=isinstance(rows, slice))  # a slice is a view of the data set
         if self.scale != 1:
             x.mul_(self.scale)
         if self.mean is not None:
             x.sub_(self.mean)
         if self.std is not None:
             x.div_(self.std)
-        return x, self.y[rows]
+        if x.dim() in (4, 5):
+            x = x.contiguous(memory_format=self.memory_format)
+        target = x if self.own_target else self.y[rows]
+        if self.noise > 0 and (training or self.own_target):
+            x = torch.empty_like(x).normal_(generator=generator).mul_(self.noise).add_(x)
+        return x, target

@@ -14,29 +14,41 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 
-from deck import Deck  # noqa: E402
-from torch_model import DataInMemory, Network, learning_rate, make_loss, make_optimizer  # noqa: E402
+from deck import Deck, DeckError  # noqa: E402
+from torch_model import DataInMemory, Network, learning_rate, make_loss, make_optimizer, memory_format_of  # noqa: E402
 
 
-def evaluate(model, data, loss_function, memory_format, batch=1000):
-    """Loss and accuracy over the whole set, each sample once."""
+def evaluate(model, data, loss_function, batch, seed):
+    """Loss and accuracy over the whole set, each sample once; noise, where the deck wants it, is the same each time."""
+    generator = torch.Generator().manual_seed(seed)
     model.eval()
     loss_sum, correct = 0.0, 0
     with torch.no_grad():
         for first in range(0, len(data), batch):
-            x, y = data.batch(slice(first, first + batch))
-            output = model(x.to(memory_format=memory_format) if x.dim() == 4 else x)
+            x, y = data.batch(slice(first, first + batch), generator=generator)
+            output = model(x)
             loss_sum += loss_function(output, y).item() * len(x)
-            if y.dtype == torch.long:
+            if data.classes:
                 correct += (output.argmax(1) == y).sum().item()
     model.train()
     result = {"loss": loss_sum / len(data)}
-    if data.y.dtype == torch.long:
+    if data.classes:
         result["accuracy"] = correct / len(data)
     return result
 
 
+def warm_up(step_model, data, loss_function, sizes):
+    """Compiles for every size of batch that comes, before the clock starts. Leaves no gradients."""
+    for size in sizes:
+        x, y = data.batch(torch.arange(size), training=True)
+        loss_function(step_model(x), y).backward()
+    step_model.zero_grad(set_to_none=True)
+
+
 def train(deck, arguments):
+    for key, plain in (("train.ema", 0), ("train.accumulate", 1)):
+        if deck.real(key, plain) != plain:
+            raise DeckError(f"{key} = {deck.text(key)} has no counterpart here. Hint: --{key}={plain}")
     rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     torch.set_num_threads(arguments.threads)
     torch.set_num_interop_threads(1)
@@ -46,23 +58,25 @@ def train(deck, arguments):
 
     model = Network(deck)
     input_shape = model.input_shape
-    images = len(input_shape) == 3
-    memory_format = torch.channels_last if arguments.format == "channels_last" and images else torch.contiguous_format
+    memory_format = memory_format_of(arguments.format, input_shape)
     model.to(memory_format=memory_format)
     parameters = list(model.parameters())
     step_model = model
     if ranks > 1:
-        step_model = torch.nn.parallel.DistributedDataParallel(model)
+        step_model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
     if arguments.compile:
-        step_model = torch.compile(step_model)
+        step_model = torch.compile(step_model, dynamic=False)  # the sizes of batches are few
     loss_function = make_loss(deck.text("loss.kind", "cross_entropy"), deck.real("loss.label_smoothing", 0))
     optimizer = make_optimizer(deck, parameters)
     clip = deck.real("optimizer.clip_norm", 0)
 
-    data = DataInMemory(deck, deck.text("data.train"), input_shape)
-    test = DataInMemory(deck, deck.text("data.test"), input_shape) if arguments.evaluate else None
+    data = DataInMemory(deck, deck.text("data.train"), input_shape, memory_format)
+    test = DataInMemory(deck, deck.text("data.test"), input_shape, memory_format) if arguments.evaluate else None
     batch = deck.integer("data.batch", 32)
     steps_per_epoch = -(-len(data) // batch)
+    if arguments.compile:
+        warm_up(step_model, data, loss_function, [len(torch.arange(n).tensor_split(ranks)[rank]) for n in (batch, (len(data) - 1) % batch + 1)])
+    torch.manual_seed(deck.integer("run.seed", 1) + rank)  # dropout and augmentation are not the same on all ranks
     total = arguments.steps or deck.integer("train.steps", 0) or deck.integer("train.epochs", 1) * steps_per_epoch
     order = torch.Generator().manual_seed(deck.integer("run.seed", 1))
 
@@ -82,9 +96,7 @@ def train(deck, arguments):
                 rows = rows.tensor_split(ranks)[rank]
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(deck, step, steps_per_epoch, total)
-            x, y = data.batch(rows)
-            if images:
-                x = x.contiguous(memory_format=memory_format)
+            x, y = data.batch(rows, training=True)
             optimizer.zero_grad(set_to_none=True)
             loss = loss_function(step_model(x), y)
             loss.backward()
@@ -94,7 +106,7 @@ def train(deck, arguments):
             loss_sum += loss.detach()
             step, samples = step + 1, samples + count
         if test and rank == 0:
-            epochs.append(evaluate(model, test, loss_function, memory_format))
+            epochs.append(evaluate(model, test, loss_function, deck.integer("data.test_batch", 0) or batch, deck.integer("run.seed", 1)))
             if arguments.verbose:
                 print(f"epoch {len(epochs)}: train loss {loss_sum.item() / index:.4f} test {epochs[-1]}"
                       f" {time.perf_counter() - start:.1f} s", file=sys.stderr, flush=True)

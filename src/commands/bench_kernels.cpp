@@ -1,42 +1,20 @@
 // trireme bench kernels [--runs N] [--json]: rates of what the time of training goes into.
-#include <algorithm>
 #include <functional>
 
 #include "base/log.hpp"
 #include "base/random.hpp"
-#include "base/timer.hpp"
 #include "commands/arguments.hpp"
 #include "commands/bench.hpp"
 #include "commands/json_output.hpp"
 #include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "kokkos_kernels/rates.hpp"
 
 namespace trireme {
 
 using nlohmann::json;
 
 namespace {
-
-constexpr double least_seconds = 0.02;  // of one run: the kernel is repeated until it takes so long
-
-/// Seconds of one call: the median of `runs` runs, each of as many calls as the clock needs.
-double seconds_of(const Execution& exec, int runs, const std::function<void()>& kernel) {
-  const auto run = [&](std::int64_t calls) {
-    const Timer timer;
-    for (std::int64_t i = 0; i < calls; ++i) kernel();
-    exec.fence("trireme::bench: the run's end");
-    return timer.seconds();
-  };
-  run(1);  // libraries make their plans at the first call
-  std::int64_t calls = 1;
-  for (double seconds = run(1); seconds < least_seconds; seconds = run(calls))
-    calls =
-        std::max(calls + 1, static_cast<std::int64_t>(static_cast<double>(calls) *
-                                                      std::min(1.2 * least_seconds / std::max(seconds, 1e-9), 100.0)));
-  std::vector<double> seconds;
-  for (int i = 0; i < runs; ++i) seconds.push_back(run(calls) / static_cast<double>(calls));
-  return median(seconds);
-}
 
 Buffer<float> noise(const char* label, std::int64_t count) {
   Buffer<float> buffer(label, static_cast<std::size_t>(std::max<std::int64_t>(count, 1)));
@@ -81,16 +59,8 @@ struct GemmCase {
 const GemmCase gemm_cases[] = {{2048, 2048, 2048}, {128, 784, 100}, {256, 512, 512}};
 
 json measure_gemm(const Execution& exec, const GemmCase& c, int runs) {
-  const Gemm<float> shape{.m = c.m, .n = c.n, .k = c.k};
-  const auto a = noise("trireme::bench::a", c.m * c.k), b = noise("trireme::bench::b", c.k * c.n);
-  const Buffer<float> product("trireme::bench::c", static_cast<std::size_t>(c.m * c.n)),
-      workspace("trireme::bench::workspace", static_cast<std::size_t>(gemm_workspace(shape)));
-  const double seconds = seconds_of(exec, runs, [&] { gemm<float>(exec, shape, a, b, product, workspace); });
-  return {{"m", c.m},
-          {"k", c.k},
-          {"n", c.n},
-          {"gflops", 2e-9 * static_cast<double>(c.m * c.k * c.n) / seconds},
-          {"seconds", seconds}};
+  const double rate = gemm_rate<float>(exec, c.m, c.k, c.n, runs), work = 2 * static_cast<double>(c.m * c.k * c.n);
+  return {{"m", c.m}, {"k", c.k}, {"n", c.n}, {"gflops", 1e-9 * rate}, {"seconds", work / rate}};
 }
 
 json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
@@ -116,20 +86,6 @@ json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
       {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, {}, workspace); })},
       {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, {.dy = y, .y = {}, .index = {}}, w, dx, workspace); })},
       {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, {.dy = y, .y = {}, .index = {}}, dw, dbias, workspace); })}};
-}
-
-/// GB/s of a(i) = b(i) + s c(i), three numbers of 8 bytes an element, as STREAM counts them (McCalpin 1995).
-double triad_rate(const Execution& exec, std::int64_t count, int runs) {
-  const auto n = static_cast<std::size_t>(count);
-  const Buffer<double> a("trireme::bench::triad_a", n), b("trireme::bench::triad_b", n),
-      c("trireme::bench::triad_c", n);
-  Kokkos::deep_copy(exec, b, 1.0);
-  Kokkos::deep_copy(exec, c, 2.0);
-  const double seconds = seconds_of(exec, runs, [&] {
-    Kokkos::parallel_for(
-        "trireme::bench::triad", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { a(i) = b(i) + 3.0 * c(i); });
-  });
-  return 24e-9 * static_cast<double>(count) / seconds;
 }
 
 }  // namespace
@@ -158,7 +114,7 @@ int bench_kernels(const Communicator& comm, const std::vector<std::string>& word
   say("bench kernels: {}, {} thread(s) a rank, {} rank(s) at the same time (rates are rank 0's); medians of {} runs",
       Execution::name(), exec.concurrency(), comm.size(), runs);
   comm.barrier();
-  all["triad_gbytes_per_s"] = triad_rate(exec, std::int64_t{1} << 24, runs);
+  all["triad_gbytes_per_s"] = 1e-9 * triad_rate(exec, std::int64_t{1} << 24, runs);
   say("\nmemory, triad                       {:>8.1f} GB/s", all["triad_gbytes_per_s"].get<double>());
   say("\nmatrix products, float ({})        GFLOP/s", gemm_provider());
   for (const GemmCase& c : gemm_cases) {

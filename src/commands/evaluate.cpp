@@ -31,7 +31,7 @@ template <class T>
 int evaluate(const Deck& deck, const Communicator& comm, const std::filesystem::path& file, const std::string& where, bool json) {
   const std::int64_t batch = deck.integer("data.test_batch") > 0 ? deck.integer("data.test_batch") : deck.integer("data.batch");
   Network<T> network(deck, (batch + comm.size() - 1) / comm.size(), Network<T>::Use::inference);
-  const DataSet data(comm, where, {deck.text("data.features"), deck.text("data.labels")}, network.input_shape(), label_demand(deck, network.output_shape()));
+  const DataSet data(comm, where, {deck.text("data.features"), deck.text("data.labels")}, network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
   const Progress progress = load_for_inference<T>(file, deck, comm, network);
   IoThread io;
   const Timer timer;

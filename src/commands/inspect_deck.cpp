@@ -15,7 +15,7 @@ template <class T>
 int inspect_deck_as(const Deck& deck, const Communicator& comm, const InspectRequest& request) {
   const std::int64_t batch = deck.integer("data.batch"), share = (batch + comm.size() - 1) / comm.size();
   Network<T> network(deck, share, Network<T>::Use::training);
-  label_demand(deck, network.output_shape());  // throws where loss and output do not go together
+  label_demand(deck, network.input_shape(), network.output_shape());  // throws where target, loss and output do not go together
   const Optimizer<T> optimizer(deck, network);
   const auto summary = network.summary();
   const std::int64_t arenas =

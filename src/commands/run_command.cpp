@@ -21,7 +21,7 @@ struct Command {
 };
 
 const Command commands[] = {
-    {"train", "DECK [--section.key=value ...] [--trace] [--dry-run]", "trains, or continues where the run directory stands", train_command},
+    {"train", "DECK [--section.key=value ...] [--trace] [--profile] [--dry-run]", "trains, or continues where the run directory stands", train_command},
     {"evaluate", "CHECKPOINT [--data WHERE] [--json]", "exact loss and metrics; confusion matrix for classes", evaluate_command},
     {"predict", "CHECKPOINT --data WHERE --out FILE.h5", "writes the network's output for every sample, in order", predict_command},
     {"shard", "digits|fields|idx|cifar10|csv [SOURCE] --out DIR --shards N", "makes a sharded HDF5 data set; shard --help tells more", shard_command},

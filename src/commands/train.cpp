@@ -1,4 +1,4 @@
-// trireme train DECK [--section.key=value ...] [--trace] [--dry-run]
+// trireme train DECK [--section.key=value ...] [--trace] [--profile] [--dry-run]
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "commands/arguments.hpp"
@@ -23,11 +23,12 @@ int train(const Deck& deck, const Communicator& comm, bool dry_run) {
 }  // namespace
 
 int train_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme train DECK [--section.key=value ...] [--trace] [--dry-run]";
-  const Arguments arguments(words, usage, {}, {"trace", "dry-run"}, true);
+  const std::string usage = "trireme train DECK [--section.key=value ...] [--trace] [--profile] [--dry-run]";
+  const Arguments arguments(words, usage, {}, {"trace", "profile", "dry-run"}, true);
   if (arguments.positionals() > 1) throw usage_error("'{}' is one word too many: a run has one deck. Usage: {}", arguments.positional(1, ""), usage);
   auto overrides = arguments.overrides();
   if (arguments.flag("trace")) overrides.push_back("train.trace=true");
+  if (arguments.flag("profile")) overrides.push_back("train.profile=true");
   const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), overrides);
   const bool dry_run = arguments.flag("dry-run");
   return deck.text("train.precision") == "fp64" ? train<double>(deck, comm, dry_run) : train<float>(deck, comm, dry_run);

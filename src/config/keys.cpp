@@ -60,6 +60,9 @@ std::vector<KeySpec> make_keys() {
       filled(key("data.features", text, "/x", "HDF5 data set with the features, of shape (n, ...) for n samples.")),
       key("data.labels", text, "/y",
           "HDF5 data set with the labels, integers (n) or numbers (n, ...); empty: there are no labels."),
+      choice("data.target", {"labels", "features"},
+             "What the network's output is compared with: the labels, or the features themselves, normalised, flipped and cropped, before "
+             "data.noise is added."),
       number("data.batch", integer, "32", at_least(1), "Samples a step, over all ranks together."),
       number("data.test_batch", integer, "0", at_least(0),
              "Samples a batch in evaluation, over all ranks together; 0: as batch."),
@@ -76,7 +79,8 @@ std::vector<KeySpec> make_keys() {
       number("data.crop", integer, "0", between(0, 1e6),
              "Zeros put around training samples before a part of their shape is cut out at random; 0: none."),
       number("data.noise", real, "0", at_least(0),
-             "Standard deviation of normal noise added to training samples after they are normalised; 0: none."),
+             "Standard deviation of normal noise added to training samples after they are normalised, and where data.target = features to evaluated ones too, "
+             "drawn by run.seed and row; predict adds none; 0: none."),
       key("data.shuffle", boolean, "true", "Whether each epoch visits the training samples in a new random order."),
       number("data.chunk", integer, "0", at_least(0),
              "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows."),
@@ -146,6 +150,9 @@ std::vector<KeySpec> make_keys() {
       key("train.graph", boolean, "true",
           "Whether a CUDA device's forward and backward passes are recorded once and replayed, where they are the same in every "
           "step: on one rank, without dropout."),
+      key("train.profile", boolean, "false",
+          "Whether the run ends with a table of where the time of a step goes, layer by layer, beside what this machine's arithmetic and memory allow. "
+          "Waits after each layer, so it is a little slower."),
       key("train.trace", boolean, "false",
           "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
 

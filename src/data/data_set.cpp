@@ -67,7 +67,7 @@ void check_against_model(const ShardInfo& shard, const ShardNames& names, const 
 }
 
 void check_against_demand(const ShardInfo& shard, const ShardNames& names, const LabelDemand& demand) {
-  if (demand.kind == LabelDemand::Kind::none) return;
+  if (!demand.stored()) return;
   if (!shard.has_labels)
     throw data_error(
         "shard '{}': no labels were found, and the loss of this run needs them. Hint: data.labels names the data "
@@ -122,7 +122,7 @@ std::vector<std::string> share_list(const Communicator& comm, const std::string&
 DataSet::DataSet(const Communicator& comm, const std::string& where, const ShardNames& names, const Shape& sample,
                  const LabelDemand& labels)
     : where_(where), names_(names), labels_(labels) {
-  const bool labelled = labels.kind != LabelDemand::Kind::none;
+  const bool labelled = labels.stored();
   if (!labelled) names_.labels.clear();  // then a shard need not have any
   const std::vector<std::string> paths = share_list(comm, where);
   if (paths.empty())
@@ -169,7 +169,7 @@ std::int64_t DataSet::feature_bytes() const {
 }
 
 std::int64_t DataSet::label_bytes() const {
-  if (labels_.kind == LabelDemand::Kind::none) return 0;
+  if (!labels_.stored()) return 0;
   return reference().label.size() * static_cast<std::int64_t>(size_of(label_type()));
 }
 

@@ -13,8 +13,11 @@ namespace trireme {
 
 /// What the labels must be.
 struct LabelDemand {
-  enum class Kind { none, classes, values } kind = Kind::none;
-  std::int64_t count = 0;  // classes: how many; values: numbers a sample
+  enum class Kind { none, classes, values, features } kind = Kind::none;  // features: they are their own labels
+  std::int64_t count = 0;  // classes: how many; values, features: numbers a sample
+
+  /// Whether the files must have them.
+  bool stored() const { return kind == Kind::classes || kind == Kind::values; }
 };
 
 class DataSet {
@@ -34,7 +37,7 @@ class DataSet {
   ElementType feature_type() const;
   ElementType label_type() const;
   std::int64_t feature_bytes() const;  // of one sample
-  std::int64_t label_bytes() const;    // 0 where no labels are demanded
+  std::int64_t label_bytes() const;    // 0 where the files need no labels
 
   /// First row of shard s; starts()[shards().size()] == size().
   const std::vector<std::int64_t>& starts() const { return starts_; }

@@ -294,20 +294,30 @@ void Network<T>::zero_gradients(const Execution& exec) {
 
 template <class T>
 void Network<T>::forward(const Pass& pass) {
-  for (Step& step : layers_)
-    if (!step.fused && !step.absorbed) step.layer->forward(pass, step.in, step.out);
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    Step& step = layers_[i];
+    if (!runs_forward(step)) continue;
+    step.layer->forward(pass, step.in, step.out);
+    if (observer_) observer_(i, false);
+  }
+}
+
+/// Not those that another stands for, nor those without parameters upstream.
+template <class T>
+bool Network<T>::runs_backward(const Step& step) const {
+  return step.out_gradient.data() != nullptr && !(step.fused && layers_[producer_[step.inputs[0]]].layer->relu_in_backward());
 }
 
 template <class T>
 void Network<T>::backward(const Pass& pass, const Ready& ready) {
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Step& step = layers_[i];
-    if (step.out_gradient.data() == nullptr) continue;  // absorbed, or no parameter upstream
-    if (step.fused && layers_[producer_[step.inputs[0]]].layer->relu_in_backward()) continue;
+    if (!runs_backward(step)) continue;
     step.layer->backward(pass, step.in, step.out, step.out_gradient, step.in_gradient);
     for (std::size_t k = 0; k < step.inputs.size(); ++k)
       if (step.accumulate_into[k].data() != nullptr)
         add_to<T>(pass.exec, pass.samples * shapes_[step.inputs[k]].size(), step.in_gradient[k], step.accumulate_into[k]);
+    if (observer_) observer_(i, true);
     if (step.first_parameter >= 0) ready(step.first_parameter);
   }
 }
@@ -315,6 +325,48 @@ void Network<T>::backward(const Pass& pass, const Ready& ready) {
 template <class T>
 bool Network<T>::draws() const {
   return std::ranges::any_of(layers_, [](const Step& step) { return step.layer->needs().draws; });
+}
+
+template <class T>
+std::vector<typename Network<T>::LayerWork> Network<T>::work(std::int64_t samples) const {
+  const auto bytes = [&](std::int64_t elements) { return elements * static_cast<std::int64_t>(sizeof(T)); };
+  std::vector<std::string> kinds;  // with those that each stands for
+  for (const Step& step : layers_) kinds.push_back(step.spec.kind);
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    if (!runs_forward(layers_[i])) {
+      std::size_t host = layers_[i].inputs[0] - 1;
+      while (!runs_forward(layers_[host])) host = layers_[host].inputs[0] - 1;
+      kinds[host] += "+" + layers_[i].spec.kind;
+    }
+  const auto is_free = [](const Step& step) { return step.in_place && (step.spec.kind == "reshape" || step.spec.kind == "flatten"); };
+  std::vector<LayerWork> all;
+  const auto parameters_of = [](const Step& step) {
+    std::int64_t elements = 0;
+    for (const ParameterSpec& spec : step.layer->parameters()) elements += spec.shape.size();
+    return elements;
+  };
+  const auto state_of = [&](const LayerNeeds& needs) { return use_ == Use::training ? needs.state + samples * needs.state_per_sample : 0; };
+  for (std::size_t i = 0; i < layers_.size(); ++i) {
+    const Step& step = layers_[i];
+    if (!runs_forward(step)) continue;
+    std::int64_t elements = samples * shapes_[step.result].size() + parameters_of(step);
+    for (const std::size_t value : step.inputs) elements += samples * shapes_[value].size();
+    all.push_back({i, false, step.name, kinds[i], {2 * samples * step.layer->multiply_adds(), is_free(step) ? 0 : bytes(elements) + state_of(step.layer->needs())}});
+  }
+  for (std::size_t i = layers_.size(); i-- > 0;) {
+    const Step& step = layers_[i];
+    if (!runs_backward(step)) continue;
+    const LayerNeeds& needs = step.layer->needs();
+    std::int64_t elements = samples * shapes_[step.result].size() * (needs.output_in_backward ? 2 : 1) + 2 * parameters_of(step), directions = 0;
+    for (std::size_t k = 0; k < step.inputs.size(); ++k) {
+      const std::int64_t input = samples * shapes_[step.inputs[k]].size();
+      if (needs.input_in_backward) elements += input;
+      if (step.in_gradient[k].data() != nullptr) elements += input * (step.accumulate_into[k].data() != nullptr ? 2 : 1), directions = 1;
+    }
+    if (!step.layer->parameters().empty()) ++directions;
+    all.push_back({i, true, step.name, kinds[i], {2 * samples * step.layer->multiply_adds() * directions, is_free(step) ? 0 : bytes(elements) + state_of(needs)}});
+  }
+  return all;
 }
 
 template <class T>

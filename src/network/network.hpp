@@ -33,6 +33,12 @@ struct NetworkBuffer {
   double initial, momentum;
 };
 
+/// What a computation cannot do without: floating-point operations, and bytes that come from memory or go there when each array that it reads or
+/// writes passes once and stays in no cache.
+struct Work {
+  std::int64_t operations = 0, bytes = 0;
+};
+
 template <class T>
 class Network {
  public:
@@ -83,6 +89,20 @@ class Network {
   /// Whether some layer draws random numbers in training: a pass then is not the same in every step.
   bool draws() const;
 
+  /// One direction of a layer, with those that it stands for (fused).
+  struct LayerWork {
+    std::size_t layer;
+    bool backward;
+    std::string name, kind;
+    Work work;
+  };
+  /// In the order in which a training pass of `samples` samples runs them.
+  std::size_t layer_count() const { return layers_.size(); }
+  std::vector<LayerWork> work(std::int64_t samples) const;
+  /// Called after each of these was launched; for profiles.
+  using Observer = std::function<void(std::size_t layer, bool backward)>;
+  void observe(Observer observer) { observer_ = std::move(observer); }
+
   struct Summary {
     std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, multiply_adds;
   };
@@ -108,6 +128,8 @@ class Network {
     Span<T> out, out_gradient;
   };
 
+  bool runs_forward(const Step& step) const { return !step.fused && !step.absorbed; }
+  bool runs_backward(const Step& step) const;
   void resolve_inputs(const Deck& deck);
   void fuse_tails();
   void lay_out_parameters();
@@ -117,6 +139,7 @@ class Network {
 
   std::int64_t samples_;
   Use use_;
+  Observer observer_;
   std::vector<Step> layers_;
   std::vector<Shape> shapes_;             // of values
   std::vector<std::vector<std::size_t>> consumers_;

@@ -20,20 +20,17 @@ double per_channel(const std::vector<double>& values, std::int64_t channel, doub
   return values[values.size() == 1 ? 0 : static_cast<std::size_t>(channel)];
 }
 
-constexpr std::uint64_t augment_purpose = 0x6175676D656E74;  // "augment"
+constexpr std::uint64_t augment_purpose = 0x6175676D656E74;      // "augment"
+constexpr std::uint64_t evaluation_purpose = 0x6576616C75617465;  // "evaluate"
 
 std::optional<Augmentation> augmentation_of(const Deck& deck, const Shape& input) {
   Augmentation augmentation;
-  augmentation.noise = deck.real("data.noise");
   const std::int64_t crop = deck.integer("data.crop");
   const auto flips = split(deck.text("data.flip"), ',');
-  const bool moves = crop > 0 || !flips.empty();
   const int dims = input.rank() - 1;
-  if (!moves && augmentation.noise == 0) return std::nullopt;
-  if (dims > 3 || (moves && dims < 1))
-    throw usage_error("data.flip and data.crop need samples of channels and 1 to 3 dimensions, as 3x32x32, data.noise such or flat ones; model.input is {}",
-                      input.text());
-  augmentation.extents[2] = pixels_of(input);  // of a flat sample
+  if (crop == 0 && flips.empty()) return std::nullopt;
+  if (dims < 1 || dims > 3)
+    throw usage_error("data.flip and data.crop need samples of channels and 1 to 3 dimensions, as 3x32x32; model.input is {}", input.text());
   for (int d = 0; d < dims; ++d) augmentation.extents[3 - dims + d] = input[1 + d];
   for (int axis = 3 - dims; axis < 3; ++axis) augmentation.crop[axis] = crop;
   constexpr std::string_view names = "zyx";
@@ -51,7 +48,8 @@ std::optional<Augmentation> augmentation_of(const Deck& deck, const Shape& input
 
 template <class T>
 BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples)
-    : input_(input), output_(output), feature_type_(data.feature_type()), label_type_(data.label_type()), augmentation_(augmentation_of(deck, input)) {
+    : input_(input), output_(output), feature_type_(data.feature_type()), label_type_(data.label_type()), labels_(data.labels().kind),
+      augmentation_(augmentation_of(deck, input)), noise_(deck.real("data.noise")) {
   const double scale = deck.real("data.scale");
   const auto mean = deck.reals("data.mean"), deviation = deck.reals("data.std");
   const std::int64_t channels = channels_of(input);
@@ -71,12 +69,13 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
   Kokkos::deep_copy(factor_, factor);
   Kokkos::deep_copy(shift_, shift);
 
-  if (data.labels().kind == LabelDemand::Kind::values) {
+  if (labels_ == LabelDemand::Kind::values || labels_ == LabelDemand::Kind::features)
+    values_ = Buffer<T>("trireme::stager::values", static_cast<std::size_t>(samples * output.size()));
+  if (labels_ == LabelDemand::Kind::values) {
     const auto out_channels = static_cast<std::size_t>(channels_of(output));
     one_ = Buffer<T>("trireme::stager::one", out_channels);
     zero_ = Buffer<T>("trireme::stager::zero", out_channels);
     Kokkos::deep_copy(one_, T{1});
-    values_ = Buffer<T>("trireme::stager::values", static_cast<std::size_t>(samples * output.size()));
   }
   if constexpr (!on_host) {
     const auto staging = [&](std::int64_t bytes) {
@@ -86,8 +85,8 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
     copier_ = beside(Execution());
     for (Slot& slot : slots_) {
       slot.features = staging(data.feature_bytes());
-      if (data.labels().kind == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
-      if (data.labels().kind == LabelDemand::Kind::classes) slot.classes = staging(sizeof(std::int32_t));
+      if (labels_ == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
+      if (labels_ == LabelDemand::Kind::classes) slot.classes = staging(sizeof(std::int32_t));
     }
   }
 }
@@ -152,12 +151,20 @@ Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T
   if (batch.count == 0) return targets;
   run_after(exec, copier_);
   const Slot& slot = slots_[filled_];
-  const bool augments = pass.training && augmentation_;
+  const std::uint64_t key = pass.training ? mix(mix(pass.seed, augment_purpose), static_cast<std::uint64_t>(pass.step)) : mix(pass.seed, evaluation_purpose);
+  const std::int64_t first_sample = pass.training ? pass.first_sample : batch.first_row;
+  const bool augments = pass.training && augmentation_, own_target = labels_ == LabelDemand::Kind::features;
   if (augments) {
-    augmentation_->key = mix(mix(pass.seed, augment_purpose), static_cast<std::uint64_t>(pass.step));
-    augmentation_->first_sample = pass.first_sample;
+    augmentation_->key = key;
+    augmentation_->first_sample = first_sample;
   }
   cast(exec, feature_type_, input_, batch.features, slot.features, factor_, shift_, augments ? &*augmentation_ : nullptr, input);
+  if (own_target) {
+    const Span<T> values = slice<T>(values_, 0, batch.count * input_.size());
+    Kokkos::deep_copy(exec, values, slice<T>(input, 0, batch.count * input_.size()));
+    targets.values = values;
+  }
+  if (noise_ > 0 && (pass.training || own_target)) add_noise<T>(exec, batch.count, input_.size(), noise_, key, first_sample, input);
   if (!batch.values.empty()) {
     cast(exec, label_type_, output_, batch.values, slot.values, one_, zero_, nullptr, slice<T>(values_, 0, batch.count * output_.size()));
     targets.values = slice<T>(values_, 0, batch.count * output_.size());

@@ -1,5 +1,5 @@
 // From a host batch to the network's input and the loss's targets on the device: one cast, scaled, normalised, channels-last, and in
-// training augmented.
+// training augmented. Where the features are their own target, that is the input before the noise.
 #pragma once
 
 #include <optional>
@@ -22,14 +22,16 @@ struct Targets {
 template <class T>
 class BatchStager {
  public:
-  /// Normalisation and augmentation from the deck's [data] scale, mean, std; flip, crop, noise. `samples`: the most a batch has. Usage errors name the key.
+  /// Normalisation and augmentation from the deck's [data] scale, mean, std; flip, crop, noise. `samples`: the most a batch has. What the data set was
+  /// asked for decides what the targets are. Usage errors name the key.
   BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
 
   /// Starts the copy of the batch that load() will be called with next to the device, beside what runs there; the batch's rows are not read any more
   /// afterwards. What the load before the last one launched must have ended. On the host there is nothing to do.
   void stage(const HostBatch& batch);
   /// Fills `input` from the batch, which is staged first unless stage() did so, and returns the targets; a pass in training gets augmented samples,
-  /// drawn by its seed, step and places in the global batch. On the host the batch must stay valid until the kernels launched on pass.exec end.
+  /// drawn by its seed, step and places in the global batch. Outside training only features that are their own target get
+  /// noise, drawn by the pass's seed and the rows of the data set (batches of Order::blocks). On the host the batch must stay valid until the kernels launched on pass.exec end.
   Targets<T> load(const Pass& pass, const HostBatch& batch, Span<T> input);
 
  private:
@@ -46,7 +48,9 @@ class BatchStager {
 
   Shape input_, output_;
   ElementType feature_type_, label_type_;
-  std::optional<Augmentation> augmentation_;
+  LabelDemand::Kind labels_;
+  std::optional<Augmentation> augmentation_;  // flips and crops
+  double noise_;
   Buffer<T> factor_, shift_;              // per input channel
   Buffer<T> one_, zero_;                  // per output channel: targets are not normalised
   Buffer<T> values_;

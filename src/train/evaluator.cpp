@@ -33,6 +33,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const Communicator& comm, Network<T>& 
     : comm_(comm),
       network_(network),
       data_(data),
+      seed_(static_cast<std::uint64_t>(deck.integer("run.seed"))),
       stream_(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks}),
       stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch()),
       loss_(deck, network.output_shape(), network.largest_batch()) {
@@ -57,7 +58,7 @@ Metrics Evaluator<T>::run(const Execution& exec) {
     while (true) {
       const HostBatch& batch = stream_.next();
       if (batch.count == 0) break;
-      Pass pass{.exec = exec, .samples = batch.count, .training = false};
+      Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_};
       const Targets<T> targets = stager_.load(pass, batch, network_.input());
       network_.forward(pass);
       loss_.apply(exec, batch.count, batch.count, network_.output(), targets, Span<T>());

@@ -40,6 +40,7 @@ class Evaluator {
   const Communicator& comm_;
   Network<T>& network_;
   const DataSet& data_;
+  std::uint64_t seed_;  // of the run
   BatchStream stream_;
   BatchStager<T> stager_;
   LossFunction<T> loss_;

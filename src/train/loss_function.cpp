@@ -13,7 +13,16 @@ LossKind loss_kind(const Deck& deck) {
   return LossKind::cross_entropy;
 }
 
-LabelDemand label_demand(const Deck& deck, const Shape& output) {
+LabelDemand label_demand(const Deck& deck, const Shape& input, const Shape& output) {
+  if (deck.text("data.target") == "features") {
+    if (loss_kind(deck) == LossKind::cross_entropy)
+      throw usage_error("data.target = features does not go with loss.kind = cross_entropy, which takes classes. Hint: set loss.kind = mse");
+    if (output != input)
+      throw usage_error("data.target = features needs an output of the input's shape; model.input is {}, the network's output is {}. Hint: {}", input.text(),
+                        output.text(), output.size() == input.size() ? fmt::format("end with 'layer = reshape shape={}'", input.text())
+                                                                      : "change the last layers");
+    return {LabelDemand::Kind::features, output.size()};
+  }
   if (deck.text("data.labels").empty()) throw usage_error("data.labels is empty; the loss '{}' needs labels", deck.text("loss.kind"));
   if (loss_kind(deck) != LossKind::cross_entropy) return {LabelDemand::Kind::values, output.size()};
   if (output.rank() != 1)

@@ -8,9 +8,9 @@
 
 namespace trireme {
 
-/// The loss that [loss] names and the labels that it wants for outputs of shape `output`. Usage errors name the key.
+/// The loss that [loss] names, and the labels that it and data.target want of a network from `input` to `output`. Usage errors name the key.
 LossKind loss_kind(const Deck& deck);
-LabelDemand label_demand(const Deck& deck, const Shape& output);
+LabelDemand label_demand(const Deck& deck, const Shape& input, const Shape& output);
 
 template <class T>
 class LossFunction {

@@ -66,7 +66,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
       share_(largest_share(deck, comm.size())),
       accumulate_(deck.integer("train.accumulate")),
       network_(deck, share_, Network<T>::Use::training),
-      train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.output_shape())),
+      train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.input_shape(), network_.output_shape())),
       batches_(train_data_, io_,
                {.batch = batch_,
                 .rank = comm.rank(),
@@ -81,7 +81,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
       reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),
       optimizer_(deck, network_),
       control_("trireme::trainer::control", control_read),
-      replays_(!on_host && deck.boolean("train.graph") && comm.size() == 1 && !network_.draws()),
+      replays_(!on_host && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
       total_steps_(deck.integer("train.epochs") * epoch_steps_),
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
@@ -93,7 +93,32 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
     test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
     evaluator_.emplace(deck, comm_, network_, *test_data_, io_, test_batch > 0 ? test_batch : batch_);
   }
+  if (deck.boolean("train.profile")) begin_profile();
   resume();
+}
+
+template <class T>
+void Trainer<T>::begin_profile() {
+  profile_.emplace();
+  const auto size = static_cast<std::int64_t>(sizeof(T));
+  const std::int64_t samples = accumulate_ * ((batch_ + comm_.size() - 1) / comm_.size()), parameters = network_.parameter_count() * size,
+                     input = samples * network_.input_shape().size(), output = samples * network_.output_shape().size();
+  const auto states = static_cast<std::int64_t>(optimizer_.states().size());
+  parts_.data = profile_->add("data", "wait for the batch", {});
+  parts_.zero = profile_->add("gradients", "set to zero", {0, parameters});
+  parts_.stage = profile_->add("input", "cast and normalise", {0, input * (size + static_cast<std::int64_t>(size_of(train_data_.feature_type())))});
+  std::vector<std::size_t> forward(network_.layer_count()), backward(network_.layer_count());
+  bool turned = false;
+  const auto add_loss = [&] { parts_.loss = profile_->add("loss", deck_.text("loss.kind"), {0, 2 * output * size}); };
+  for (const auto& one : network_.work(samples)) {
+    if (one.backward && !turned) add_loss(), turned = true;
+    (one.backward ? backward : forward)[one.layer] = profile_->add(one.name + (one.backward ? " <-" : ""), one.kind, one.work);
+  }
+  if (!turned) add_loss();
+  parts_.reduce = profile_->add("reduce", "exposed", {});
+  parts_.update = profile_->add("update", deck_.text("optimizer.kind"), {0, parameters * (3 + 2 * states)});
+  parts_.account = profile_->add("account", "loss to the host", {});
+  network_.observe([this, forward, backward](std::size_t layer, bool back) { mark((back ? backward : forward)[layer]); });
 }
 
 template <class T>
@@ -165,20 +190,26 @@ template <class T>
 void Trainer<T>::step() {
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
+  if (profile_) profile_->begin_step(exec_);
   network_.zero_gradients(exec_);
+  mark(parts_.zero);
   for (std::int64_t b = 0; b < batches; ++b) accumulate(b * batch_, samples, b + 1 == batches);
   {
     const Trace::Phase phase(trace_, "reduce", seconds_.reduce);
     reducer_.finish(exec_);
+    mark(parts_.reduce);
   }
   {
     const Trace::Phase phase(trace_, "update", seconds_.update);
     optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
     network_.update_buffers(exec_, samples);
     if (average_) average_->update(exec_, progress_.step);
+    mark(parts_.update);
   }
   if (!on_host && progress_.step + 1 < total_steps_) prefetch();
   account(samples, batches);
+  mark(parts_.account);
+  if (profile_) profile_->end_step();
 }
 
 template <class T>
@@ -188,6 +219,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
     const Trace::Phase phase(trace_, "data wait", seconds_.data);
     if (before > 0) exec_.fence("trireme::trainer: the batch before is not read any more");
     batch = &next_batch();
+    mark(parts_.data);
   }
   Pass pass{.exec = exec_,
             .samples = batch->count,
@@ -200,6 +232,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
   {
     const Trace::Phase phase(trace_, "forward", seconds_.forward);
     const Targets<T> targets = stager_.load(pass, *batch, network_.input());
+    mark(parts_.stage);
     if (replays_) {
       replay(pass, samples, targets);
       return add_to_control<T>(exec_, loss_.value(), stop, network_.control());
@@ -207,6 +240,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
     network_.forward(pass);
     loss_.apply(exec_, batch->count, samples, network_.output(), targets, network_.output_gradient());
     add_to_control<T>(exec_, loss_.value(), stop, network_.control());
+    mark(parts_.loss);
   }
   {
     const Trace::Phase phase(trace_, "backward", seconds_.backward);
@@ -383,6 +417,11 @@ void Trainer<T>::finish(bool stopped) {
     log::info("time {}: forward {}, backward {}, reduce (exposed) {}, update {}, data wait {}, evaluate {}, checkpoint {}", human_seconds(total),
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),
               human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
+  if (profile_ && profile_->steps() > 0) {
+    const MachineRates rates = measure_rates<T>(exec_);
+    log::info("{}", profile_->table(rates));
+    directory_->event(profile_->json(rates));
+  }
   log::info("parameters sha256 {}", digest);
   if (stopped)
     log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue",

@@ -17,6 +17,7 @@
 #include "optim/weight_average.hpp"
 #include "train/evaluator.hpp"
 #include "train/loss_function.hpp"
+#include "train/profile.hpp"
 #include "train/run_directory.hpp"
 #include "train/snapshot.hpp"
 #include "train/stop_signal.hpp"
@@ -42,6 +43,11 @@ class Trainer {
 
  private:
   void resume();
+  void begin_profile();
+  /// What was launched since the mark before was this part's.
+  void mark(std::size_t part) {
+    if (profile_) profile_->mark(exec_, part);
+  }
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
   /// Forward, loss and backward in one, where they are the same in every step.
@@ -84,6 +90,8 @@ class Trainer {
   std::optional<RunDirectory> directory_;
   Trace trace_;
   StopSignal stop_signal_;
+  std::optional<Profile> profile_;
+  struct { std::size_t zero, data, stage, loss, reduce, update, account; } parts_;
 
   Progress progress_;
   std::int64_t first_step_ = 0;         // where this process began

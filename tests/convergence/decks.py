@@ -72,7 +72,7 @@ class Decks(program.ProgramTest):
         data = self.make_digits("small", train=4000, test=1000, shards=4)
         _, test = self.trained("digits/cnn.ini", data, "--train.epochs=4", "--data.batch=50", ranks=2)
         self.assertEqual(test["samples"], 1000)
-        self.assertGreaterEqual(test["accuracy"], 0.97)
+        self.assertGreaterEqual(test["accuracy"], 0.96)
 
     def test_mnist(self):
         shared = program.shared_data()

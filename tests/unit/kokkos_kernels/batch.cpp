@@ -122,13 +122,15 @@ BOOST_AUTO_TEST_CASE(are_flipped_along_each_axis_by_itself) {
 }
 
 BOOST_AUTO_TEST_CASE(get_normal_noise) {
-  constexpr std::int64_t n = 4000, channels = 3;
-  const Augmentation augmentation{.extents = {1, 1, 7}, .noise = 0.25, .key = test_seed()};
-  const auto [values, elements] = augmented(augmentation, n, channels);
+  constexpr std::int64_t n = 4000, elements = 21;
+  const std::vector<double> before_noise(n * elements, 3.0);
+  Guarded<double> x(before_noise);
+  add_noise<double>(Execution(), n, elements, 0.25, test_seed(), 0, x);
+  BOOST_TEST(x.guards_hold());
+  const std::vector<double> values = x.values();
   double sum = 0, squares = 0, fourth = 0, neighbours = 0, before = 0;
-  for (std::size_t i = 0; i < values.size(); ++i) {
-    const std::int64_t e = static_cast<std::int64_t>(i) % elements;
-    const double z = (static_cast<double>(values[i]) - static_cast<double>(1 + e % channels * 7 + e / channels)) / 0.25;
+  for (const double value : values) {
+    const double z = (value - 3) / 0.25;
     sum += z, squares += z * z, fourth += z * z * z * z, neighbours += z * before;
     before = z;
   }
@@ -140,7 +142,7 @@ BOOST_AUTO_TEST_CASE(get_normal_noise) {
 }
 
 BOOST_AUTO_TEST_CASE(are_augmented_the_same_however_they_are_divided) {
-  const Augmentation whole{.extents = {1, 4, 5}, .flip = {false, true, true}, .crop = {0, 2, 2}, .noise = 0.1, .key = test_seed(), .first_sample = 3};
+  const Augmentation whole{.extents = {1, 4, 5}, .flip = {false, true, true}, .crop = {0, 2, 2}, .key = test_seed(), .first_sample = 3};
   const auto [values, elements] = augmented(whole, 11, 3);
   std::vector<float> parts;
   for (std::int64_t done = 0; done < 11;) {
@@ -155,6 +157,20 @@ BOOST_AUTO_TEST_CASE(are_augmented_the_same_however_they_are_divided) {
   Augmentation other = whole;
   other.key += 1;
   BOOST_TEST(!same_bits(values, augmented(other, 11, 3).values));
+}
+
+BOOST_AUTO_TEST_CASE(get_the_same_noise_however_they_are_divided) {
+  const auto noise = [](std::int64_t n, std::uint64_t key, std::int64_t first) {
+    Guarded<float> x(std::vector<float>(static_cast<std::size_t>(n * 13), 0));
+    add_noise<float>(Execution(), n, 13, 1, key, first, x);
+    return x.values();
+  };
+  const auto whole = noise(7, test_seed(), 2), first = noise(3, test_seed(), 2), last = noise(4, test_seed(), 5);
+  std::vector<float> parts = first;
+  parts.insert(parts.end(), last.begin(), last.end());
+  BOOST_TEST(same_bits(whole, parts));
+  BOOST_TEST(!same_bits(whole, noise(7, test_seed() + 1, 2)));
+  BOOST_TEST(!same_bits(whole, noise(7, test_seed(), 3)));
 }
 
 BOOST_AUTO_TEST_CASE(without_augmentation_are_only_cast) {

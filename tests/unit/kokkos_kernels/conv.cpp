@@ -35,6 +35,18 @@ ConvGeometry random_geometry(RandomStream& random, int i) {
   return g;
 }
 
+// Such as Winograd's filtering can take: kernels of 3x3, 3x3x3 and, in three dimensions, 1x3x3, whole registers of channels.
+ConvGeometry small_kernel_geometry(RandomStream& random, int i) {
+  ConvGeometry g;
+  g.in_channels = 16 * draw(random, 1, 3), g.out_channels = 16 * draw(random, 1, 3);
+  const bool deep = i % 3 != 0;
+  if (deep) g.in[0] = draw(random, 1, 7);
+  if (i % 3 == 1) g.kernel[0] = 3, g.padding[0] = draw(random, 0, 2);
+  for (std::size_t a = 1; a < 3; ++a) g.in[a] = draw(random, 2, deep ? 9 : 19), g.kernel[a] = 3, g.padding[a] = draw(random, 0, 2);
+  complete(g);
+  return g;
+}
+
 std::string text(const ConvGeometry& g) {
   std::string t = "channels " + std::to_string(g.in_channels) + " -> " + std::to_string(g.out_channels) + " groups " + std::to_string(g.groups);
   for (std::size_t a = 0; a < 3; ++a)
@@ -142,6 +154,21 @@ void check_random(std::uint64_t seed) {
   }
 }
 
+template <class T>
+void check_small_kernels(std::uint64_t seed) {
+  RandomStream random(seed, 300 + sizeof(T));
+  for (int i = 0; i < 24; ++i) {
+    const ConvGeometry g = small_kernel_geometry(random, i);
+    const ConvPlan<T> plan(g);
+    for (const std::int64_t n : {draw(random, 1, 3), std::int64_t{0}})
+      BOOST_TEST_CONTEXT("seed " << seed << " case " << i << ", " << sizeof(T) << "-byte, n " << n << ", " << text(g)) { check(plan, n, random); }
+  }
+  ConvGeometry large;  // several blocks of rows of tiles and chunks of the weight gradient
+  large.in_channels = 32, large.out_channels = 48, large.in = {1, 37, 41}, large.kernel = {1, 3, 3}, large.padding = {0, 1, 1};
+  complete(large);
+  BOOST_TEST_CONTEXT("seed " << seed << ", " << sizeof(T) << "-byte, " << text(large)) { check(ConvPlan<T>(large), 4, random); }
+}
+
 // A tail that pools against the same steps one after the other, which tests of their own compare with their definitions.
 template <class T>
 void check_tail(const ConvGeometry& g, const ConvTail& tail, std::int64_t n, RandomStream& random) {
@@ -196,10 +223,12 @@ void check_tail(const ConvGeometry& g, const ConvTail& tail, std::int64_t n, Ran
 template <class T>
 void check_tails(std::uint64_t seed) {
   RandomStream random(seed, 200 + sizeof(T));
-  for (int i = 0; i < 90; ++i) {
-    ConvGeometry g = random_geometry(random, i);
+  for (int i = 0; i < 120; ++i) {
+    ConvGeometry g = i < 90 ? random_geometry(random, i) : small_kernel_geometry(random, i);
     ConvTail tail{.slope = pick<double>(random, {0, 0.01, 1, 0.3})};
-    for (std::size_t a = 0; a < 3; ++a)
+    if (i >= 90 && i % 2 == 0 && g.out[1] > 1 && g.out[2] > 1)
+      tail.window = {g.kernel[0] == 3 && g.out[0] > 1 ? 2 : 1, 2, 2};
+    else for (std::size_t a = 0; a < 3; ++a)
       if (g.in[a] > 1 || g.out[a] > 1) tail.window[a] = draw(random, 1, std::min<std::int64_t>(3, g.out[a]));
     if (!tail.pools()) continue;
     for (const std::int64_t n : {draw(random, 2, 4), std::int64_t{0}})
@@ -246,6 +275,11 @@ BOOST_AUTO_TEST_CASE(takes_rounded_operands) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(small_kernels_equal_their_definition) {
+  check_small_kernels<double>(test_seed());
+  check_small_kernels<float>(test_seed());
+}
+
 BOOST_AUTO_TEST_CASE(a_tail_is_its_steps_one_after_the_other) {
   if (!ConvPlan<float>::has_pooling) return;
   check_tails<double>(test_seed());
@@ -260,8 +294,8 @@ BOOST_AUTO_TEST_CASE(holds_at_the_edges_of_tiles) {
 BOOST_AUTO_TEST_CASE(sums_do_not_depend_on_threads) {
   const auto instances = few_and_many_threads();
   RandomStream random(test_seed(), 7);
-  for (int i = 0; i < 30; ++i) {
-    const ConvGeometry g = random_geometry(random, i);
+  for (int i = 0; i < 45; ++i) {
+    const ConvGeometry g = i < 30 ? random_geometry(random, i) : small_kernel_geometry(random, i);
     const ConvPlan<float> plan(g);
     const std::int64_t n = draw(random, 1, 9);
     const Tensors<float> t(g, n, random);

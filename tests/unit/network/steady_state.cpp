@@ -16,13 +16,14 @@ std::atomic<std::size_t> heap{0};
 std::size_t heap_bytes[4096];  // of each allocation
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+// Not inlined: a compiler that sees malloc and free through half of a pair takes them for a mistake.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   if (watching) heap_bytes[heap++ % std::size(heap_bytes)] = bytes;
   if (void* memory = std::malloc(bytes > 0 ? bytes : 1)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace trireme;
 using namespace trireme::test;

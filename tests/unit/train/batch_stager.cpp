@@ -1,0 +1,142 @@
+// What the network is given, and what its output is compared with.
+#include "train/batch_stager.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+
+#include "support/arrays.hpp"
+#include "support/temporary_directory.hpp"
+#include "unit/data/made_shards.hpp"
+
+using namespace trireme;
+using namespace trireme::test;
+
+namespace {
+
+constexpr std::int64_t channels = 3, pixels = 8, elements = channels * pixels;
+const Shape input{channels, 2, 4};
+using Numbers = std::vector<double>;
+
+/// Rows of a data set whose labels are `kind`, loaded as one rank of one or more would.
+class Loader {
+ public:
+  Loader(LabelDemand::Kind kind, const std::vector<std::string>& overrides)
+      : self_(MPI_COMM_SELF),
+        folder_(self_),
+        deck_("[data]\nscale = 1/8\nmean = 1, 2, 3\nstd = 2\n[model]\ninput = 3x2x4\nlayer = relu\n", "test", overrides) {
+    make_shards(folder_.path(), {rows}, {.elements = elements, .feature_type = ElementType::f32});
+    data_.emplace(self_, folder_.path().string(), ShardNames{}, input, LabelDemand{kind, elements});
+    for (std::int64_t i = 0; i < rows * elements; ++i) features_.push_back(static_cast<float>(i));
+  }
+
+  struct Loaded {
+    Numbers input, target;
+  };
+  /// `count` rows from `first` on, which are at place `place` in their global batch.
+  Loaded load(bool training, std::int64_t first, std::int64_t count, std::int64_t place = 0, std::uint64_t seed = 1, std::int64_t step = 0) {
+    BatchStager<double> stager(deck_, *data_, input, input, rows);
+    std::vector<const std::byte*> each;
+    for (std::int64_t s = first; s < first + count; ++s) each.push_back(reinterpret_cast<const std::byte*>(features_.data() + s * elements));
+    HostBatch batch;
+    batch.count = count;
+    batch.first_row = first;
+    batch.features = each;
+    const Execution exec;
+    const Pass pass{.exec = exec, .samples = count, .training = training, .seed = seed, .step = step, .first_sample = place};
+    Guarded<double> x(count * elements);
+    const Targets<double> targets = stager.load(pass, batch, x);
+    Loaded loaded{x.values(), Numbers(targets.values.size())};
+    const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), targets.values);
+    std::copy(host.data(), host.data() + host.size(), loaded.target.begin());
+    BOOST_TEST(x.guards_hold());
+    return loaded;
+  }
+
+  static constexpr std::int64_t rows = 500;
+
+ private:
+  const Communicator self_;
+  const TemporaryDirectory folder_;
+  const Deck deck_;
+  std::optional<DataSet> data_;
+  std::vector<float> features_;
+};
+
+/// Rows as the network gets them without noise and augmentation.
+Numbers clean(std::int64_t first, std::int64_t count) {
+  Numbers x;
+  for (std::int64_t s = first; s < first + count; ++s)
+    for (std::int64_t p = 0; p < pixels; ++p)
+      for (std::int64_t c = 0; c < channels; ++c) x.push_back((static_cast<double>(s * elements + c * pixels + p) / 8 - static_cast<double>(c + 1)) / 2);
+  return x;
+}
+
+void check_is_noise_of(const Numbers& noisy, const Numbers& without, double deviation) {
+  BOOST_REQUIRE(noisy.size() == without.size());
+  double sum = 0, squares = 0;
+  for (std::size_t i = 0; i < noisy.size(); ++i) sum += noisy[i] - without[i], squares += (noisy[i] - without[i]) * (noisy[i] - without[i]);
+  const auto n = static_cast<double>(noisy.size());
+  BOOST_TEST(std::abs(sum / n) < 5 * deviation / std::sqrt(n));
+  BOOST_TEST(std::abs(squares / n - deviation * deviation) < 5 * deviation * deviation * std::sqrt(2 / n));
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(stager)
+
+BOOST_AUTO_TEST_CASE(features_are_their_own_target_before_the_noise) {
+  for (const bool training : {true, false}) {
+    const auto loaded = Loader(LabelDemand::Kind::features, {"data.noise=0.5"}).load(training, 0, Loader::rows);
+    BOOST_TEST(distance(loaded.target, clean(0, Loader::rows)) < 1e-12);
+    check_is_noise_of(loaded.input, loaded.target, 0.5);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(features_without_noise_are_input_and_target) {
+  const auto loaded = Loader(LabelDemand::Kind::features, {}).load(true, 7, 20);
+  BOOST_TEST(distance(loaded.target, clean(7, 20)) < 1e-12);
+  BOOST_TEST(same_bits(loaded.input, loaded.target));
+}
+
+BOOST_AUTO_TEST_CASE(a_target_is_flipped_and_cropped_with_its_input) {
+  Loader moved(LabelDemand::Kind::features, {"data.flip=x,y", "data.crop=1"}), noisy(LabelDemand::Kind::features, {"data.flip=x,y", "data.crop=1", "data.noise=0.5"});
+  const auto expected = moved.load(true, 0, Loader::rows).input;
+  BOOST_TEST(distance(expected, clean(0, Loader::rows)) > 0.1);
+  const auto loaded = noisy.load(true, 0, Loader::rows);
+  BOOST_TEST(same_bits(loaded.target, expected));
+  check_is_noise_of(loaded.input, expected, 0.5);
+  BOOST_TEST(distance(noisy.load(false, 0, Loader::rows).target, clean(0, Loader::rows)) < 1e-12);  // outside training neither
+}
+
+BOOST_AUTO_TEST_CASE(noise_of_an_evaluated_row_is_its_own) {
+  Loader loader(LabelDemand::Kind::features, {"data.noise=0.5"});
+  const auto whole = loader.load(false, 0, 30).input;
+  for (const std::int64_t cut : {1, 13, 29}) {
+    auto parts = loader.load(false, 0, cut).input;
+    const auto rest = loader.load(false, cut, 30 - cut, 5).input;
+    parts.insert(parts.end(), rest.begin(), rest.end());
+    BOOST_TEST(same_bits(whole, parts));
+  }
+  BOOST_TEST(!same_bits(whole, loader.load(false, 0, 30, 0, 2).input));    // of another seed
+  BOOST_TEST(!same_bits(whole, loader.load(true, 0, 30).input));           // not what training sees
+}
+
+BOOST_AUTO_TEST_CASE(noise_in_training_changes_from_step_to_step) {
+  Loader loader(LabelDemand::Kind::features, {"data.noise=0.5"});
+  const auto first = loader.load(true, 0, 30);
+  BOOST_TEST(same_bits(first.input, loader.load(true, 0, 30).input));
+  const auto second = loader.load(true, 0, 30, 0, 1, 1);
+  BOOST_TEST(!same_bits(first.input, second.input));
+  BOOST_TEST(same_bits(first.target, second.target));
+}
+
+// Prediction asks for no labels, and takes samples as they are.
+BOOST_AUTO_TEST_CASE(other_samples_have_noise_in_training_only) {
+  Loader loader(LabelDemand::Kind::none, {"data.noise=0.5"});
+  const auto seen = loader.load(false, 3, 30);
+  BOOST_TEST(distance(seen.input, clean(3, 30)) < 1e-12);
+  BOOST_TEST(seen.target.empty());
+  check_is_noise_of(loader.load(true, 0, Loader::rows).input, clean(0, Loader::rows), 0.5);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
