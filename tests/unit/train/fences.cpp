@@ -32,7 +32,8 @@ layer = flatten
 layer = linear out=4
 )";
 
-const std::string synchronized = "layer = batch_norm sync=true\n";
+// Behind a layer with parameters: the gradient of its input is wanted, which takes sums in backward too.
+const std::string synchronized = "layer = conv out=3 kernel=1\nlayer = batch_norm sync=true\n";
 
 /// 24 images of 3x8x8 with labels 0 to 3.
 void make_shard(const std::filesystem::path& file) {
