@@ -45,6 +45,11 @@ if(Kokkos_COMPILE_LANGUAGE STREQUAL "CUDA")
   if(NOT CMAKE_CUDA_FLAGS MATCHES "-std=")
     string(APPEND CMAKE_CUDA_FLAGS " -std=c++20")
   endif()
+  # Headers alone: CUDA's libraries are loaded while the program runs, so that it starts where they are missing.
+  if(TRIREME_CUBLASLT)
+    find_package(CUDAToolkit REQUIRED)
+    find_path(CUBLASLT_INCLUDE_DIR cublasLt.h HINTS ${CUDAToolkit_INCLUDE_DIRS})
+  endif()
 endif()
 
 if(TRIREME_ONEDNN)

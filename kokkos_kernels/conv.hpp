@@ -63,11 +63,13 @@ class ConvPlan {
   /// Whether tails that pool are there; devices have none.
   static constexpr bool has_pooling = on_host;
 
-  explicit ConvPlan(const ConvGeometry& geometry, const ConvTail& tail = {});
+  explicit ConvPlan(const ConvGeometry& geometry, const ConvTail& tail = {}, Operands operands = Operands::full);
   const ConvGeometry& geometry() const { return geometry_; }
   const ConvTail& tail() const { return tail_; }
-  /// Elements of scratch that the passes below need (packed weights, per-thread windows, partial weight gradients).
-  std::int64_t workspace() const { return workspace_; }
+  Operands operands() const { return operands_; }
+  /// Elements of scratch that the passes below need for at most n samples (packed weights, per-thread windows, partial weight gradients; rounded
+  /// operands; a device's lowered matrix).
+  std::int64_t workspace(std::int64_t n) const;
 
   /// y = act(max_pool(conv(x, w) + bias)); bias may be empty. `index` receives the place that won, one byte for each element of y; it may
   /// be empty where no backward pass follows or nothing is pooled.
@@ -75,7 +77,7 @@ class ConvPlan {
                Span<T> workspace) const;
   /// dx = (transposed convolution of dz with w)
   void backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx, Span<T> workspace) const;
-  /// dw += ..., dbias += sum over samples and pixels of dz (when not empty). The order of summation depends on n and the geometry only.
+  /// dw += ..., dbias += sum over samples and pixels of dz (when not empty; on the host of dz as products take it). The order of summation depends on n and the geometry only.
   void backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                         Span<T> workspace) const;
 
@@ -84,7 +86,8 @@ class ConvPlan {
 
   ConvGeometry geometry_;
   ConvTail tail_;
-  std::int64_t workspace_ = 0;
+  Operands operands_ = Operands::full;
+  std::int64_t workspace_ = 0;  // of the host's passes on operands as they are
   std::shared_ptr<const Host> host_;
 };
 

@@ -5,6 +5,7 @@
 #include "kokkos_kernels/detail/conv_planar.hpp"
 #include "kokkos_kernels/detail/conv_tail.hpp"
 #include "kokkos_kernels/detail/conv_tiles.hpp"
+#include "kokkos_kernels/detail/operands.hpp"
 
 namespace trireme {
 
@@ -240,7 +241,8 @@ void run(const Execution& exec, std::int64_t n, const PhaseRun<T>& job) {
 }  // namespace
 
 template <class T>
-ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail) : geometry_(g), tail_(tail) {
+ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail, Operands operands)
+    : geometry_(g), tail_(tail), operands_(std::is_same_v<T, float> ? operands : Operands::full) {
   const auto host = std::make_shared<Host>();
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups;
   const ChannelBlocks<T> out_blocks{ocg}, in_blocks{icg};
@@ -278,9 +280,48 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail) : geometry_(g
 }
 
 template <class T>
+std::int64_t ConvPlan<T>::workspace(std::int64_t n) const {
+  if (operands_ == Operands::full) return workspace_;
+  const std::int64_t x = n * geometry_.in_pixels() * geometry_.in_channels, dy = n * geometry_.out_pixels() * geometry_.out_channels;
+  return workspace_ + std::max(x + dy, std::max(x, dy) + geometry_.weights());
+}
+
+namespace {
+
+// Behind the scratch of the passes lie copies of their operands where these are rounded.
+template <class T>
+class RoundedOperands {
+ public:
+  RoundedOperands(const Execution& exec, Operands operands, Span<T> workspace, std::int64_t first)
+      : exec_(exec), operands_(operands), free_(workspace.data() + first) {}
+  void round(Span<const T>& operand, std::int64_t count) {
+    if (operands_ == Operands::full) return;
+    const Span<T> copy(std::exchange(free_, free_ + count), static_cast<std::size_t>(count));
+    round_operands<T>(exec_, operands_, operand, copy);
+    operand = copy;
+  }
+
+ private:
+  const Execution& exec_;
+  Operands operands_;
+  T* free_;
+};
+
+// Elements of the gradient that a plan is given.
+std::int64_t gradient_elements(const ConvGeometry& g, const ConvTail& tail, std::int64_t n) {
+  const auto extent = tail.extent(g);
+  return n * extent[0] * extent[1] * extent[2] * g.out_channels;
+}
+
+}  // namespace
+
+template <class T>
 void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
                           Span<std::uint8_t> index, Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
+  RoundedOperands<T> operands(exec, operands_, workspace, workspace_);
+  operands.round(x, n * g.in_pixels() * g.in_channels);
+  operands.round(w, g.weights());
   if (host_->winograd_forward)
     return host_->winograd->forward(exec, n, x.data(), w.data(), bias.data(), tail_, y.data(), index.data(), workspace.data());
   const std::int64_t packed = pack_weights<T>(exec, g, host_->forward.phase, false, w.data(), workspace.data());
@@ -293,10 +334,14 @@ template <class T>
 void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
                                 Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  if (host_->winograd) return host_->winograd->backward_data(exec, n, gradient_rows(g, tail_, gradient), w.data(), dx.data(), workspace.data());
+  RoundedOperands<T> operands(exec, operands_, workspace, workspace_);
+  ConvGradient<T> taken = gradient;
+  operands.round(taken.dy, gradient_elements(g, tail_, n));
+  operands.round(w, g.weights());
+  if (host_->winograd) return host_->winograd->backward_data(exec, n, gradient_rows(g, tail_, taken), w.data(), dx.data(), workspace.data());
   for (const HostPhase& phase : host_->backward) {
     const std::int64_t packed = pack_weights<T>(exec, g, phase.phase, true, w.data(), workspace.data());
-    run<T>(exec, n, {.h = phase, .groups = g.groups, .source = gradient_rows(g, tail_, gradient), .destination = {g.in, g.in_channels}, .tail = {},
+    run<T>(exec, n, {.h = phase, .groups = g.groups, .source = gradient_rows(g, tail_, taken), .destination = {g.in, g.in_channels}, .tail = {},
                      .packed = workspace.data(), .bias = nullptr, .y = dx.data(), .index = nullptr, .scratch = workspace.data() + padded(packed)});
   }
 }
@@ -304,9 +349,13 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const Con
 template <class T>
 void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T> workspace) const {
+  RoundedOperands<T> operands(exec, operands_, workspace, workspace_);
+  ConvGradient<T> taken = gradient;
+  operands.round(x, n * geometry_.in_pixels() * geometry_.in_channels);
+  operands.round(taken.dy, gradient_elements(geometry_, tail_, n));
   if (host_->winograd)
-    return host_->winograd->backward_weights(exec, n, x.data(), gradient_rows(geometry_, tail_, gradient), dw.data(), dbias.data(), workspace.data());
-  host_->weights.run(exec, n, x.data(), gradient_rows(geometry_, tail_, gradient), dw.data(), dbias.data(), workspace.data());
+    return host_->winograd->backward_weights(exec, n, x.data(), gradient_rows(geometry_, tail_, taken), dw.data(), dbias.data(), workspace.data());
+  host_->weights.run(exec, n, x.data(), gradient_rows(geometry_, tail_, taken), dw.data(), dbias.data(), workspace.data());
 }
 
 template class ConvPlan<float>;

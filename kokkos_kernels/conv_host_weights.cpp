@@ -210,15 +210,15 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
   }
   // One channel's taps lie together in dw: they are added together.
   Kokkos::parallel_for("trireme::conv::sum_chunks", Range(exec, 0, columns * (icg + 1)), [=, this](std::int64_t work) {
-    const std::int64_t c = work % (icg + 1), group = work / (icg + 1) / blocks.count(), block = work / (icg + 1) % blocks.count();
-    const std::int64_t width = blocks.registers(block) * Simd<T>::width, used = blocks.used(block), count = c < icg ? taps : 1;
+    const std::int64_t from = work % (icg + 1), group = work / (icg + 1) / blocks.count(), block = work / (icg + 1) % blocks.count();
+    const std::int64_t width = blocks.registers(block) * Simd<T>::width, used = blocks.used(block), count = from < icg ? taps : 1;
     const T* const in = partial + (group * lanes + blocks.lanes(block)) * (lines_ + 1);
     constexpr std::int64_t most = 32;
     T sums[most][2 * Simd<T>::width];
     for (std::int64_t tap0 = 0; tap0 < count; tap0 += most) {
       const std::int64_t some = std::min(most, count - tap0);
       for (std::int64_t t = 0; t < some; ++t) {
-        const T* const line = in + (c < icg ? (tap0 + t) * icg + c : lines_) * width;
+        const T* const line = in + (from < icg ? (tap0 + t) * icg + from : lines_) * width;
         for (std::int64_t lane = 0; lane < width; lane += Simd<T>::width) {
           Register<T> sum{};
           for (std::int64_t chunk = 0; chunk < parts; ++chunk) sum += load(line + chunk * buffer_ + lane);
@@ -226,7 +226,7 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
         }
       }
       for (std::int64_t lane = 0; lane < used; ++lane)
-        for (std::int64_t t = 0; t < some; ++t) add(group, c < icg ? (tap0 + t) * icg + c : lines_, blocks.first(block) + lane, sums[t][lane]);
+        for (std::int64_t t = 0; t < some; ++t) add(group, from < icg ? (tap0 + t) * icg + from : lines_, blocks.first(block) + lane, sums[t][lane]);
     }
   });
 }

@@ -154,7 +154,7 @@ void transform_gradient(const TileRows& rows, const std::array<std::int64_t, 3>&
     for (std::int64_t r = 0; r < count; ++r)
       for (std::int64_t c = 0; c < tiles[2]; ++c, ++tile) {
         const std::int64_t pixel = gather.tile(r, c, at);
-        for (const T*& row : at) row += first;
+        for (const T*& line : at) line += first;
         winograd_gradient<T, D>(at, pixel, channels, out + tile * channels, stride);
       }
   });

@@ -1,7 +1,7 @@
 // C = op(A) op(B) (+ C): general matrix product, all matrices row-major.
 //
-// One selector decides: oneDNN or a CBLAS where they were found and the kernels run on the host ("vendor"), else the portable
-// kernels. TRIREME_KERNELS=portable in the environment forces the latter.
+// One selector decides: a vendor's library, which is oneDNN or a CBLAS where they were found and the kernels run on the host, and cuBLASLt on
+// CUDA devices where it can be loaded; else the portable kernels. TRIREME_KERNELS=portable in the environment forces the latter.
 #pragma once
 
 #include <cstdint>
@@ -18,6 +18,7 @@ struct Gemm {
   Transpose a = Transpose::no, b = Transpose::no;
   std::int64_t m = 0, n = 0, k = 0;  // C is m x n, op(A) is m x k, op(B) is k x n
   bool accumulate = false;           // C += instead of C =
+  Operands operands = Operands::full;
 };
 
 /// Elements of workspace that gemm() needs for a product no larger than this one.
@@ -30,7 +31,7 @@ void gemm(const Execution& exec, const Gemm<T>& shape, Span<const T> a, Span<con
 
 /// Whether TRIREME_KERNELS asks for the portable kernels.
 bool portable_kernels_forced();
-/// What gemm<float> runs on: "oneDNN", "CBLAS" or "portable".
+/// What gemm<float> runs on: "oneDNN", "CBLAS", "cuBLASLt" or "portable".
 std::string gemm_provider();
 
 }  // namespace trireme

@@ -37,6 +37,10 @@ Span<T> slice(const View& view, std::int64_t first, std::int64_t count) {
   return Span<T>(view.data() + first, static_cast<std::size_t>(count));
 }
 
+/// How matrix products and convolutions take operands of type float: as they are, or rounded to a format of tensor cores (tf32: 10 bits behind the
+/// point, bf16: 7), to nearest, ties to even. Sums are in float. Operands of type double are taken as they are.
+enum class Operands { full, tf32, bf16 };
+
 using Range = Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>;
 
 }  // namespace trireme

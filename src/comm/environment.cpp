@@ -3,7 +3,13 @@
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <thread>
+
+#if __has_include(<mpi-ext.h>)
+#include <mpi-ext.h>  // Open MPI's extensions
+#endif
 
 namespace trireme {
 
@@ -16,6 +22,18 @@ void check_mpi(int code, const char* call, const char* file, int line) {
   throw internal_error("{}:{}: {} failed: {}", file, line, call, text);
 }
 }  // namespace detail
+
+bool mpi_takes_device_memory() {
+  static const bool takes = [] {
+    if (const char* told = std::getenv("TRIREME_GPU_AWARE_MPI")) return std::strcmp(told, "1") == 0;
+#if defined(MPIX_CUDA_AWARE_SUPPORT) || (defined(MPICH_NUMVERSION) && MPICH_NUMVERSION >= 40000000)
+    return MPIX_Query_cuda_support() == 1;
+#else
+    return false;
+#endif
+  }();
+  return takes;
+}
 
 Environment::Environment(int& argc, char**& argv) {
   int provided = 0;

@@ -14,6 +14,9 @@ namespace detail {
 void check_mpi(int code, const char* call, const char* file, int line);
 }
 
+/// Whether MPI may be given a device's memory: TRIREME_GPU_AWARE_MPI (0 or 1) where it is set, else what the library says of itself. Not collective.
+bool mpi_takes_device_memory();
+
 class Environment {
  public:
   /// MPI_Init_thread(MULTIPLE). Collective over the job.

@@ -72,7 +72,7 @@ json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
   const auto dx = noise("trireme::bench::dx", static_cast<std::int64_t>(x.size())),
              dw = noise("trireme::bench::dw", g.weights());
   const auto dbias = noise("trireme::bench::dbias", g.out_channels),
-             workspace = noise("trireme::bench::workspace", plan.workspace());
+             workspace = noise("trireme::bench::workspace", plan.workspace(c.samples));
   const double work = 2e-9 * static_cast<double>(c.samples * g.multiply_adds());
   const auto rate = [&](const std::function<void()>& kernel) { return work / seconds_of(exec, runs, kernel); };
   return {

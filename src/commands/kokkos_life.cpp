@@ -21,13 +21,14 @@ int allowed_cores() {
 
 KokkosLife::KokkosLife(const Communicator& comm) {
   MPI_Comm node = MPI_COMM_NULL;
-  int neighbours = 1;
+  int neighbours = 1, place = 0;
   TRIREME_MPI(MPI_Comm_split_type(comm.handle(), MPI_COMM_TYPE_SHARED, comm.rank(), MPI_INFO_NULL, &node));
   TRIREME_MPI(MPI_Comm_size(node, &neighbours));
+  TRIREME_MPI(MPI_Comm_rank(node, &place));
   TRIREME_MPI(MPI_Comm_free(&node));
   Kokkos::InitializationSettings settings;
   settings.set_disable_warnings(true);
-  settings.set_map_device_id_by("mpi_rank");
+  if (const int devices = Kokkos::num_devices(); devices > 0 && std::getenv("KOKKOS_DEVICE_ID") == nullptr) settings.set_device_id(place % devices);
   if (std::getenv("OMP_NUM_THREADS") == nullptr && std::getenv("KOKKOS_NUM_THREADS") == nullptr) {
     // A launcher that binds gives each rank its own cores; one that does not gives all of them to all.
     const int cores = allowed_cores();

@@ -144,8 +144,12 @@ std::vector<KeySpec> make_keys() {
       number("train.ema", real, "0", from_to_below(0, 1),
              "Decay a step of the moving average of the parameters, on which the network is then evaluated, by train as by "
              "evaluate and predict; 0: none."),
-      choice("train.precision", {"fp32", "fp64"},
-             "Arithmetic of parameters, activations and gradients: 32 or 64 bits."),
+      choice("train.precision", {"fp32", "tf32", "bf16", "fp64"},
+             "Arithmetic of parameters, activations and gradients: 32 bits, or 64 (fp64). With tf32 and bf16, linear and conv "
+             "layers round what they multiply to that format and still sum in fp32: on GPUs that have tensor cores it is fast."),
+      key("train.graph", boolean, "true",
+          "Whether a CUDA device's forward and backward passes are recorded once and replayed, where they are the same in every "
+          "step: on one rank, without dropout."),
       key("train.profile", boolean, "false",
           "Whether the run ends with a table of where the time of a step goes, layer by layer, beside what this machine's arithmetic and memory allow. "
           "Waits after each layer, so it is a little slower."),

@@ -21,7 +21,7 @@ class BatchNorm final : public Layer<T> {
     this->needs_.state = (2 * channels_ + 1) * static_cast<std::int64_t>(sizeof(double)) + 2 * channels_ * static_cast<std::int64_t>(sizeof(T));
   }
 
-  void plan_for(std::int64_t samples) override {
+  void plan_for(std::int64_t samples, Operands) override {
     blocks_ = batch_sums_workspace(samples * pixels_, channels_);
     this->needs_.workspace = doubles(blocks_ + 2 * channels_ + 1) + 3 * channels_;
   }

@@ -43,21 +43,25 @@ class Conv final : public Layer<T> {
     const double bound = 1 / std::sqrt(static_cast<double>(g.in_channels / g.groups * g.taps()));
     this->parameters_ = {{"weight", weight, {Initial::Kind::uniform, bound}}};
     if (options.boolean("bias")) this->parameters_.push_back({"bias", Shape{g.out_channels}, {Initial::Kind::uniform, bound}});
-    this->needs_.workspace = plan_.workspace();
   }
 
   std::int64_t multiply_adds() const override { return plan_.geometry().multiply_adds(); }
+  void plan_for(std::int64_t samples, Operands operands) override {
+    samples_ = samples;
+    plan_ = ConvPlan<T>(plan_.geometry(), plan_.tail(), operands);
+    this->needs_.workspace = plan_.workspace(samples);
+  }
   bool fuse_relu() override {
-    plan_ = ConvPlan<T>(plan_.geometry(), {.slope = 0});
+    plan_ = ConvPlan<T>(plan_.geometry(), {.slope = 0}, plan_.operands());
     return true;
   }
   bool fuse_tail(const ConvTail& tail) override {
     if (!ConvPlan<T>::has_pooling || !tail.pools()) return false;
-    plan_ = ConvPlan<T>(plan_.geometry(), tail);
+    plan_ = ConvPlan<T>(plan_.geometry(), tail, plan_.operands());
     this->output_ = spatial_shape(plan_.geometry().out_channels, tail.extent(plan_.geometry()), this->output_.rank() - 1);
     this->needs_.output_in_backward = tail.slope != 1;
     this->needs_.state_per_sample = this->output_.size();
-    this->needs_.workspace = plan_.workspace();
+    this->needs_.workspace = plan_.workspace(samples_);
     return true;
   }
 
@@ -79,6 +83,7 @@ class Conv final : public Layer<T> {
   Span<T> bias(const std::vector<Span<T>>& from) const { return from.size() == 2 ? from[1] : Span<T>(); }
 
   ConvPlan<T> plan_;
+  std::int64_t samples_ = 0;
 };
 
 }  // namespace

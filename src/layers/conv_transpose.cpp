@@ -54,9 +54,10 @@ class ConvTranspose final : public Layer<T> {
   }
 
   std::int64_t multiply_adds() const override { return plan_.geometry().multiply_adds(); }
-  void plan_for(std::int64_t samples) override {
+  void plan_for(std::int64_t samples, Operands operands) override {
+    plan_ = ConvPlan<T>(plan_.geometry(), plan_.tail(), operands);
     const std::int64_t sums = channel_sums_workspace(samples * plan_.geometry().in_pixels(), plan_.geometry().in_channels);
-    this->needs_.workspace = std::max(plan_.workspace(), sums * static_cast<std::int64_t>(sizeof(double) / sizeof(T)));
+    this->needs_.workspace = std::max(plan_.workspace(samples), sums * static_cast<std::int64_t>(sizeof(double) / sizeof(T)));
   }
   bool fuse_relu() override { return relu_ = true; }
 

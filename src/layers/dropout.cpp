@@ -14,7 +14,7 @@ class Dropout final : public Layer<T> {
  public:
   Dropout(const LayerOptions& options, const Shape& input) : p_(options.real("p", 0, 1)), elements_(input.size()), key_(static_cast<std::uint64_t>(options.number())) {
     this->output_ = input;
-    this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = true};
+    this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = true, .draws = true};
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override { apply(pass, inputs[0], output); }
   void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {

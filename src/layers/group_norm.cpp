@@ -20,7 +20,7 @@ class GroupNorm final : public Layer<T> {
     this->needs_.state_per_sample = moments_of(1) * static_cast<std::int64_t>(sizeof(T));
   }
 
-  void plan_for(std::int64_t samples) override {
+  void plan_for(std::int64_t samples, Operands) override {
     this->needs_.workspace = doubles(samples) * static_cast<std::int64_t>(sizeof(double) / sizeof(T)) + moments_of(samples);
   }
 

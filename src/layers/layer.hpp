@@ -44,6 +44,7 @@ struct LayerNeeds {
   bool input_in_backward = true;     // backward reads its inputs
   bool output_in_backward = false;   // backward reads its output
   bool in_place = false;             // output may be the memory of the (only) input, dy that of dx
+  bool draws = false;                // a training pass depends on its seed, step and first_sample too
   std::int64_t workspace = 0;        // elements of scratch, only during a call
   std::int64_t state = 0;            // bytes from forward to backward
   std::int64_t state_per_sample = 0; // the same, for each sample of the largest pass; they lie behind `state`
@@ -83,8 +84,8 @@ class Layer {
   virtual std::int64_t multiply_adds() const { return 0; }
   void lend(Memory memory) { memory_ = std::move(memory); }
 
-  /// Tells the largest number of samples of a pass; needs() is final afterwards.
-  virtual void plan_for(std::int64_t samples) { static_cast<void>(samples); }
+  /// Tells the largest number of samples of a pass, and how contractions take their operands; needs() is final afterwards.
+  virtual void plan_for(std::int64_t samples, Operands operands) { static_cast<void>(samples), static_cast<void>(operands); }
   /// Asks the layer to apply relu to its output in its own last forward pass; false when it cannot. Before the first forward.
   virtual bool fuse_relu() { return false; }
   /// What a layer before this one could do in its place, forward and backward: pool windows that tile the plane, or apply a slope.

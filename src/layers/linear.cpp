@@ -24,7 +24,8 @@ class Linear final : public Layer<T> {
   }
 
   std::int64_t multiply_adds() const override { return in_ * out_; }
-  void plan_for(std::int64_t n) override {
+  void plan_for(std::int64_t n, Operands operands) override {
+    operands_ = operands;
     this->needs_.workspace = std::max({gemm_workspace(forward_shape(n)), gemm_workspace(data_shape(n)), gemm_workspace(weight_shape(n))});
   }
   bool fuse_relu() override { return relu_ = true; }
@@ -42,14 +43,14 @@ class Linear final : public Layer<T> {
       gemm<T>(pass.exec, data_shape(pass.samples), dy, this->memory_.parameters[0], input_gradients[0], this->memory_.workspace);
   }
 
-
  private:
   bool has_bias() const { return this->parameters_.size() == 2; }
-  Gemm<T> forward_shape(std::int64_t n) const { return {Transpose::no, Transpose::yes, n, out_, in_, false}; }
-  Gemm<T> data_shape(std::int64_t n) const { return {Transpose::no, Transpose::no, n, in_, out_, false}; }
-  Gemm<T> weight_shape(std::int64_t n) const { return {Transpose::yes, Transpose::no, out_, in_, n, true}; }
+  Gemm<T> forward_shape(std::int64_t n) const { return {Transpose::no, Transpose::yes, n, out_, in_, false, operands_}; }
+  Gemm<T> data_shape(std::int64_t n) const { return {Transpose::no, Transpose::no, n, in_, out_, false, operands_}; }
+  Gemm<T> weight_shape(std::int64_t n) const { return {Transpose::yes, Transpose::no, out_, in_, n, true, operands_}; }
 
   std::int64_t in_, out_;
+  Operands operands_ = Operands::full;
   bool relu_ = false;
 };
 

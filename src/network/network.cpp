@@ -23,6 +23,11 @@ std::uint64_t hash_of(const std::string& text) {  // FNV-1a
   return h;
 }
 
+Operands operands_of(const Deck& deck) {
+  const std::string& precision = deck.text("train.precision");
+  return precision == "tf32" ? Operands::tf32 : precision == "bf16" ? Operands::bf16 : Operands::full;
+}
+
 }  // namespace
 
 template <class T>
@@ -40,6 +45,7 @@ void Network<T>::resolve_inputs(const Deck& deck) {
   consumers_.emplace_back();
   std::map<std::string, std::size_t> values{{"input", 0}};
   std::map<std::string, int> running;
+  const Operands operands = operands_of(deck);
   for (const LayerSpec& spec : deck.layers()) {
     Step step;
     step.spec = spec;
@@ -58,7 +64,7 @@ void Network<T>::resolve_inputs(const Deck& deck) {
     std::vector<Shape> inputs;
     for (const std::size_t value : step.inputs) inputs.push_back(shapes_[value]);
     step.layer = make_layer<T>(spec, inputs);
-    step.layer->plan_for(samples_);
+    step.layer->plan_for(samples_, operands);
     if (!values.emplace(step.name, shapes_.size()).second)
       throw usage_error("{}: the name '{}' is taken by an earlier layer", spec.called(), step.name);
     for (const std::size_t value : step.inputs) consumers_[value].push_back(layers_.size());
@@ -314,6 +320,11 @@ void Network<T>::backward(const Pass& pass, const Ready& ready) {
     if (observer_) observer_(i, true);
     if (step.first_parameter >= 0) ready(step.first_parameter);
   }
+}
+
+template <class T>
+bool Network<T>::draws() const {
+  return std::ranges::any_of(layers_, [](const Step& step) { return step.layer->needs().draws; });
 }
 
 template <class T>

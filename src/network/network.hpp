@@ -86,6 +86,9 @@ class Network {
   using Ready = std::function<void(std::int64_t offset)>;
   void backward(const Pass& pass, const Ready& ready);
 
+  /// Whether some layer draws random numbers in training: a pass then is not the same in every step.
+  bool draws() const;
+
   /// One direction of a layer, with those that it stands for (fused).
   struct LayerWork {
     std::size_t layer;

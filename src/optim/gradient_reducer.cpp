@@ -17,7 +17,7 @@ std::int64_t usual_bucket(std::int64_t arena_bytes) { return std::clamp<std::int
 
 template <class T>
 GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, std::int64_t bucket_bytes)
-    : comm_(comm.duplicate()), arena_(arena) {
+    : comm_(comm.duplicate()), arena_(arena), staged_(!on_host && comm.size() > 1 && !mpi_takes_device_memory()) {
   std::ranges::sort(cuts, std::greater<>());
   const std::int64_t wanted = bucket_bytes > 0 ? bucket_bytes : usual_bucket(bytes());
   const std::int64_t elements = std::max<std::int64_t>(wanted / static_cast<std::int64_t>(sizeof(T)), 1);
@@ -30,8 +30,7 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
     if (end - cut >= elements) close(cut);
   if (end > 0 || firsts_.empty()) close(0);
   requests_.resize(firsts_.size());
-  if constexpr (!on_host)
-    if (comm_.size() > 1) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
+  if (staged_) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
 }
 
 template <class T>
@@ -39,7 +38,7 @@ void GradientReducer<T>::start(const Execution& exec, std::size_t bucket) {
   const std::int64_t first = firsts_[bucket], end = bucket == 0 ? static_cast<std::int64_t>(arena_.size()) : firsts_[bucket - 1];
   const std::size_t count = static_cast<std::size_t>(end - first);
   T* buffer = arena_.data() + first;
-  if constexpr (!on_host) {
+  if (staged_) {
     buffer = staging_.data() + first;
     Kokkos::deep_copy(exec, Kokkos::View<T*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(buffer, count),
                       slice<T>(arena_, first, end - first));
@@ -63,7 +62,7 @@ void GradientReducer<T>::finish(const Execution& exec) {
   const Timer timer;
   for (auto& request : requests_) request.wait();
   exposed_ += timer.seconds();
-  if constexpr (!on_host) Kokkos::deep_copy(exec, arena_, staging_);
+  if (staged_) Kokkos::deep_copy(exec, arena_, staging_);
   next_ = 0;
 }
 

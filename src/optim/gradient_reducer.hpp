@@ -36,7 +36,8 @@ class GradientReducer {
   std::vector<std::int64_t> firsts_;  // first offset of each bucket, descending; bucket b ends where bucket b - 1 begins
   std::size_t next_ = 0;              // buckets before this one are under way
   std::vector<Request> requests_;
-  HostBuffer<T> staging_;             // where MPI may not touch the arena's memory
+  bool staged_;                       // MPI may not touch the arena's memory: sums run in pinned host memory
+  HostBuffer<T> staging_;
   double exposed_ = 0;
 };
 

@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "kokkos_kernels/order.hpp"
 #include "layers/spatial.hpp"
 
 namespace trireme {
@@ -81,25 +82,23 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
       return Staging{HostBuffer<std::byte>("trireme::stager::gathered", static_cast<std::size_t>(samples * bytes)),
                      Buffer<std::byte>("trireme::stager::copy", static_cast<std::size_t>(samples * bytes))};
     };
-    features_staging_ = staging(data.feature_bytes());
-    if (labels_ == LabelDemand::Kind::values) labels_staging_ = staging(data.label_bytes());
-    if (labels_ == LabelDemand::Kind::classes) classes_ = Buffer<std::int32_t>("trireme::stager::classes", static_cast<std::size_t>(samples));
+    copier_ = beside(Execution());
+    for (Slot& slot : slots_) {
+      slot.features = staging(data.feature_bytes());
+      if (labels_ == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
+      if (labels_ == LabelDemand::Kind::classes) slot.classes = staging(sizeof(std::int32_t));
+    }
   }
 }
 
 template <class T>
 void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples,
-                          [[maybe_unused]] Staging& staging, const Buffer<T>& factor, const Buffer<T>& shift,
+                          const Staging& staging, const Buffer<T>& factor, const Buffer<T>& shift,
                           const Augmentation* augmentation, Span<T> out) {
   const auto n = static_cast<std::int64_t>(samples.size());
-  RawSamples raw{.each = samples.data(), .first = nullptr, .bytes = shape.size() * static_cast<std::int64_t>(size_of(type))};
-  if constexpr (!on_host) {
-    for (std::int64_t s = 0; s < n; ++s) std::memcpy(staging.gathered.data() + s * raw.bytes, raw.each[s], static_cast<std::size_t>(raw.bytes));
-    const auto used = std::pair<std::size_t, std::size_t>(0, static_cast<std::size_t>(n * raw.bytes));
-    Kokkos::deep_copy(exec, Kokkos::subview(staging.copy, used), Kokkos::subview(staging.gathered, used));
-    raw.each = nullptr;
-    raw.first = staging.copy.data();
-  }
+  const RawSamples raw{.each = on_host ? samples.data() : nullptr,
+                       .first = staging.copy.data(),
+                       .bytes = shape.size() * static_cast<std::int64_t>(size_of(type))};
   const auto as = [&]<class Raw>(Raw) {
     if (augmentation != nullptr) return augment_batch<Raw, T>(exec, n, channels_of(shape), raw, factor, shift, *augmentation, out);
     cast_batch<Raw, T>(exec, n, channels_of(shape), pixels_of(shape), raw, factor, shift, out);
@@ -119,10 +118,39 @@ void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& 
 }
 
 template <class T>
+void BatchStager<T>::stage(const HostBatch& batch) {
+  if constexpr (!on_host) {
+    filled_ = 1 - filled_;
+    staged_ = true;
+    const Slot& slot = slots_[filled_];
+    const auto copy = [&](const Staging& staging, std::int64_t bytes) {
+      const std::pair<std::size_t, std::size_t> used(0, static_cast<std::size_t>(bytes));
+      Kokkos::deep_copy(copier_, Kokkos::subview(staging.copy, used), Kokkos::subview(staging.gathered, used));
+    };
+    const auto gather = [&](const Staging& staging, std::span<const std::byte* const> samples, std::int64_t bytes) {
+      if (samples.empty()) return;
+      std::byte* to = staging.gathered.data();
+      for (const std::byte* const sample : samples) std::memcpy(std::exchange(to, to + bytes), sample, static_cast<std::size_t>(bytes));
+      copy(staging, to - staging.gathered.data());
+    };
+    gather(slot.features, batch.features, input_.size() * static_cast<std::int64_t>(size_of(feature_type_)));
+    gather(slot.values, batch.values, output_.size() * static_cast<std::int64_t>(size_of(label_type_)));
+    if (!batch.classes.empty()) {
+      std::memcpy(slot.classes.gathered.data(), batch.classes.data(), batch.classes.size_bytes());
+      copy(slot.classes, static_cast<std::int64_t>(batch.classes.size_bytes()));
+    }
+  }
+}
+
+template <class T>
 Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T> input) {
   const Execution& exec = pass.exec;
   Targets<T> targets;
+  if (!staged_) stage(batch);
+  staged_ = false;
   if (batch.count == 0) return targets;
+  run_after(exec, copier_);
+  const Slot& slot = slots_[filled_];
   const std::uint64_t key = pass.training ? mix(mix(pass.seed, augment_purpose), static_cast<std::uint64_t>(pass.step)) : mix(pass.seed, evaluation_purpose);
   const std::int64_t first_sample = pass.training ? pass.first_sample : batch.first_row;
   const bool augments = pass.training && augmentation_, own_target = labels_ == LabelDemand::Kind::features;
@@ -130,7 +158,7 @@ Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T
     augmentation_->key = key;
     augmentation_->first_sample = first_sample;
   }
-  cast(exec, feature_type_, input_, batch.features, features_staging_, factor_, shift_, augments ? &*augmentation_ : nullptr, input);
+  cast(exec, feature_type_, input_, batch.features, slot.features, factor_, shift_, augments ? &*augmentation_ : nullptr, input);
   if (own_target) {
     const Span<T> values = slice<T>(values_, 0, batch.count * input_.size());
     Kokkos::deep_copy(exec, values, slice<T>(input, 0, batch.count * input_.size()));
@@ -138,16 +166,14 @@ Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T
   }
   if (noise_ > 0 && (pass.training || own_target)) add_noise<T>(exec, batch.count, input_.size(), noise_, key, first_sample, input);
   if (!batch.values.empty()) {
-    cast(exec, label_type_, output_, batch.values, labels_staging_, one_, zero_, nullptr, slice<T>(values_, 0, batch.count * output_.size()));
+    cast(exec, label_type_, output_, batch.values, slot.values, one_, zero_, nullptr, slice<T>(values_, 0, batch.count * output_.size()));
     targets.values = slice<T>(values_, 0, batch.count * output_.size());
   }
   if (!batch.classes.empty()) {
     if constexpr (on_host) {
       targets.classes = Span<const std::int32_t>(batch.classes.data(), batch.classes.size());
     } else {
-      using Host = Kokkos::View<const std::int32_t*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
-      Kokkos::deep_copy(exec, slice<std::int32_t>(classes_, 0, batch.count), Host(batch.classes.data(), batch.classes.size()));
-      targets.classes = slice<std::int32_t>(classes_, 0, batch.count);
+      targets.classes = Span<const std::int32_t>(reinterpret_cast<const std::int32_t*>(slot.classes.copy.data()), batch.classes.size());
     }
   }
   return targets;

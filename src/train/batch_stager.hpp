@@ -3,6 +3,7 @@
 #pragma once
 
 #include <optional>
+#include <span>
 
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
@@ -25,19 +26,24 @@ class BatchStager {
   /// asked for decides what the targets are. Usage errors name the key.
   BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
 
-  /// Fills `input` from the batch and returns the targets; a pass in training gets augmented samples, drawn by its seed, step and places
-  /// in the global batch. Outside training only features that are their own target get noise, drawn by the pass's seed and the rows of the data set
-  /// (batches of Order::blocks). The batch must stay valid until the kernels launched on pass.exec end, and those of the call before must have
-  /// ended.
+  /// Starts the copy of the batch that load() will be called with next to the device, beside what runs there; the batch's rows are not read any more
+  /// afterwards. What the load before the last one launched must have ended. On the host there is nothing to do.
+  void stage(const HostBatch& batch);
+  /// Fills `input` from the batch, which is staged first unless stage() did so, and returns the targets; a pass in training gets augmented samples,
+  /// drawn by its seed, step and places in the global batch. Outside training only features that are their own target get
+  /// noise, drawn by the pass's seed and the rows of the data set (batches of Order::blocks). On the host the batch must stay valid until the kernels launched on pass.exec end.
   Targets<T> load(const Pass& pass, const HostBatch& batch, Span<T> input);
 
  private:
-  /// Where a device gets raw samples from: gathered in memory that it can copy from, and its copy.
+  /// What a device gets: gathered in memory that it can copy from, and its copy.
   struct Staging {
     HostBuffer<std::byte> gathered;
     Buffer<std::byte> copy;
   };
-  void cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples, Staging& staging,
+  struct Slot {
+    Staging features, values, classes;
+  };
+  void cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples, const Staging& staging,
             const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, Span<T> out);
 
   Shape input_, output_;
@@ -48,8 +54,11 @@ class BatchStager {
   Buffer<T> factor_, shift_;              // per input channel
   Buffer<T> one_, zero_;                  // per output channel: targets are not normalised
   Buffer<T> values_;
-  Buffer<std::int32_t> classes_;
-  Staging features_staging_, labels_staging_;  // device builds only
+  // Of device builds: one slot is read by the kernels of a pass while the other is filled for the next one.
+  Execution copier_;
+  Slot slots_[2];
+  int filled_ = 0;                        // the slot of the last stage()
+  bool staged_ = false;
 };
 
 }  // namespace trireme

@@ -43,17 +43,16 @@ std::vector<std::int64_t> cuts(const Network<T>& network) {
   return offsets;
 }
 
-template <class T>
 constexpr std::size_t loss_slot = 0;   // control(0): sum of the batch's losses
-template <class T>
 constexpr std::size_t stop_slot = 1;   // control(1): ranks that were told to stop
+constexpr std::int64_t control_read = 2;
 
 // nvcc allows no kernel in a private member function.
 template <class T>
 void add_to_control(const Execution& exec, Span<const double> loss, T stop, Span<T> control) {
   Kokkos::parallel_for("trireme::trainer::control", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
-    control(loss_slot<T>) += static_cast<T>(loss(0));
-    control(stop_slot<T>) = stop;
+    control(loss_slot) += static_cast<T>(loss(0));
+    control(stop_slot) = stop;
   });
 }
 
@@ -81,6 +80,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
       loss_(deck, network_.output_shape(), share_),
       reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),
       optimizer_(deck, network_),
+      control_("trireme::trainer::control", control_read),
+      replays_(!on_host && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
       total_steps_(deck.integer("train.epochs") * epoch_steps_),
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
@@ -174,14 +175,15 @@ template <class T>
 void Trainer<T>::sum_over_ranks(const Execution& exec, Span<double> values) {
   double* buffer = values.data();
   using Host = Kokkos::View<double*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
-  if constexpr (!on_host) {
+  const bool staged = !on_host && !mpi_takes_device_memory();
+  if (staged) {
     if (staging_.size() < values.size()) staging_ = HostBuffer<double>("trireme::trainer::staging", values.size());
     buffer = staging_.data();
     Kokkos::deep_copy(exec, Host(buffer, values.size()), values);
   }
   exec.fence("trireme::trainer: sums complete before MPI");
   comm_.all_reduce(std::span(buffer, values.size()));
-  if constexpr (!on_host) Kokkos::deep_copy(exec, values, Host(buffer, values.size()));
+  if (staged) Kokkos::deep_copy(exec, values, Host(buffer, values.size()));
 }
 
 template <class T>
@@ -204,6 +206,7 @@ void Trainer<T>::step() {
     if (average_) average_->update(exec_, progress_.step);
     mark(parts_.update);
   }
+  if (!on_host && progress_.step + 1 < total_steps_) prefetch();
   account(samples, batches);
   mark(parts_.account);
   if (profile_) profile_->end_step();
@@ -215,7 +218,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
   {
     const Trace::Phase phase(trace_, "data wait", seconds_.data);
     if (before > 0) exec_.fence("trireme::trainer: the batch before is not read any more");
-    batch = &batches_.next();
+    batch = &next_batch();
     mark(parts_.data);
   }
   Pass pass{.exec = exec_,
@@ -225,13 +228,18 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
             .step = progress_.step,
             .first_sample = before + batch->first};
   if (comm_.size() > 1) pass.sum_over_ranks = [this](const Execution& exec, Span<double> values) { sum_over_ranks(exec, values); };
+  const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
   {
     const Trace::Phase phase(trace_, "forward", seconds_.forward);
     const Targets<T> targets = stager_.load(pass, *batch, network_.input());
     mark(parts_.stage);
+    if (replays_) {
+      replay(pass, samples, targets);
+      return add_to_control<T>(exec_, loss_.value(), stop, network_.control());
+    }
     network_.forward(pass);
     loss_.apply(exec_, batch->count, samples, network_.output(), targets, network_.output_gradient());
-    add_to_control<T>(exec_, loss_.value(), stop_signal_.received() != 0 ? T{1} : T{0}, network_.control());
+    add_to_control<T>(exec_, loss_.value(), stop, network_.control());
     mark(parts_.loss);
   }
   {
@@ -243,14 +251,41 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
 }
 
 template <class T>
+void Trainer<T>::replay(const Pass& pass, std::int64_t samples, const Targets<T>& targets) {
+  const auto place = [](const void* memory) { return static_cast<std::int64_t>(reinterpret_cast<std::intptr_t>(memory)); };
+  recording_.run(exec_, {pass.samples, samples, place(targets.classes.data()), place(targets.values.data())}, [&] {
+    network_.forward(pass);
+    loss_.apply(exec_, pass.samples, samples, network_.output(), targets, network_.output_gradient());
+    network_.backward(pass, [](std::int64_t) {});
+  });
+}
+
+template <class T>
+void Trainer<T>::prefetch() {
+  const Trace::Phase phase(trace_, "data wait", seconds_.data);
+  try {
+    prefetched_ = &batches_.next();
+    stager_.stage(*prefetched_);
+  } catch (const Error&) {
+    prefetch_error_ = std::current_exception();
+  }
+}
+
+template <class T>
+const HostBatch& Trainer<T>::next_batch() {
+  if (prefetch_error_) std::rethrow_exception(std::exchange(prefetch_error_, nullptr));
+  const HostBatch* const taken = std::exchange(prefetched_, nullptr);
+  return taken != nullptr ? *taken : batches_.next();
+}
+
+template <class T>
 void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
-  T control[2];
-  Kokkos::deep_copy(exec_, Kokkos::View<T[2], Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(control),
-                    Kokkos::View<T[2], Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(network_.control().data()));
+  Kokkos::deep_copy(exec_, control_, slice<T>(network_.control(), 0, control_read));
   exec_.fence("trireme::trainer: the step's loss to the host");
-  last_loss_ = loss_.mean(static_cast<double>(control[0]), samples);
-  stop_ = control[1] > T{0};
-  progress_.epoch_loss += static_cast<double>(control[0]);
+  const double loss = static_cast<double>(control_(loss_slot));
+  last_loss_ = loss_.mean(loss, samples);
+  stop_ = control_(stop_slot) > T{0};
+  progress_.epoch_loss += loss;
   progress_.epoch_samples += samples;
   samples_done_ += samples;
   ++progress_.step;

@@ -1,6 +1,7 @@
 // Training: data-parallel steps over the batches of a data set, evaluation, checkpoints, and their record in the run directory.
 #pragma once
 
+#include <exception>
 #include <memory>
 #include <optional>
 
@@ -8,6 +9,7 @@
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
 #include "io/io_thread.hpp"
+#include "kokkos_kernels/recording.hpp"
 #include "network/network.hpp"
 #include "optim/gradient_reducer.hpp"
 #include "optim/optimizer.hpp"
@@ -48,6 +50,11 @@ class Trainer {
   }
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  /// Forward, loss and backward in one, where they are the same in every step.
+  void replay(const Pass& pass, std::int64_t samples, const Targets<T>& targets);
+  /// Waits for the next step's first batch and starts its copy to the device, beside the step that runs there. Errors come when it is taken.
+  void prefetch();
+  const HostBatch& next_batch();
   void sum_over_ranks(const Execution& exec, Span<double> values);
   void account(std::int64_t samples, std::int64_t batches);
   void log_step();
@@ -72,7 +79,12 @@ class Trainer {
   Optimizer<T> optimizer_;
   std::optional<WeightAverage<T>> average_;
   std::optional<Evaluator<T>> evaluator_;
+  const HostBatch* prefetched_ = nullptr;
+  std::exception_ptr prefetch_error_;
+  HostBuffer<T> control_;               // what account() reads of the network's control numbers
   HostBuffer<double> staging_;          // of sum_over_ranks, where MPI may not touch the device's memory
+  bool replays_;
+  Recording recording_;
   std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
   std::optional<RunDirectory> directory_;

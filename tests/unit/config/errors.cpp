@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(ranges) {
 BOOST_AUTO_TEST_CASE(choices_are_listed) {
   check_refused(deck_text("[optimizer]\nkind = adma\n"),
                 {"line 7", "optimizer.kind = 'adma'", "one of sgd, adam, adamw", "did you mean 'adam'?"});
-  check_refused(deck_text(), {"fp32, fp64"}, {"train.precision="});
+  check_refused(deck_text(), {"fp32, tf32, bf16, fp64"}, {"train.precision="});
 }
 
 BOOST_AUTO_TEST_CASE(missing_things) {

@@ -5,6 +5,7 @@
 
 #include "kokkos_kernels/activation.hpp"
 #include "kokkos_kernels/pool.hpp"
+#include "operands.hpp"
 #include "support/arrays.hpp"
 
 using namespace trireme;
@@ -96,25 +97,26 @@ void check(const ConvPlan<T>& plan, std::int64_t n, RandomStream& random) {
   const ConvGeometry& g = plan.geometry();
   const Tensors<T> t(g, n, random);
   std::vector<double> y(t.dy.size()), dx(t.x.size()), dw(t.dw.begin(), t.dw.end()), dbias(t.dbias.begin(), t.dbias.end());
+  const auto taken = [&](T value) { return static_cast<double>(as_operand(value, plan.operands())); };
   for_products(g, n, [&](std::size_t i, std::size_t k, std::size_t o) {
-    y[o] += static_cast<double>(t.x[i]) * static_cast<double>(t.w[k]);
-    dx[i] += static_cast<double>(t.dy[o]) * static_cast<double>(t.w[k]);
-    dw[k] += static_cast<double>(t.dy[o]) * static_cast<double>(t.x[i]);
+    y[o] += taken(t.x[i]) * taken(t.w[k]);
+    dx[i] += taken(t.dy[o]) * taken(t.w[k]);
+    dw[k] += taken(t.dy[o]) * taken(t.x[i]);
   });
   std::vector<double> with_bias(y.size()), with_relu(y.size());
   for (std::size_t o = 0; o < y.size(); ++o) {
     const std::size_t m = o % t.bias.size();
     with_bias[o] = y[o] + static_cast<double>(t.bias[m]);
     with_relu[o] = std::max(0.0, with_bias[o]);
-    dbias[m] += static_cast<double>(t.dy[o]);
+    dbias[m] += on_host ? taken(t.dy[o]) : static_cast<double>(t.dy[o]);
   }
 
   const Execution exec;
   const Guarded<T> x(t.x), w(t.w), bias(t.bias), dy(t.dy), found_dw(t.dw), found_dbias(t.dbias);
   const Guarded<T> found_y(static_cast<std::int64_t>(y.size())), found_dx(static_cast<std::int64_t>(dx.size()));
-  Guarded<T> workspace(plan.workspace());
+  Guarded<T> workspace(plan.workspace(n));
   const auto holds = [&](const Guarded<T>& found, const std::vector<double>& expected, const char* what) {
-    BOOST_TEST(distance(found.values(), expected, 1) <= rounding<T>, what << ": relative error " << distance(found.values(), expected, 1));
+    BOOST_TEST(distance(found.values(), expected, 1) <= product_rounding<T>(plan.operands()), what << ": relative error " << distance(found.values(), expected, 1));
     BOOST_TEST(found.guards_hold(), what << " was written beyond its end");
     BOOST_TEST(workspace.guards_hold(), what << ": the workspace was written beyond its end");
     workspace.spoil();
@@ -124,7 +126,7 @@ void check(const ConvPlan<T>& plan, std::int64_t n, RandomStream& random) {
   holds(found_y, y, "forward without bias");
   plan.forward(exec, n, x, w, bias, found_y, no_index, workspace);
   holds(found_y, with_bias, "forward");
-  ConvPlan<T>(g, {.slope = 0}).forward(exec, n, x, w, bias, found_y, no_index, workspace);
+  ConvPlan<T>(g, {.slope = 0}, plan.operands()).forward(exec, n, x, w, bias, found_y, no_index, workspace);
   holds(found_y, with_relu, "forward with relu");
   const ConvGradient<T> gradient{.dy = dy, .y = {}, .index = {}};
   plan.backward_data(exec, n, gradient, w, found_dx, workspace);
@@ -178,7 +180,7 @@ void check_tail(const ConvGeometry& g, const ConvTail& tail, std::int64_t n, Ran
   const auto gradient = random_numbers<T>(random, pooled);
   const Execution exec;
   const Guarded<T> x(t.x), w(t.w), bias(t.bias), dy(gradient);
-  Guarded<T> workspace(std::max(plain.workspace(), fused.workspace()));
+  Guarded<T> workspace(std::max(plain.workspace(n), fused.workspace(n)));
   const auto kind = tail.slope == 0 ? Activation::relu : Activation::leaky_relu;
 
   const Guarded<T> z(full), p(pooled), y(pooled), dp(pooled), dz(full), dx(n * g.in_pixels() * g.in_channels), dw(t.dw), dbias(t.dbias);
@@ -262,6 +264,17 @@ BOOST_AUTO_TEST_SUITE(convolution)
 BOOST_AUTO_TEST_CASE(equals_its_definition_in_double) { check_random<double>(test_seed()); }
 BOOST_AUTO_TEST_CASE(equals_its_definition_in_float) { check_random<float>(test_seed()); }
 
+BOOST_AUTO_TEST_CASE(takes_rounded_operands) {
+  RandomStream random(test_seed(), 300);
+  for (int i = 0; i < 60; ++i) {
+    const ConvGeometry g = random_geometry(random, i);
+    BOOST_TEST_CONTEXT("seed " << test_seed() << " case " << i << ", " << text(g)) {
+      check(ConvPlan<float>(g, {}, i % 2 ? Operands::tf32 : Operands::bf16), draw(random, 0, 3), random);
+      check(ConvPlan<double>(g, {}, Operands::bf16), 1, random);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(small_kernels_equal_their_definition) {
   check_small_kernels<double>(test_seed());
   check_small_kernels<float>(test_seed());
@@ -286,7 +299,7 @@ BOOST_AUTO_TEST_CASE(sums_do_not_depend_on_threads) {
     const ConvPlan<float> plan(g);
     const std::int64_t n = draw(random, 1, 9);
     const Tensors<float> t(g, n, random);
-    const Guarded<float> x(t.x), w(t.w), bias(t.bias), dy(t.dy), workspace(plan.workspace());
+    const Guarded<float> x(t.x), w(t.w), bias(t.bias), dy(t.dy), workspace(plan.workspace(n));
     std::vector<std::vector<float>> results;
     for (const Execution& exec : instances) {
       const Guarded<float> y(static_cast<std::int64_t>(t.dy.size())), dx(static_cast<std::int64_t>(t.x.size())), dw(t.dw), dbias(t.dbias);
@@ -311,7 +324,7 @@ BOOST_AUTO_TEST_CASE(nan_passes_a_fused_relu) {
   const ConvPlan<float> plan(g, {.slope = 0});
   std::vector<float> input(18, -1), weights(38, 1);
   input[7] = std::numeric_limits<float>::quiet_NaN();
-  const Guarded<float> x(input), w(weights), y(9 * 19), workspace(plan.workspace());
+  const Guarded<float> x(input), w(weights), y(9 * 19), workspace(plan.workspace(1));
   plan.forward(Execution(), 1, x, w, Span<const float>(), y, {}, workspace);
   const auto found = y.values();
   for (std::size_t i = 0; i < found.size(); ++i) BOOST_TEST((i / 19 == 3 ? std::isnan(found[i]) : found[i] == 0));

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 
 #include "kokkos_kernels/detail/gemm_portable.hpp"
+#include "operands.hpp"
 #include "support/arrays.hpp"
 
 using namespace trireme;
@@ -19,8 +20,8 @@ std::vector<double> naive(const Gemm<T>& s, const std::vector<T>& a, const std::
       const std::size_t at = static_cast<std::size_t>(i * s.n + j);
       result[at] = s.accumulate ? static_cast<double>(c[at]) : 0;
       for (std::int64_t l = 0; l < s.k; ++l)
-        result[at] += static_cast<double>(a[static_cast<std::size_t>(s.a == Transpose::no ? i * s.k + l : l * s.m + i)]) *
-                      static_cast<double>(b[static_cast<std::size_t>(s.b == Transpose::no ? l * s.n + j : j * s.k + l)]);
+        result[at] += static_cast<double>(as_operand(a[static_cast<std::size_t>(s.a == Transpose::no ? i * s.k + l : l * s.m + i)], s.operands)) *
+                      static_cast<double>(as_operand(b[static_cast<std::size_t>(s.b == Transpose::no ? l * s.n + j : j * s.k + l)], s.operands));
     }
   return result;
 }
@@ -38,8 +39,8 @@ void check(const Gemm<T>& shape, RandomStream& random, bool portable) {
   else
     gemm<T>(exec, shape, da, db, dc, workspace);
   BOOST_TEST_CONTEXT((portable ? "portable " : "selected ") << sizeof(T) << "-byte m " << shape.m << " n " << shape.n << " k " << shape.k << " transposes "
-                     << (shape.a == Transpose::yes) << (shape.b == Transpose::yes) << " accumulate " << shape.accumulate) {
-    BOOST_TEST(distance(dc.values(), naive(shape, a, b, c), 1) <= rounding<T>);
+                     << (shape.a == Transpose::yes) << (shape.b == Transpose::yes) << " accumulate " << shape.accumulate << " operands " << static_cast<int>(shape.operands)) {
+    BOOST_TEST(distance(dc.values(), naive(shape, a, b, c), 1) <= product_rounding<T>(shape.operands));
     BOOST_TEST(dc.guards_hold());
     BOOST_TEST(workspace.guards_hold());
     BOOST_TEST(same_bits(da.values(), a));
@@ -56,6 +57,8 @@ void check_all(std::uint64_t seed) {
                   pick(random, sizes), (i & 4) != 0};
     if (i < 24) (i < 8 ? shape.m : i < 16 ? shape.n : shape.k) = 0;  // each in all transposes
     check(shape, random, true);
+    check(shape, random, false);
+    shape.operands = i & 8 ? Operands::tf32 : Operands::bf16;
     check(shape, random, false);
   }
 }
@@ -75,7 +78,27 @@ BOOST_AUTO_TEST_CASE(the_provider_is_the_portable_one_when_forced) {
   BOOST_TEST_MESSAGE("gemm<float> runs on " << gemm_provider());
   const char* asked = std::getenv("TRIREME_KERNELS");
   BOOST_TEST(portable_kernels_forced() == (asked != nullptr && std::string(asked) == "portable"));
-  BOOST_TEST((gemm_provider() == "portable" || (on_host && !portable_kernels_forced())));
+  BOOST_TEST((gemm_provider() == "portable" || !portable_kernels_forced()));
+}
+
+BOOST_AUTO_TEST_CASE(operands_are_rounded_to_nearest_ties_to_even) {
+  const auto product = [](float value, Operands operands) {
+    const Gemm<float> shape{.m = 1, .n = 1, .k = 1, .operands = operands};
+    const Guarded<float> a(std::vector<float>{value}), b(std::vector<float>{1}), c(1), workspace(gemm_workspace(shape));
+    gemm<float>(Execution(), shape, a, b, c, workspace);
+    return c.values().front();
+  };
+  BOOST_TEST(product(1 + 0x1p-8f, Operands::bf16) == 1);              // a tie, to the even one below
+  BOOST_TEST(product(1 + 3 * 0x1p-8f, Operands::bf16) == 1 + 0x1p-6f);  // a tie, to the even one above
+  BOOST_TEST(product(1 + 0x1p-8f + 0x1p-20f, Operands::bf16) == 1 + 0x1p-7f);
+  BOOST_TEST(product(-1 - 0x1p-9f, Operands::bf16) == -1);
+  BOOST_TEST(product(1 + 0x1p-9f, Operands::full) == 1 + 0x1p-9f);
+  BOOST_TEST(product(1 + 0x1p-9f, Operands::tf32) == 1 + 0x1p-9f);
+  if (on_host) BOOST_TEST(product(1 + 0x1p-11f, Operands::tf32) == 1);
+  for (const Operands operands : {Operands::full, Operands::tf32, Operands::bf16}) {
+    BOOST_TEST(std::isnan(product(std::numeric_limits<float>::quiet_NaN(), operands)));
+    BOOST_TEST(product(std::numeric_limits<float>::infinity(), operands) == std::numeric_limits<float>::infinity());
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

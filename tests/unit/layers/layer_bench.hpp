@@ -21,7 +21,7 @@ class LayerBench {
   LayerBench(const std::string& line, std::vector<Shape> shapes, std::int64_t samples)
       : shapes_(std::move(shapes)), layer_(make_layer<T>(Deck("[model]\ninput = 1\nlayer = " + line, "bench").layers().front(), shapes_)) {
     pass_.samples = samples, pass_.training = true, pass_.seed = 3, pass_.step = 5;
-    layer_->plan_for(samples);
+    layer_->plan_for(samples, Operands::full);
     typename Layer<T>::Memory lent;
     for (const auto& spec : layer_->parameters()) {
       parameters_.emplace_back(Values(static_cast<std::size_t>(spec.shape.size())));
