@@ -16,18 +16,9 @@ struct Placement {
       turned[axis] = a.flip[axis] && ((r.v[3] >> axis) & 1) != 0;
     }
   }
-  /// The pixel of the file, -1 in the zeros around it. It is cropped first, and flipped then.
-  KOKKOS_INLINE_FUNCTION std::int64_t source(const Augmentation& a, std::int64_t pixel) const {
-    std::int64_t at = 0, stride = 1;
-    for (int axis = 2; axis >= 0; --axis) {
-      const std::int64_t extent = a.extents[axis], x = pixel % extent;
-      const std::int64_t from = (turned[axis] ? extent - 1 - x : x) + offset[axis];
-      if (from < 0 || from >= extent) return -1;
-      at += from * stride;
-      stride *= extent;
-      pixel /= extent;
-    }
-    return at;
+  /// The place in the file of coordinate x along an axis: cropped first, and flipped then. Outside [0, extent): zeros.
+  KOKKOS_INLINE_FUNCTION std::int64_t source(const Augmentation& a, int axis, std::int64_t x) const {
+    return (turned[axis] ? a.extents[axis] - 1 - x : x) + offset[axis];
   }
   std::int64_t offset[3];
   bool turned[3];
@@ -69,11 +60,16 @@ void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels,
     const std::int64_t s = i / rows, first = i % rows * width;
     const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
     const Placement placement(augmentation, augmentation.first_sample + s);
-    for (std::int64_t pixel = first; pixel < first + width; ++pixel) {
-      const std::int64_t from = placement.source(augmentation, pixel);
+    const std::int64_t row = i % rows, plane = placement.source(augmentation, 0, row / augmentation.extents[1]),
+                       line = placement.source(augmentation, 1, row % augmentation.extents[1]);
+    const bool inside = plane >= 0 && plane < augmentation.extents[0] && line >= 0 && line < augmentation.extents[1];
+    const Raw* const from_row = in + (plane * augmentation.extents[1] + line) * width;
+    for (std::int64_t x = 0; x < width; ++x) {
+      const std::int64_t from = placement.source(augmentation, 2, x);
+      const bool there = inside && from >= 0 && from < width;
       for (std::int64_t c = 0; c < channels; ++c) {
-        const T value = from < 0 ? T{} : static_cast<T>(in[c * pixels + from]);
-        out((s * pixels + pixel) * channels + c) = value * factor(c) + shift(c);
+        const T value = there ? static_cast<T>(from_row[c * pixels + from]) : T{};
+        out((s * pixels + first + x) * channels + c) = value * factor(c) + shift(c);
       }
     }
   });
