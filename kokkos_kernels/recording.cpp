@@ -25,7 +25,10 @@ using Replay = std::unique_ptr<std::remove_pointer_t<cudaGraphExec_t>, End>;
 
 /// Empty where the work cannot be recorded; it has had no effect then.
 Replay record(cudaStream_t stream, const std::function<void()>& work) {
-  if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) != cudaSuccess) return {};
+  if (cudaStreamBeginCapture(stream, cudaStreamCaptureModeThreadLocal) != cudaSuccess) {
+    cudaGetLastError();  // not for a later check to find
+    return {};
+  }
   bool refused = false;
   try {
     work();

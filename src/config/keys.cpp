@@ -147,7 +147,7 @@ std::vector<KeySpec> make_keys() {
       choice("train.precision", {"fp32", "tf32", "bf16", "fp64"},
              "Arithmetic of parameters, activations and gradients: 32 bits, or 64 (fp64). With tf32 and bf16, linear and conv "
              "layers round what they multiply to that format and still sum in fp32: on GPUs that have tensor cores it is fast."),
-      key("train.graph", boolean, "true",
+      key("train.graph", boolean, "false",
           "Whether a CUDA device's forward and backward passes are recorded once and replayed, where they are the same in every "
           "step: on one rank, without dropout."),
       key("train.profile", boolean, "false",

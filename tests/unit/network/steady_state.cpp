@@ -1,29 +1,12 @@
-// What a step must not do: take memory, or launch a kernel without a name of ours. This program replaces operator new to count.
+// What a step must not do: take memory, or launch a kernel without a name of ours.
 #include <Kokkos_Core.hpp>
 
-#include <atomic>
-#include <cstdlib>
-#include <new>
 #include <set>
 
 #include "networks.hpp"
 #include "optim/optimizer.hpp"
+#include "support/counted_heap.hpp"
 #include "support/watch.hpp"
-
-namespace {
-std::atomic<bool> watching{false};
-std::atomic<std::size_t> heap{0};
-std::size_t heap_bytes[4096];  // of each allocation
-}  // namespace
-
-// Not inlined: a compiler that sees malloc and free through half of a pair takes them for a mistake.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-  if (watching) heap_bytes[heap++ % std::size(heap_bytes)] = bytes;
-  if (void* memory = std::malloc(bytes > 0 ? bytes : 1)) return memory;
-  throw std::bad_alloc();
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace trireme;
 using namespace trireme::test;
@@ -71,11 +54,9 @@ const std::vector<std::string> all_kinds{"conv name=a out=20 kernel=3 padding=1"
 std::set<std::size_t> sizes_of_launches(const std::vector<std::string>& labels) {
   std::set<std::size_t> sizes;
   for (const std::string& label : labels) sizes.insert(label.size() + 1);
-  heap = 0;
-  watching = true;
+  CountedHeap heap;
   { const Execution handle; }
-  watching = false;
-  for (std::size_t i = 0; i < heap; ++i) sizes.insert(heap_bytes[i]);
+  for (const std::size_t bytes : heap.taken()) sizes.insert(bytes);
   return sizes;
 }
 
@@ -106,15 +87,13 @@ void check_step(const std::string& optimizer) {
   }
   if (!on_host) return;
   const auto of_kokkos = sizes_of_launches(Watch::kernels);
-  heap = 0;
-  watching = true;
+  CountedHeap heap;
   step();
-  watching = false;
-  const std::size_t taken = heap, launches = Watch::kernels.size();
-  BOOST_TEST_MESSAGE(optimizer << ", " << sizeof(T) << "-byte: " << taken << " heap allocations in " << launches << " launches");
-  BOOST_REQUIRE(taken < std::size(heap_bytes));
-  for (std::size_t i = 0; i < taken; ++i) BOOST_TEST(of_kokkos.contains(heap_bytes[i]), "a step took " << heap_bytes[i] << " bytes from the heap");
-  BOOST_TEST(taken <= 3 * launches);
+  const auto taken = heap.taken();
+  const std::size_t launches = Watch::kernels.size();
+  BOOST_TEST_MESSAGE(optimizer << ", " << sizeof(T) << "-byte: " << taken.size() << " heap allocations in " << launches << " launches");
+  for (const std::size_t bytes : taken) BOOST_TEST(of_kokkos.contains(bytes), "a step took " << bytes << " bytes from the heap");
+  BOOST_TEST(taken.size() <= 3 * launches);
 }
 
 }  // namespace
