@@ -226,9 +226,9 @@ void check_tails(std::uint64_t seed) {
   for (int i = 0; i < 120; ++i) {
     ConvGeometry g = i < 90 ? random_geometry(random, i) : small_kernel_geometry(random, i);
     ConvTail tail{.slope = pick<double>(random, {0, 0.01, 1, 0.3})};
-    if (i >= 90 && i % 2 == 0 && g.out[1] > 1 && g.out[2] > 1)
-      tail.window = {g.kernel[0] == 3 && g.out[0] > 1 ? 2 : 1, 2, 2};
-    else for (std::size_t a = 0; a < 3; ++a)
+    const bool as_tiles = i >= 90 && i % 2 == 0 && g.out[1] > 1 && g.out[2] > 1;  // windows that are Winograd's tiles
+    if (as_tiles) tail.window = {g.kernel[0] == 3 && g.out[0] > 1 ? 2 : 1, 2, 2};
+    for (std::size_t a = 0; a < 3 && !as_tiles; ++a)
       if (g.in[a] > 1 || g.out[a] > 1) tail.window[a] = draw(random, 1, std::min<std::int64_t>(3, g.out[a]));
     if (!tail.pools()) continue;
     for (const std::int64_t n : {draw(random, 2, 4), std::int64_t{0}})
