@@ -1,15 +1,13 @@
 // A training step waits for the device where it must, and nowhere else; it allocates nothing there.
 #include <boost/test/unit_test.hpp>
 
-#include "base/log.hpp"
 #include "io/shard.hpp"
 #include "support/temporary_directory.hpp"
 #include "support/watch.hpp"
 #include "train/trainer.hpp"
 
-using namespace trireme;
-using namespace trireme::test;
-
+// Not `using namespace`: trireme::log would then be in the way of CUDA's own headers, which nvcc includes behind this file.
+namespace trireme::test {
 namespace {
 
 const std::string mlp = R"(
@@ -121,3 +119,5 @@ BOOST_AUTO_TEST_CASE(of_moments_over_ranks) {
 }
 
 BOOST_AUTO_TEST_SUITE_END()
+
+}  // namespace trireme::test
