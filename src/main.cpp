@@ -2,6 +2,8 @@
 #include <cstdio>
 #include <exception>
 #include <optional>
+#include <string>
+#include <vector>
 
 #include "base/log.hpp"
 #include "base/stop_signals.hpp"
@@ -18,9 +20,11 @@ int main(int argc, char** argv) {
     log::open(environment.rank());
     try {
       const Communicator world = Communicator::world();
-      const KokkosLife kokkos(world);
+      const std::vector<std::string> words(argv + 1, argv + argc);
+      std::optional<KokkosLife> kokkos;
+      if (!asks_for_help(words)) kokkos.emplace(world);  // a build for a device gives help on a node without one, too
       starting.reset();
-      return run_command(world, {argv + 1, argv + argc});
+      return run_command(world, words);
     } catch (const Error& error) {
       return environment.end_after_error(error);
     } catch (const std::bad_alloc&) {

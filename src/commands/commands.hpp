@@ -12,6 +12,9 @@ namespace trireme {
 /// Finds the command in the first word and runs it; without words prints the help.
 int run_command(const Communicator& comm, const std::vector<std::string>& words);
 
+/// Whether the words ask for help alone, which needs no kernels. Not collective.
+bool asks_for_help(const std::vector<std::string>& words);
+
 int train_command(const Communicator& comm, const std::vector<std::string>& words);
 int evaluate_command(const Communicator& comm, const std::vector<std::string>& words);
 int predict_command(const Communicator& comm, const std::vector<std::string>& words);

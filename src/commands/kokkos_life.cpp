@@ -7,6 +7,8 @@
 #include <cstdlib>
 #include <thread>
 
+#include "kokkos_kernels/devices.hpp"
+
 namespace trireme {
 
 namespace {
@@ -28,7 +30,7 @@ KokkosLife::KokkosLife(const Communicator& comm) {
   TRIREME_MPI(MPI_Comm_free(&node));
   Kokkos::InitializationSettings settings;
   settings.set_disable_warnings(true);
-  if (const int devices = Kokkos::num_devices(); devices > 0 && std::getenv("KOKKOS_DEVICE_ID") == nullptr) settings.set_device_id(place % devices);
+  if (const int devices = device_count(); devices > 0 && std::getenv("KOKKOS_DEVICE_ID") == nullptr) settings.set_device_id(place % devices);
   if (std::getenv("OMP_NUM_THREADS") == nullptr && std::getenv("KOKKOS_NUM_THREADS") == nullptr) {
     // A launcher that binds gives each rank its own cores; one that does not gives all of them to all.
     const int cores = allowed_cores();

@@ -60,6 +60,10 @@ int run_command(const Communicator& comm, const std::vector<std::string>& words)
   return found->run(comm, rest);
 }
 
+bool asks_for_help(const std::vector<std::string>& words) {
+  return words.empty() || words[0] == "help" || std::ranges::any_of(words, [](const std::string& word) { return word == "--help" || word == "-h"; });
+}
+
 int help_command(const Communicator& comm, const std::vector<std::string>& words) {
   if (comm.rank() != 0) return 0;
   if (!words.empty() && words[0] == "deck")
