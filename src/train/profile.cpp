@@ -63,7 +63,14 @@ std::string Profile::table(const MachineRates& rates) const {
 
 nlohmann::json Profile::json(const MachineRates& rates) const {
   nlohmann::json parts = nlohmann::json::array();
-  for (const Row& row : rows(rates)) parts.push_back({{"part", row.name}, {"kind", row.kind}, {"seconds", row.seconds}, {"roof_seconds", row.least_seconds}});
+  const auto rows = this->rows(rates);
+  for (std::size_t i = 0; i < rows.size(); ++i)
+    parts.push_back({{"part", rows[i].name},
+                     {"kind", rows[i].kind},
+                     {"operations", parts_[i].work.operations},
+                     {"bytes", parts_[i].work.bytes},
+                     {"seconds", rows[i].seconds},
+                     {"roof_seconds", rows[i].least_seconds}});
   return {{"event", "profile"}, {"steps", steps()}, {"operations_per_s", rates.operations_per_s}, {"bytes_per_s", rates.bytes_per_s}, {"parts", parts}};
 }
 

@@ -7,6 +7,9 @@
 #include "kokkos_kernels/pool.hpp"
 #include "operands.hpp"
 #include "support/arrays.hpp"
+#if !defined(KOKKOS_ENABLE_CUDA)
+#include "kokkos_kernels/detail/winograd.hpp"
+#endif
 
 using namespace trireme;
 using namespace trireme::test;
@@ -157,12 +160,17 @@ void check_random(std::uint64_t seed) {
 template <class T>
 void check_small_kernels(std::uint64_t seed) {
   RandomStream random(seed, 300 + sizeof(T));
+  int filtered = 0;
   for (int i = 0; i < 24; ++i) {
     const ConvGeometry g = small_kernel_geometry(random, i);
     const ConvPlan<T> plan(g);
+#if !defined(KOKKOS_ENABLE_CUDA)
+    filtered += detail::Winograd<T>::pays(g);
+#endif
     for (const std::int64_t n : {draw(random, 1, 3), std::int64_t{0}})
       BOOST_TEST_CONTEXT("seed " << seed << " case " << i << ", " << sizeof(T) << "-byte, n " << n << ", " << text(g)) { check(plan, n, random); }
   }
+  if (on_host) BOOST_TEST(filtered >= 8, filtered << " of 24 cases take Winograd's way");
   ConvGeometry large;  // several blocks of rows of tiles and chunks of the weight gradient
   large.in_channels = 32, large.out_channels = 48, large.in = {1, 37, 41}, large.kernel = {1, 3, 3}, large.padding = {0, 1, 1};
   complete(large);
