@@ -21,7 +21,7 @@ double gemm_rate(const Execution& exec, std::int64_t m, std::int64_t k, std::int
 
 struct MachineRates {
   double operations_per_s;  // of a large matrix product
-  double bytes_per_s;       // of a triad that no cache holds
+  double bytes_per_s;       // of a triad over 200 MB (a device: 3 GB), about what the activations of a large step take
 };
 /// Takes about a second.
 template <class T>
