@@ -32,6 +32,14 @@ Communicator::Communicator(MPI_Comm comm) {
   TRIREME_MPI(MPI_Comm_size(comm_, &size_));
 }
 
+Communicator Communicator::split(int color, int key) const {
+  MPI_Comm part = MPI_COMM_NULL;
+  TRIREME_MPI(MPI_Comm_split(comm_, color, key, &part));
+  Communicator group(part);
+  MPI_Comm_free(&part);
+  return group;
+}
+
 Communicator::Communicator(Communicator&& other) noexcept
     : comm_(std::exchange(other.comm_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
 

@@ -58,6 +58,8 @@ class Communicator {
 
   // All of the following are collective.
   Communicator duplicate() const { return Communicator(comm_); }
+  /// The ranks that gave the same `color`, in the order of `key` (ties: of their ranks here).
+  Communicator split(int color, int key) const;
   void barrier() const { TRIREME_MPI(MPI_Barrier(comm_)); }
 
   template <class T>
