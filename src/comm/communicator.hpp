@@ -80,6 +80,19 @@ class Communicator {
     TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(n), mpi_type<T>(), MPI_SUM, comm_, &request));
     return Request(request);
   }
+  // Not collective: messages between two ranks, matched by `tag` in the order in which they were begun.
+  template <class T>
+  Request begin_send(const T* values, std::size_t n, int to, int tag) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Isend(values, static_cast<int>(n), mpi_type<T>(), to, tag, comm_, &request));
+    return Request(request);
+  }
+  template <class T>
+  Request begin_receive(T* values, std::size_t n, int from, int tag) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Irecv(values, static_cast<int>(n), mpi_type<T>(), from, tag, comm_, &request));
+    return Request(request);
+  }
   template <class T>
   void broadcast(std::span<T> values, int root = 0) const {
     if (size_ > 1) TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
@@ -88,6 +101,11 @@ class Communicator {
   /// Concatenation of all ranks' values, in rank order, everywhere.
   template <class T>
   std::vector<T> all_gather(std::span<const T> mine) const;
+  /// The same into memory of the caller: rank r's counts[r] values go to starts[r].
+  template <class T>
+  void all_gather(const T* mine, std::span<const int> counts, std::span<const int> starts, T* all) const {
+    TRIREME_MPI(MPI_Allgatherv(mine, counts[static_cast<std::size_t>(rank_)], mpi_type<T>(), all, counts.data(), starts.data(), mpi_type<T>(), comm_));
+  }
   /// Every rank's text, in rank order, on rank 0; empty elsewhere.
   std::vector<std::string> gather(const std::string& mine) const;
 
