@@ -156,7 +156,15 @@ std::vector<KeySpec> make_keys() {
       key("train.trace", boolean, "false",
           "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
 
-      number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: all."),
+      number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: those that the other axes leave over."),
+      number("parallel.tensor", integer, "1", between(1, 1e6),
+             "Ranks among which channels and features of layers are divided, with their parameters."),
+      filled(key("parallel.spatial", text, "1",
+                 "Ranks among which each sample's pixels are divided, one number a spatial dimension as in 2x2x1; one number alone: the first dimension.")),
+      number("parallel.pipeline", integer, "1", between(1, 1e6), "Stages of consecutive layers, one rank after the other."),
+      number("parallel.micro_batches", integer, "0", at_least(0),
+             "Parts into which each rank's share of a batch is cut, that pass one after the other and whose gradients are summed; 0: four a pipeline's stage, one "
+             "without a pipeline."),
       number("parallel.bucket", real, "0", {.low = 0, .high = 1024},
              "MiB of gradients that are reduced together while backward goes on; 0: a quarter of them, but 1/16 to 4 MiB."),
 
