@@ -19,6 +19,8 @@ class StepHook {
   virtual void after_step(Trainer<T>&) {}
   /// The last checkpoint is whole. `stopped`: before the end of the deck.
   virtual void end(Trainer<T>&, bool /*stopped*/) {}
+  /// The trainer goes, perhaps because of an error: what refers to it is to be let go. Not collective.
+  virtual void release() noexcept {}
 };
 
 }  // namespace trireme

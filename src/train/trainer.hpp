@@ -32,6 +32,12 @@ class Trainer {
   /// Collective; throws what its parts throw.
   Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr);
 
+  ~Trainer() {
+    if (hook_ != nullptr) hook_->release();
+  }
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
+
   /// Trains to the end of the deck or to a stop signal. Collective. Returns ExitCode::done or ExitCode::requeue.
   ExitCode run();
 
