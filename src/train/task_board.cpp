@@ -119,7 +119,9 @@ void TaskBoard::read(const Mailbox::Letter& letter) {
     return;
   }
   const auto& changes = word.at("changes");
-  report_->take(task, changes);
+  auto kept = changes;
+  kept.erase("stop");
+  report_->take(task, kept);
   report_->write();
   const std::string status = changes.value("status", ""), name = report_->task(task).name();
   if (status == "running") {
@@ -138,7 +140,7 @@ void TaskBoard::read(const Mailbox::Letter& letter) {
              test.contains("accuracy") ? fmt::format(", accuracy {:.2f} %", 100 * test["accuracy"].get<double>()) : "");
   else if (status == "stopped")
     log::job("task {} stopped at step {} with a whole checkpoint", name, record.value("step", std::int64_t{0}));
-  if (status == "stopped" && !stopping_) {
+  if (changes.value("stop", false) && !stopping_) {
     stopping_ = true;
     for (const int root : roots_)
       if (root != letter.from) from_board_.send(root, "stop");

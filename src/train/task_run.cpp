@@ -161,7 +161,10 @@ nlohmann::json train(const Deck& whole, const Deck& deck, const Group& group, Ta
   Trainer<T> trainer(deck, group.ranks, &hook);
   if (dry_run) return {{"status", "waiting"}};
   const ExitCode code = trainer.run();
-  nlohmann::json record{{"status", code == ExitCode::requeue ? "stopped" : "done"}, {"code", static_cast<int>(code)}, {"exchanges", exchange ? nlohmann::json(exchange->exchanges()) : nlohmann::json()}};
+  nlohmann::json record{{"status", code == ExitCode::requeue ? "stopped" : "done"}, {"code", static_cast<int>(code)}};
+  if (exchange) record["exchanges"] = exchange->exchanges();
+  // Told at its last step: done, but the job is to end.
+  if (trainer.told_to_stop()) record["stop"] = true;
   if (exchange && exchange->held_out_loss()) record["held_out_loss"] = *exchange->held_out_loss(), record["lost"] = exchange->losses();
   return record;
 }
@@ -251,21 +254,21 @@ int run_tasks(const Deck& deck, const Communicator& world, bool dry_run) {
   const bool root = group.ranks.rank() == 0;
   TaskBoard board(world, group.number, root, std::move(report));
   double held_out = 0;
+  bool stop = false;
   const auto run = [&](const Task& task) {
     const auto record = run_task(deck, group, board, task, dry_run);
     board.tell(task.number, record);
     held_out = record.value("held_out_loss", 0.0);
-    return record.value("status", "");
+    stop = record.value("stop", false);
   };
   if (together) {
     run(tasks[static_cast<std::size_t>(group.number)]);
   } else {
-    while (true) {
+    while (!stop) {  // every rank of a group hears of a stop with the step's sums
       int next = board.next();
       group.ranks.broadcast(std::span(&next, 1));
       if (next < 0) break;
-      // Every rank of a group hears of a stop with the step's sums, so all leave here.
-      if (run(tasks[static_cast<std::size_t>(next)]) == "stopped") break;
+      run(tasks[static_cast<std::size_t>(next)]);
     }
   }
   const int code = board.finish();
