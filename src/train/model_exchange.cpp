@@ -42,6 +42,17 @@ std::vector<int> tournament_pairs(std::uint64_t seed, std::int64_t round, int ta
   return partner;
 }
 
+void check_exchange(const Deck& deck, int tasks) {
+  const auto weights = deck.reals("task.weights");
+  if (!weights.empty() && static_cast<int>(weights.size()) != tasks)
+    throw usage_error("task.weights holds {} number(s), but there are {} tasks. Hint: one weight a task, or none", weights.size(), tasks);
+  if (!weights.empty() && std::ranges::all_of(weights, [](double weight) { return weight == 0; }))
+    throw usage_error("task.weights = {} are all 0. Hint: at least one must be larger", deck.text("task.weights"));
+  if (deck.text("task.mode") == "tournament" && deck.text("task.held_out").empty())
+    throw usage_error("task.mode = tournament needs task.held_out, the data on which models are compared. Hint: keep some samples out of data.train for it; "
+                      "data.test would make the test metrics too good");
+}
+
 template <class T>
 ModelExchange<T>::ModelExchange(const Deck& deck, const Communicator& peers)
     : plan_(deck),
@@ -49,16 +60,9 @@ ModelExchange<T>::ModelExchange(const Deck& deck, const Communicator& peers)
       seed_(static_cast<std::uint64_t>(deck.integer("run.seed"))),
       weights_(deck.reals("task.weights")),
       held_out_(deck.text("task.held_out")) {
-  if (!weights_.empty()) {
-    if (static_cast<int>(weights_.size()) != peers.size())
-      throw usage_error("task.weights holds {} number(s), but there are {} tasks. Hint: one weight a task, or none", weights_.size(), peers.size());
-    const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
-    if (!(sum > 0)) throw usage_error("task.weights = {} are all 0. Hint: at least one must be larger", deck.text("task.weights"));
-    for (double& weight : weights_) weight /= sum;
-  }
-  if (!plan_.averages() && held_out_.empty())
-    throw usage_error("task.mode = tournament needs task.held_out, the data on which models are compared. Hint: keep some samples out of data.train for it; "
-                      "data.test would make the test metrics too good");
+  check_exchange(deck, peers.size());
+  const double sum = std::accumulate(weights_.begin(), weights_.end(), 0.0);
+  for (double& weight : weights_) weight /= sum;
 }
 
 template <class T>

@@ -54,11 +54,14 @@ class ExchangePlan {
 /// Who meets whom in a round of a tournament among `tasks`: partner[k], k itself where it sits out. A pure function.
 std::vector<int> tournament_pairs(std::uint64_t seed, std::int64_t round, int tasks);
 
+/// Whether `tasks` tasks can exchange models as the deck says; a usage error where not. Not collective.
+void check_exchange(const Deck& deck, int tasks);
+
 template <class T>
 class ModelExchange : public StepHook<T> {
  public:
   /// `deck`: of the whole job. `peers`: one rank of each task, in the tasks' order; it is this rank's task that its own rank there numbers.
-  /// Collective over `peers`. Usage errors: weights that are not one a task.
+  /// Collective over `peers`; throws what check_exchange does.
   ModelExchange(const Deck& deck, const Communicator& peers);
 
   /// Checks that all tasks stand between the same exchanges, have as many steps before them and models of one size. Collective over all tasks.

@@ -1,5 +1,7 @@
 #include "train/task_run.hpp"
 
+#include <unistd.h>
+
 #include <csignal>
 #include <fstream>
 #include <sstream>
@@ -8,6 +10,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "train/model_exchange.hpp"
+#include "train/stop_signal.hpp"
 #include "train/task_board.hpp"
 #include "train/task_report.hpp"
 #include "train/task_table.hpp"
@@ -245,6 +248,8 @@ int run_tasks(const Deck& deck, const Communicator& world, bool dry_run) {
     throw usage_error("task.mode = {}: there are {} tasks and task.groups = {}. Each task has a group of its own. Hint: leave task.groups out", deck.text("task.mode"),
                       count, wanted);
   const Group group = cut(world, group_count(world.size(), wanted, count, together));
+  if (together) check_exchange(deck, count);
+  const StopSignal blocked;  // from here on, in the board's thread too: a signal between two tasks waits for the next one's first step
   auto report = open_job(deck, world, tasks);
   log::info("Trireme {}  |  {} tasks ({}) on {} group(s) of {} rank(s)", TRIREME_VERSION, count, deck.text("task.mode"), group.count, group.ranks.size());
   log::info("deck {}  ->  {}", deck.origin(), run_path(deck).string());

@@ -120,7 +120,7 @@ class Tasks(program.ProgramTest):
         self.assertEqual(len({record["group"] for record in self.records()}), 2, "one group did all")
 
     def test_a_signal_to_one_rank_stops_all_and_a_restart_continues(self):
-        long = ["--task.vary=run.seed: 1..3", "--train.epochs=60"]
+        long = ["--task.vary=run.seed: 1..3", "--train.epochs=150"]
         with program.Job(self.words(*long), ranks=2) as job:
             self.wait_until("both groups train", lambda: all(self.task(k).events("step") for k in (0, 1)), job)
             job.signal_ranks(signal.SIGTERM, which=1)
@@ -131,7 +131,7 @@ class Tasks(program.ProgramTest):
         self.assertEqual(set(status[:2]), {"stopped"}, result.text)
         self.ok(*self.words(*long), ranks=2)
         for number in range(3):
-            self.assertEqual(self.task(number).digest(), self.single(f"single{number}", f"--run.seed={number + 1}", "--train.epochs=60").digest())
+            self.assertEqual(self.task(number).digest(), self.single(f"single{number}", f"--run.seed={number + 1}", "--train.epochs=150").digest())
 
     def test_a_rank_that_dies_ends_the_job_and_a_restart_continues(self):
         words = self.words("--task.vary=run.seed: 1, 2", "--task.groups=1", "--checkpoint.every=10")
@@ -170,7 +170,7 @@ class Tasks(program.ProgramTest):
         self.assertEqual(self.task(1).digest(), self.single("alone").digest())
 
     def check_restart(self, *overrides):
-        long = ["--train.epochs=40", "--task.every=9", "--checkpoint.every=20", *overrides]
+        long = ["--train.epochs=100", "--task.every=9", "--checkpoint.every=20", *overrides]
         self.ok(*self.words(*long), ranks=2)
         whole = [self.task(number).digest() for number in range(2)]
         shutil.rmtree(self.out)
@@ -186,9 +186,6 @@ class Tasks(program.ProgramTest):
                     result = job.wait()
                 self.assertEqual(result.code, program.REQUEUE, result.text)
                 self.assertEqual([record["status"] for record in self.records()], ["stopped", "stopped"])
-        # As after a kill between the checkpoints of two tasks.
-        newest = self.task(1).checkpoints()[-1]
-        newest.unlink()
         self.ok(*self.words(*long), ranks=2)
         self.assertEqual([self.task(number).digest() for number in range(2)], whole)
 
@@ -197,6 +194,27 @@ class Tasks(program.ProgramTest):
 
     def test_tournament_continues_bit_for_bit(self):
         self.check_restart("--task.mode=tournament", f"--task.held_out={self.make_digits('held', train=60, test=60, shards=1, seed=9) / 'test'}")
+
+    def test_a_kill_between_the_checkpoints_of_two_tasks(self):
+        words = ["--task.mode=average", "--task.every=9", "--checkpoint.every=20", "--train.epochs=100"]
+        self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
+        whole = [self.task(number).digest() for number in range(2)]
+        shutil.rmtree(self.out)
+        self.ok(*self.words(*words, "--train.steps=40"), ranks=2)
+        self.task(1).checkpoints()[-1].unlink()  # of step 40; that of step 20 is left, two exchanges before
+        result = self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
+        self.assertIn("step-00000040.h5' lies behind an exchange", result.err)
+        self.assertEqual([self.task(number).digest() for number in range(2)], whole)
+        # None at all is left of one: all begin anew.
+        for file in self.task(0).checkpoints():
+            file.unlink()
+        self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
+        self.assertEqual([self.task(number).digest() for number in range(2)], whole)
+        # A damaged one is passed over, and the other goes back with it.
+        newest = self.task(0).checkpoints()[-1]
+        newest.write_bytes(newest.read_bytes()[:-5000])
+        self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
+        self.assertEqual([self.task(number).digest() for number in range(2)], whole)
 
     def test_a_tournament_keeps_the_better_model(self):
         held = self.make_digits("held", train=60, test=60, shards=1, seed=9) / "test"
