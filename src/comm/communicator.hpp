@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -109,6 +110,12 @@ class Communicator {
   /// Every rank's text, in rank order, on rank 0; empty elsewhere.
   std::vector<std::string> gather(const std::string& mine) const;
 
+  // Between two ranks; not collective. In pieces, so that any number of elements goes.
+  template <class T>
+  void send(std::span<const T> values, int to) const;
+  template <class T>
+  void receive(std::span<T> values, int from) const;
+
   /// Runs `action` on every rank. If it throws trireme::Error on any, every rank throws the error of the lowest such rank,
   /// so that an error of one is one message of all. Collective.
   void together(const std::function<void()>& action) const;
@@ -132,6 +139,26 @@ std::vector<T> Communicator::all_gather(std::span<const T> mine) const {
   std::vector<T> all(static_cast<std::size_t>(total));
   TRIREME_MPI(MPI_Allgatherv(mine.data(), n, mpi_type<T>(), all.data(), counts.data(), starts.data(), mpi_type<T>(), comm_));
   return all;
+}
+
+namespace detail {
+inline constexpr std::size_t message_elements = std::size_t{1} << 26;
+}
+
+template <class T>
+void Communicator::send(std::span<const T> values, int to) const {
+  for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
+    const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
+    TRIREME_MPI(MPI_Send(part.data(), count(part), mpi_type<T>(), to, 0, comm_));
+  }
+}
+
+template <class T>
+void Communicator::receive(std::span<T> values, int from) const {
+  for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
+    const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
+    TRIREME_MPI(MPI_Recv(part.data(), count(part), mpi_type<T>(), from, 0, comm_, MPI_STATUS_IGNORE));
+  }
 }
 
 }  // namespace trireme

@@ -52,6 +52,9 @@ std::vector<KeySpec> make_keys() {
       filled(key("run.name", text, "run", "Name of the run, used in messages and for its directory.")),
       number("run.seed", integer, "1", at_least(0),
              "Seed of all random numbers: initial parameters, order of the samples, augmentation, dropout."),
+      number("run.stream", integer, "0", at_least(0),
+             "Which of the seed's streams order, augmentation and dropout are drawn from: runs of one seed and several streams start from the same "
+             "parameters and see the samples in other orders."),
       key("run.output", text, "",
           "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
 
@@ -167,6 +170,22 @@ std::vector<KeySpec> make_keys() {
              "without a pipeline."),
       number("parallel.bucket", real, "0", {.low = 0, .high = 1024},
              "MiB of gradients that are reduced together while backward goes on; 0: a quarter of them, but 1/16 to 4 MiB."),
+
+      choice("task.mode", {"none", "independent", "average", "tournament"},
+             "none: one run; independent: a queue of runs, each with changes of its own; average: runs whose parameters become their mean every few steps; "
+             "tournament: runs that meet in pairs every few steps and keep the better one's parameters."),
+      number("task.groups", integer, "0", at_least(0),
+             "Groups of equal size that the ranks are cut into, each of which does one task at a time; 0: as many as there are tasks, or as fit."),
+      key("task.vary", text, "",
+          "Tasks as all combinations of values of keys, the last key's changing fastest: KEY: VALUE, VALUE...; KEY: FIRST..LAST (integers)."),
+      key("task.table", text, "",
+          "Tasks as a CSV file: a line of keys, then one line of values a task; an empty field leaves the deck's value. Instead of task.vary."),
+      number("task.every", integer, "32", at_least(1), "Steps between two exchanges of average or tournament."),
+      number("task.start", integer, "0", at_least(0),
+             "Steps in which average exchanges after each, before it does so every task.every steps (post-local SGD); tournament: steps before the first."),
+      number("task.weights", list, "", at_least(0),
+             "Weights of average, one a task, divided by their sum; empty: the samples that each task has seen since the last exchange."),
+      key("task.held_out", text, "", "Data on which tournament compares parameters, given as for data.train; neither training nor test data."),
 
       number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: only at the end."),
       number("checkpoint.keep", integer, "2", at_least(1), "Newest checkpoints that are kept; older ones are removed."),

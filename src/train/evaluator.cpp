@@ -61,11 +61,12 @@ Metrics Evaluator<T>::run(const Execution& exec) {
       Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_};
       const Targets<T> targets = stager_.load(pass, batch, network_.input());
       network_.forward(pass);
-      loss_.apply(exec, batch.count, batch.count, network_.output(), targets, Span<T>());
+      const Span<const T> output = output_ ? output_(pass, batch) : network_.output();
+      loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
       if (classes)
-        count_classes<T>(exec, batch.count, outputs, network_.output(), targets.classes, counts_);
+        count_classes<T>(exec, batch.count, outputs, output, targets.classes, counts_);
       else
-        sum_errors<T>(exec, batch.count, outputs, network_.output(), targets.values, sums_);
+        sum_errors<T>(exec, batch.count, outputs, output, targets.values, sums_);
       double value = 0;
       Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
                         Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));

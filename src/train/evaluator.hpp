@@ -3,6 +3,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -33,6 +34,8 @@ class Evaluator {
  public:
   /// `network` and `data` outlive it. `batch`: samples of a global batch; each rank's share must fit the network.
   Evaluator(const Deck& deck, const Communicator& comm, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch);
+  /// From now on what this gives of a batch that the network has run on is evaluated, instead of the network's output.
+  void replace_output(std::function<Span<const T>(const Pass&, const HostBatch&)> output) { output_ = std::move(output); }
   /// One pass over the whole data set. Collective.
   Metrics run(const Execution& exec);
 
@@ -44,6 +47,7 @@ class Evaluator {
   BatchStream stream_;
   BatchStager<T> stager_;
   LossFunction<T> loss_;
+  std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
   Buffer<std::int64_t> counts_;
   Buffer<double> sums_;
 };

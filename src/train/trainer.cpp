@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/random.hpp"
 #include "base/text.hpp"
 #include "data/sampler.hpp"
 #include "kokkos_kernels/gemm.hpp"
@@ -28,6 +29,12 @@ const Communicator& checked(const Deck& deck, const Communicator& comm) {
                       comm.size(), data);
   if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());
   return comm;
+}
+
+// Stream 0 is the seed itself: runs without streams keep their bits.
+std::uint64_t stream_seed(const Deck& deck) {
+  const auto seed = static_cast<std::uint64_t>(deck.integer("run.seed")), stream = static_cast<std::uint64_t>(deck.integer("run.stream"));
+  return stream == 0 ? seed : mix(mix(seed, 0x73747265616dull), stream);  // "stream"
 }
 
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
@@ -59,9 +66,11 @@ void add_to_control(const Execution& exec, Span<const double> loss, T stop, Span
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
+Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook)
     : deck_(deck),
       comm_(checked(deck, comm)),
+      hook_(hook),
+      stream_seed_(stream_seed(deck)),
       batch_(deck.integer("data.batch")),
       share_(largest_share(deck, comm.size())),
       accumulate_(deck.integer("train.accumulate")),
@@ -72,7 +81,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
                 .rank = comm.rank(),
                 .ranks = comm.size(),
                 .order = deck.boolean("data.shuffle") ? BatchStream::Order::shuffled : BatchStream::Order::stored,
-                .seed = static_cast<std::uint64_t>(deck.integer("run.seed")),
+                .seed = stream_seed_,
                 .chunk = deck.integer("data.chunk"),
                 .window = deck.integer("data.window"),
                 .cache_bytes = deck.integer("data.cache") * 1024 * 1024}),
@@ -224,7 +233,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
   Pass pass{.exec = exec_,
             .samples = batch->count,
             .training = true,
-            .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
+            .seed = stream_seed_,
             .step = progress_.step,
             .first_sample = before + batch->first};
   if (comm_.size() > 1) pass.sum_over_ranks = [this](const Execution& exec, Span<double> values) { sum_over_ranks(exec, values); };
@@ -294,6 +303,18 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   if (!std::isfinite(last_loss_))
     throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, or "
                "set optimizer.clip_norm", progress_.step, last_loss_);
+}
+
+template <class T>
+std::int64_t Trainer<T>::samples_of(std::int64_t step) const {
+  return step / epoch_steps_ * train_data_.size() + std::min(step % epoch_steps_ * accumulate_ * batch_, train_data_.size());
+}
+
+template <class T>
+std::vector<Buffer<T>> Trainer<T>::model_arrays() const {
+  std::vector<Buffer<T>> arrays{network_.value_arena(), network_.buffer_arena()};
+  if (average_) arrays.push_back(average_->values());
+  return arrays;
 }
 
 template <class T>
@@ -377,16 +398,23 @@ template <class T>
 ExitCode Trainer<T>::run() {
   const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
   if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
+  if (hook_ != nullptr) hook_->begin(*this);
   if (progress_.step < total_steps_) batches_.seek(progress_.epoch, progress_.batch);
   clock_.reset();
   while (progress_.step < total_steps_ && !stop_) {
+    if (hook_ != nullptr && !hook_->before_step(*this)) {
+      stop_ = true;
+      break;
+    }
     step();
+    if (hook_ != nullptr) hook_->after_step(*this);
     if (progress_.step % log_every == 0 || progress_.step == total_steps_) log_step();
     if (progress_.batch == 0) end_epoch();
     if (save_every > 0 && progress_.step % save_every == 0) checkpoint();
   }
   const bool stopped = stop_ && progress_.step < total_steps_;
   checkpoint();
+  if (hook_ != nullptr) hook_->end(*this, stopped);
   finish(stopped);
   return stopped ? ExitCode::requeue : ExitCode::done;
 }

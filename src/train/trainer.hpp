@@ -20,6 +20,7 @@
 #include "train/profile.hpp"
 #include "train/run_directory.hpp"
 #include "train/snapshot.hpp"
+#include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
 
 namespace trireme {
@@ -27,8 +28,15 @@ namespace trireme {
 template <class T>
 class Trainer {
  public:
-  /// Builds everything that the deck names, and goes to where the run directory stands. Collective; throws what its parts throw.
-  Trainer(const Deck& deck, const Communicator& comm);
+  /// Builds everything that the deck names, and goes to where the run directory stands. `hook`, which outlives it, is called between steps.
+  /// Collective; throws what its parts throw.
+  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr);
+
+  ~Trainer() {
+    if (hook_ != nullptr) hook_->release();
+  }
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
 
   /// Trains to the end of the deck or to a stop signal. Collective. Returns ExitCode::done or ExitCode::requeue.
   ExitCode run();
@@ -40,6 +48,18 @@ class Trainer {
   const Progress& progress() const { return progress_; }
   /// Mean loss of the last step's global batch.
   double last_loss() const { return last_loss_; }
+
+  // For hooks.
+  const Deck& deck() const { return deck_; }
+  const Communicator& comm() const { return comm_; }
+  const Execution& execution() const { return exec_; }
+  IoThread& io() { return io_; }
+  std::int64_t total_steps() const { return total_steps_; }
+  bool told_to_stop() const { return stop_; }
+  /// Training samples that `step` steps take, from the first on.
+  std::int64_t samples_of(std::int64_t step) const;
+  /// What describes a model beside its optimiser's state: parameters, buffers and, where there is one, the parameters' average.
+  std::vector<Buffer<T>> model_arrays() const;
 
  private:
   void resume();
@@ -65,6 +85,8 @@ class Trainer {
 
   const Deck& deck_;
   const Communicator& comm_;
+  StepHook<T>* hook_;
+  std::uint64_t stream_seed_;           // of the order of samples, augmentation and dropout
   Execution exec_;
   IoThread io_;
   std::int64_t batch_, share_;          // global batch; the most that this rank takes of one
