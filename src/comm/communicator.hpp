@@ -22,6 +22,7 @@ template <class T>
 MPI_Datatype mpi_type() = delete;
 template <> inline MPI_Datatype mpi_type<char>() { return MPI_CHAR; }
 template <> inline MPI_Datatype mpi_type<std::byte>() { return MPI_BYTE; }
+template <> inline MPI_Datatype mpi_type<std::uint16_t>() { return MPI_UINT16_T; }
 template <> inline MPI_Datatype mpi_type<int>() { return MPI_INT; }
 template <> inline MPI_Datatype mpi_type<std::int64_t>() { return MPI_INT64_T; }
 template <> inline MPI_Datatype mpi_type<std::uint64_t>() { return MPI_UINT64_T; }
@@ -61,6 +62,12 @@ class Communicator {
   Communicator duplicate() const { return Communicator(comm_); }
   /// The ranks that gave the same `color`, in the order of `key` (ties: of their ranks here).
   Communicator split(int color, int key) const;
+  /// The ranks of this node: those that share its memory. TRIREME_RANKS_PER_NODE = k makes believe that each k ranks of the job, in their order, are one
+  /// (0 or not set: what MPI says), to see on one machine what a run does on several.
+  Communicator split_by_node() const;
+  /// For tools, and tests that count. Not inherited by duplicates.
+  Communicator& named(const std::string& name);
+  std::string name() const;
   void barrier() const { TRIREME_MPI(MPI_Barrier(comm_)); }
 
   template <class T>
@@ -92,6 +99,42 @@ class Communicator {
   Request begin_receive(T* values, std::size_t n, int from, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Irecv(values, static_cast<int>(n), mpi_type<T>(), from, tag, comm_, &request));
+    return Request(request);
+  }
+  // In the background, too. Lists of counts and starts (elements, one a rank) must live until wait(), as buffers must.
+  /// Sums `values` of all ranks, in place on `root`; other ranks' stay as they are.
+  template <class T>
+  Request begin_reduce(T* values, std::size_t n, int root) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    const bool here = rank_ == root;
+    TRIREME_MPI(MPI_Ireduce(here ? MPI_IN_PLACE : values, here ? values : nullptr, static_cast<int>(n), mpi_type<T>(), MPI_SUM, root, comm_, &request));
+    return Request(request);
+  }
+  template <class T>
+  Request begin_broadcast(T* values, std::size_t n, int root) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Ibcast(values, static_cast<int>(n), mpi_type<T>(), root, comm_, &request));
+    return Request(request);
+  }
+  /// Rank r receives the sum of the r-th part of `values`, counts[r] long; parts lie one behind the other.
+  template <class T>
+  Request begin_reduce_scatter(const T* values, T* mine, const int* counts) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Ireduce_scatter(values, mine, counts, mpi_type<T>(), MPI_SUM, comm_, &request));
+    return Request(request);
+  }
+  /// Every rank's part of `values` comes to all ranks, in place.
+  template <class T>
+  Request begin_all_gather(T* values, const int* counts, const int* starts) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values, counts, starts, mpi_type<T>(), comm_, &request));
+    return Request(request);
+  }
+  /// Rank r receives send_counts[r] elements from send_starts[r] on.
+  template <class T>
+  Request begin_all_to_all(const T* send, const int* send_counts, const int* send_starts, T* receive, const int* receive_counts, const int* receive_starts) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Ialltoallv(send, send_counts, send_starts, mpi_type<T>(), receive, receive_counts, receive_starts, mpi_type<T>(), comm_, &request));
     return Request(request);
   }
   template <class T>

@@ -127,6 +127,9 @@ std::vector<KeySpec> make_keys() {
       number("optimizer.epsilon", real, "1e-8", at_least(0), "Added to the denominator in adam, adamw, rmsprop, lars and lamb."),
       number("optimizer.clip_norm", real, "0", at_least(0),
              "Largest Euclidean norm of the whole gradient, which is scaled down to it; 0: no clipping."),
+      key("optimizer.shard", boolean, "false",
+          "Whether each data-parallel rank keeps the optimizer's state of its share of the parameters only (ZeRO's stage 1), updates these and hands them round: "
+          "less memory for about the same communication."),
 
       choice("schedule.kind", {"constant", "step", "cosine", "linear"}, "How the learning rate changes over the run."),
       number("schedule.warmup", real, "0", at_least(0),
@@ -169,7 +172,11 @@ std::vector<KeySpec> make_keys() {
              "Parts into which each rank's share of a batch is cut, that pass one after the other and whose gradients are summed; 0: four a pipeline's stage, one "
              "without a pipeline."),
       number("parallel.bucket", real, "0", {.low = 0, .high = 1024},
-             "MiB of gradients that are reduced together while backward goes on; 0: a quarter of them, but 1/16 to 4 MiB."),
+             "MiB of gradients that are reduced together while backward goes on; 0: as the speed of sums, measured when the run starts, makes best."),
+      choice("parallel.wire", {"full", "bf16"},
+             "How gradients travel between ranks: as they are, or rounded to bf16, half the bytes, with what rounding takes added to the next step's."),
+      choice("parallel.reduce", {"auto", "flat", "hierarchical"},
+             "How gradients are summed: over all ranks at once (flat), or within each node and then between nodes (hierarchical); auto takes what is faster."),
 
       choice("task.mode", {"none", "independent", "average", "tournament"},
              "none: one run; independent: a queue of runs, each with changes of its own; average: runs whose parameters become their mean every few steps; "

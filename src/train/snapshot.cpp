@@ -7,6 +7,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/sha256.hpp"
+#include "optim/sharded_state.hpp"
 
 namespace trireme {
 
@@ -27,19 +28,25 @@ template <class T>
 using Arenas = std::vector<std::pair<std::string, Buffer<T>>>;
 
 template <class T>
-Arenas<T> arenas_of(const Network<T>& network, const Optimizer<T>* optimizer, const WeightAverage<T>* average) {
+Arenas<T> arenas_of(const Network<T>& network, const WeightAverage<T>* average) {
   Arenas<T> arenas{{"model/", network.value_arena()}};
-  if (optimizer != nullptr)
-    for (const auto& state : optimizer->states()) arenas.emplace_back("optimizer/" + state.name + "/", state.values);
   if (average != nullptr) arenas.emplace_back("ema/", average->values());
   return arenas;
 }
 
 template <class T>
-Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const Arenas<T>& arenas) {
+Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const Arenas<T>& arenas,
+              const Optimizer<T>* optimizer = nullptr) {
   Progress progress;
   std::vector<HostMirror<T>> hosts;
   for (const auto& [prefix, arena] : arenas) hosts.push_back(Kokkos::create_mirror_view(arena));
+  std::vector<std::string> prefixes;
+  for (const auto& [prefix, arena] : arenas) prefixes.push_back(prefix);
+  if (optimizer != nullptr)
+    for (const auto& state : optimizer->states()) {
+      prefixes.push_back("optimizer/" + state.name + "/");
+      hosts.push_back(HostArena<T>("trireme::snapshot::state", static_cast<std::size_t>(network.arena_size())));
+    }
   const auto running = Kokkos::create_mirror_view(network.buffer_arena());
   comm.together([&] {
     if (comm.rank() != 0) return;
@@ -53,8 +60,8 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
                                found->shape.tuple(), shape.tuple());
       reader.read(name, to, shape.size());
     };
-    for (std::size_t a = 0; a < arenas.size(); ++a)
-      for (const Parameter& parameter : network.parameters()) read(arenas[a].first + parameter.name, parameter.shape, hosts[a].data() + parameter.offset);
+    for (std::size_t a = 0; a < hosts.size(); ++a)
+      for (const Parameter& parameter : network.parameters()) read(prefixes[a] + parameter.name, parameter.shape, hosts[a].data() + parameter.offset);
     for (const NetworkBuffer& buffer : network.buffers()) read("model/" + buffer.name, buffer.shape, running.data() + buffer.offset);
     const auto& content = reader.content();
     const auto integer = [&](const char* key) {
@@ -65,9 +72,12 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
     progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), integer("epoch_steps"),
                 content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0};
   });
-  for (std::size_t a = 0; a < arenas.size(); ++a) {
+  for (std::size_t a = 0; a < hosts.size(); ++a) {
     comm.broadcast(std::span(hosts[a].data(), hosts[a].size()));
-    Kokkos::deep_copy(arenas[a].second, hosts[a]);
+    if (a < arenas.size())
+      Kokkos::deep_copy(arenas[a].second, hosts[a]);
+    else
+      take_state<T>(*optimizer, optimizer->states()[a - arenas.size()].name, hosts[a]);
   }
   comm.broadcast(std::span(running.data(), running.size()));
   Kokkos::deep_copy(network.buffer_arena(), running);
@@ -84,8 +94,9 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
                            const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress) {
   // On the host the arenas are written from where they lie; a device's are brought over first.
   std::vector<std::pair<std::string, HostMirror<T>>> arenas;
-  for (const auto& [prefix, arena] : arenas_of<T>(network, &optimizer, average))
+  for (const auto& [prefix, arena] : arenas_of<T>(network, average))
     arenas.emplace_back(prefix, Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena));
+  for (const auto& state : optimizer.states()) arenas.emplace_back("optimizer/" + state.name + "/", whole_state(comm, optimizer, state.name));
   std::vector<CheckpointArray> arrays;
   for (const auto& [prefix, arena] : arenas)
     for (const Parameter& parameter : network.parameters())
@@ -108,7 +119,7 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer,
                        WeightAverage<T>* average) {
-  return load<T>(file, comm, network, arenas_of<T>(network, optimizer, average));
+  return load<T>(file, comm, network, arenas_of<T>(network, average), optimizer);
 }
 
 template <class T>

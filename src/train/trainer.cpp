@@ -87,8 +87,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
                 .cache_bytes = deck.integer("data.cache") * 1024 * 1024}),
       stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), share_),
       loss_(deck, network_.output_shape(), share_),
-      reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),
-      optimizer_(deck, network_),
+      reducer_(comm, network_.gradients_and_control(), cuts(network_), ReduceOptions::from(deck, network_.arena_size())),
+      optimizer_(deck, network_, reducer_.shards(), {.shards = &comm_}),
       control_("trireme::trainer::control", control_read),
       replays_(!on_host && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
@@ -103,6 +103,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
     evaluator_.emplace(deck, comm_, network_, *test_data_, io_, test_batch > 0 ? test_batch : batch_);
   }
   if (deck.boolean("train.profile")) begin_profile();
+  reducer_.measure(exec_);
   resume();
 }
 
@@ -174,6 +175,7 @@ void Trainer<T>::resume() {
   log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);
+  if (comm_.size() > 1) log::info("reduce over {}", reducer_.plan());
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
   directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
                      {"threads", exec_.concurrency()}, {"batch", batch_}, {"accumulate", accumulate_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
@@ -211,7 +213,9 @@ void Trainer<T>::step() {
   {
     const Trace::Phase phase(trace_, "update", seconds_.update);
     optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+    reducer_.begin_gather(exec_, network_.values());
     network_.update_buffers(exec_, samples);
+    reducer_.finish_gather(exec_);
     if (average_) average_->update(exec_, progress_.step);
     mark(parts_.update);
   }
@@ -439,12 +443,16 @@ void Trainer<T>::finish(bool stopped) {
                          {"evaluate", seconds_.evaluate},
                          {"checkpoint", seconds_.checkpoint}}}};
   if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
+  CommunicationReport communication;
+  reducer_.report(communication);
+  if (progress_.step > first_step_ && !communication.empty()) event["communication"] = communication.json();
   directory_->event(event);
   trace_.write(comm_, directory_->path() / "trace.json");
   if (progress_.step > first_step_)
     log::info("time {}: forward {}, backward {}, reduce (exposed) {}, update {}, data wait {}, evaluate {}, checkpoint {}", human_seconds(total),
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),
               human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
+  if (progress_.step > first_step_ && !communication.empty()) log::info("{}", communication.text());
   if (profile_ && profile_->steps() > 0) {
     const MachineRates rates = measure_rates<T>(exec_);
     log::info("{}", profile_->table(rates));
