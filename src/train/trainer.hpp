@@ -1,4 +1,4 @@
-// Training: data-parallel steps over the batches of a data set, evaluation, checkpoints, and their record in the run directory.
+// Training: steps over the batches of a data set, evaluation, checkpoints, and their record in the run directory.
 #pragma once
 
 #include <exception>
@@ -15,7 +15,9 @@
 #include "optim/optimizer.hpp"
 #include "optim/schedule.hpp"
 #include "optim/weight_average.hpp"
+#include "parallel/sharer_sums.hpp"
 #include "train/evaluator.hpp"
+#include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 #include "train/profile.hpp"
 #include "train/run_directory.hpp"
@@ -52,6 +54,7 @@ class Trainer {
   // For hooks.
   const Deck& deck() const { return deck_; }
   const Communicator& comm() const { return comm_; }
+  const ProcessGrid& grid() const { return grid_; }
   const Execution& execution() const { return exec_; }
   IoThread& io() { return io_; }
   std::int64_t total_steps() const { return total_steps_; }
@@ -70,12 +73,14 @@ class Trainer {
   }
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  void forward(const Pass& pass, const HostBatch& batch, std::int64_t samples);
+  void backward(const Pass& pass, bool last);
   /// Forward, loss and backward in one, where they are the same in every step.
   void replay(const Pass& pass, std::int64_t samples, const Targets<T>& targets);
   /// Waits for the next step's first batch and starts its copy to the device, beside the step that runs there. Errors come when it is taken.
   void prefetch();
   const HostBatch& next_batch();
-  void sum_over_ranks(const Execution& exec, Span<double> values);
+  NormScope norm_scope() const;
   void account(std::int64_t samples, std::int64_t batches);
   void log_step();
   void end_epoch();
@@ -89,13 +94,15 @@ class Trainer {
   std::uint64_t stream_seed_;           // of the order of samples, augmentation and dropout
   Execution exec_;
   IoThread io_;
-  std::int64_t batch_, share_;          // global batch; the most that this rank takes of one
+  std::int64_t batch_;                  // global batch
   std::int64_t accumulate_;             // batches a step
+  ProcessGrid grid_;
+  std::int64_t share_;                  // the most that this rank's place on the data axis takes of a batch
   Network<T> network_;
   DataSet train_data_;
   std::optional<DataSet> test_data_;
   BatchStream batches_;
-  BatchStager<T> stager_;
+  LocalBatch<T> local_batch_;
   LossFunction<T> loss_;
   GradientReducer<T> reducer_;
   Optimizer<T> optimizer_;
@@ -104,7 +111,8 @@ class Trainer {
   const HostBatch* prefetched_ = nullptr;
   std::exception_ptr prefetch_error_;
   HostBuffer<T> control_;               // what account() reads of the network's control numbers
-  HostBuffer<double> staging_;          // of sum_over_ranks, where MPI may not touch the device's memory
+  SharerSums sharer_sums_;
+  std::vector<Pass> passes_;            // of the micro-batches of a batch
   bool replays_;
   Recording recording_;
   std::int64_t epoch_steps_, total_steps_;
