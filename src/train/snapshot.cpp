@@ -216,7 +216,7 @@ std::string parameters_sha256(const Network<T>& network, const ProcessGrid* grid
 }
 
 template <class T>
-std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, const Network<T>& network, const Buffer<T>& arena) {
+std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, const Network<T>& network, Span<const T> arena) {
   const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena);
   const WholePlaces places(network.whole_parameters());
   const std::vector<T> whole = whole_of(grid, places, network.parameters(), host.data());
@@ -233,7 +233,7 @@ std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, cons
                                       const Optimizer<T>&, const WeightAverage<T>*, const Progress&);                                    \
   template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*);     \
   template Progress load_for_inference(const std::filesystem::path&, const Deck&, const Communicator&, Network<T>&);                     \
-  template std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid&, const Network<T>&, const Buffer<T>&);                  \
+  template std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid&, const Network<T>&, Span<const T>);                      \
   template std::string parameters_sha256(const Network<T>&, const ProcessGrid*);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

@@ -56,6 +56,6 @@ std::string parameters_sha256(const Network<T>& network, const ProcessGrid* grid
 
 /// What an arena parallel to the parameters holds, by parameter, whole, on every rank. Collective over grid.model().
 template <class T>
-std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, const Network<T>& network, const Buffer<T>& arena);
+std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, const Network<T>& network, Span<const T> arena);
 
 }  // namespace trireme

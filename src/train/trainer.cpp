@@ -450,7 +450,7 @@ ExitCode Trainer<T>::run() {
   const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
   if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
   if (hook_ != nullptr) hook_->begin(*this);
-  if (progress_.step < total_steps_) batches_.seek(progress_.epoch, progress_.batch);
+  if (progress_.step < total_steps_) begin();
   clock_.reset();
   while (progress_.step < total_steps_ && !stop_) {
     if (hook_ != nullptr && !hook_->before_step(*this)) {

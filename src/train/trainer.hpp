@@ -43,6 +43,8 @@ class Trainer {
   /// Trains to the end of the deck or to a stop signal. Collective. Returns ExitCode::done or ExitCode::requeue.
   ExitCode run();
 
+  /// Goes to the first batch of what is left; before the first step() of a caller that does not run().
+  void begin() { batches_.seek(progress_.epoch, progress_.batch); }
   /// One update of the parameters.
   void step();
 
