@@ -339,6 +339,7 @@ template <class T>
 bool Network<T>::runs_backward(std::size_t i) const {
   const Step& step = layers_[i];
   if (step.layer->begins_backward()) return true;
+  if (step.layer->output().size() == 0) return false;  // sends what nobody wants the gradient of
   return !step.absorbed && gradient_block_of_[step.result] != none &&
          !(step.fused && layers_[producer_[step.inputs[0]]].layer->relu_in_backward());
 }

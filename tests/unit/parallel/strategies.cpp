@@ -48,7 +48,13 @@ Course run(const Deck& deck, const Communicator& comm) {
 
 Course run(const DrawnCase& c, const std::string& text, const Communicator& comm) {
   const Deck deck(text, "drawn");
-  return c.fp64 ? run<double>(deck, comm) : run<float>(deck, comm);
+  try {
+    return c.fp64 ? run<double>(deck, comm) : run<float>(deck, comm);
+  } catch (const std::exception& error) {  // the other ranks may wait for this one for ever
+    std::fprintf(stderr, "rank %d: %s\nin\n%s\n", comm.rank(), error.what(), text.c_str());
+    MPI_Abort(MPI_COMM_WORLD, 1);
+    throw;
+  }
 }
 
 /// The largest difference, against the largest number of all arrays and 1e-3.
