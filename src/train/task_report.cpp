@@ -91,7 +91,7 @@ TaskReport::TaskReport(const Deck& deck, std::vector<Task> tasks) : folder_(run_
   if (!before.is_object() || !before.contains("tasks") || !before["tasks"].is_array())
     throw checkpoint_error("'{}' is no list of tasks. Hint: set run.output to another folder, or remove it", file.string());
   const auto refuse = [&](const std::string& what) {
-    return checkpoint_error("run directory '{}' belongs to a job with other tasks: {}. Hint: start it with the task.mode, task.vary or task.table that it was "
+    return checkpoint_error("run directory '{}' belongs to a job with other tasks: {}. Hint: start it with the task.mode, task.sweep or task.table that it was "
                             "begun with, or set run.output to another folder", folder_.string(), what);
   };
   if (before.value("mode", "") != about_["mode"]) throw refuse(fmt::format("task.mode was {}, now it is {}", before.value("mode", ""), deck.text("task.mode")));
@@ -182,7 +182,7 @@ std::string TaskReport::table() const {
 }
 
 int TaskReport::exit_code() const {
-  if (count("done") == size()) return 0;
+  if (count("done") + count("built") == size()) return 0;
   for (const auto& record : records_)
     if (record["status"] == "stopped" || record["status"] == "waiting" || record["status"] == "running") return static_cast<int>(ExitCode::requeue);
   for (const auto& record : records_)

@@ -162,7 +162,7 @@ nlohmann::json train(const Deck& whole, const Deck& deck, const Group& group, Ta
   if (whole.text("task.mode") != "independent") exchange.emplace(whole, group.peers);
   TaskHook<T> hook(board, number, exchange ? &*exchange : nullptr);
   Trainer<T> trainer(deck, group.ranks, &hook);
-  if (dry_run) return {{"status", "waiting"}};
+  if (dry_run) return {{"status", "built"}};
   const ExitCode code = trainer.run();
   nlohmann::json record{{"status", code == ExitCode::requeue ? "stopped" : "done"}, {"code", static_cast<int>(code)}};
   if (exchange) record["exchanges"] = exchange->exchanges();
@@ -240,8 +240,8 @@ int group_count(int ranks, int wanted, int tasks, bool exact) {
 int run_tasks(const Deck& deck, const Communicator& world, bool dry_run) {
   const bool together = deck.text("task.mode") != "independent";
   const int wanted = static_cast<int>(deck.integer("task.groups"));
-  if (!together && deck.text("task.vary").empty() && deck.text("task.table").empty())
-    throw usage_error("task.mode = independent, but neither task.vary nor task.table says what the tasks are. Hint: task.vary = run.seed: 1..4");
+  if (!together && deck.text("task.sweep").empty() && deck.text("task.table").empty())
+    throw usage_error("task.mode = independent, but neither task.sweep nor task.table says what the tasks are. Hint: task.sweep = run.seed: 1..4");
   const auto tasks = task_table(deck, table_text(deck, world), wanted > 0 ? wanted : world.size());
   const int count = static_cast<int>(tasks.size());
   if (together && wanted > 0 && wanted != count)
@@ -278,8 +278,8 @@ int run_tasks(const Deck& deck, const Communicator& world, bool dry_run) {
   }
   const int code = board.finish();
   if (dry_run) {
-    log::info("dry run: everything was built; nothing was trained");
-    return code == static_cast<int>(ExitCode::requeue) ? 0 : code;
+    log::info("dry run: nothing was trained");
+    return code;
   }
   if (together && code == 0) {
     const auto all = world.all_gather(std::span<const double>(&held_out, 1));

@@ -39,7 +39,7 @@ std::optional<std::vector<std::string>> range_of(const std::string& text, const 
 std::vector<Task> combinations(const std::string& text) {
   std::vector<Task> tasks(1);
   for (const std::string& part : split(text, ';')) {
-    const std::string where = fmt::format("task.vary, '{}'", part);
+    const std::string where = fmt::format("task.sweep, '{}'", part);
     const auto colon = part.find(':');
     if (colon == std::string::npos) throw usage_error("{}: there is no ':'. Expected KEY: VALUE, VALUE...; as in run.seed: 1..4; optimizer.lr: 0.1, 0.05", where);
     const std::string key(trim(part.substr(0, colon)));
@@ -132,9 +132,9 @@ std::string Task::text() const {
 }
 
 std::vector<Task> task_table(const Deck& deck, const std::string& table, int fallback) {
-  const std::string &vary = deck.text("task.vary"), &file = deck.text("task.table"), &mode = deck.text("task.mode");
-  if (!vary.empty() && !file.empty()) throw usage_error("{}: both task.vary and task.table are given. Hint: keep one", deck.origin());
-  std::vector<Task> tasks = !file.empty() ? rows(table, file) : !vary.empty() ? combinations(vary) : std::vector<Task>(static_cast<std::size_t>(fallback));
+  const std::string &sweep = deck.text("task.sweep"), &file = deck.text("task.table"), &mode = deck.text("task.mode");
+  if (!sweep.empty() && !file.empty()) throw usage_error("{}: both task.sweep and task.table are given. Hint: keep one", deck.origin());
+  std::vector<Task> tasks = !file.empty() ? rows(table, file) : !sweep.empty() ? combinations(sweep) : std::vector<Task>(static_cast<std::size_t>(fallback));
   for (std::size_t i = 0; i < tasks.size(); ++i) {
     Task& task = tasks[i];
     task.number = static_cast<int>(i);
@@ -153,7 +153,7 @@ std::vector<Task> task_table(const Deck& deck, const std::string& table, int fal
 std::filesystem::path task_path(const Deck& deck, const Task& task) { return run_path(deck) / "tasks" / task.name(); }
 
 Deck task_deck(const Deck& deck, const Task& task) {
-  std::vector<std::string> overrides{"task.mode=none", "task.vary=", "task.table=", "task.weights="};
+  std::vector<std::string> overrides{"task.mode=none", "task.sweep=", "task.table=", "task.weights="};
   for (const auto& [key, value] : task.changes) overrides.push_back(key + "=" + value);
   overrides.push_back("run.output=" + task_path(deck, task).string());
   overrides.push_back("run.name=" + deck.text("run.name") + "-" + task.name());

@@ -21,7 +21,7 @@ struct Task {
   std::string text() const;
 };
 
-/// The tasks that task.vary or task.table (whose content is `table`) describe; without either, `fallback` tasks without changes. Where task.mode is
+/// The tasks that task.sweep or task.table (whose content is `table`) describe; without either, `fallback` tasks without changes. Where task.mode is
 /// average each gets a run.stream, where it is tournament a run.seed of its own, unless it has one. Usage errors say what does not fit: keys that are
 /// none or that tasks may not change (task.*, run.output), a row that is too short. Values are the task's own business. Not collective.
 std::vector<Task> task_table(const Deck& deck, const std::string& table, int fallback);

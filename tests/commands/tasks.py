@@ -113,14 +113,14 @@ class Tasks(program.ProgramTest):
         self.assertEqual(self.task(0).digest(), self.single("longer", "--train.epochs=3").digest())
 
     def test_groups_of_several_ranks(self):
-        result = self.ok(*self.words("--task.vary=run.seed: 1..5", "--task.groups=2"), ranks=4)
+        result = self.ok(*self.words("--task.sweep=run.seed: 1..5", "--task.groups=2"), ranks=4)
         self.assertIn("5 tasks (independent) on 2 group(s) of 2 rank(s)", result.out)
         for number in range(5):
             self.assertEqual(self.task(number).digest(), self.single(f"single{number}", f"--run.seed={number + 1}", ranks=2).digest())
         self.assertEqual(len({record["group"] for record in self.records()}), 2, "one group did all")
 
     def test_a_signal_to_one_rank_stops_all_and_a_restart_continues(self):
-        long = ["--task.vary=run.seed: 1..3", "--train.epochs=150"]
+        long = ["--task.sweep=run.seed: 1..3", "--train.epochs=150"]
         with program.Job(self.words(*long), ranks=2) as job:
             self.wait_until("both groups train", lambda: all(self.task(k).events("step") for k in (0, 1)), job)
             job.signal_ranks(signal.SIGTERM, which=1)
@@ -134,7 +134,7 @@ class Tasks(program.ProgramTest):
             self.assertEqual(self.task(number).digest(), self.single(f"single{number}", f"--run.seed={number + 1}", "--train.epochs=150").digest())
 
     def test_a_rank_that_dies_ends_the_job_and_a_restart_continues(self):
-        words = self.words("--task.vary=run.seed: 1, 2", "--task.groups=1", "--checkpoint.every=10")
+        words = self.words("--task.sweep=run.seed: 1, 2", "--task.groups=1", "--checkpoint.every=10")
         with program.Job([*words, "--train.epochs=200"], ranks=2) as job:
             self.wait_until("the task has a checkpoint", lambda: self.task(0).checkpoints(), job)
             job.signal_ranks(signal.SIGKILL, which=1)
@@ -144,14 +144,23 @@ class Tasks(program.ProgramTest):
         self.assertEqual(self.task(0).digest(), self.single("single", "--run.seed=1", "--train.epochs=200", "--train.steps=400", ranks=2).digest())
 
     def test_what_does_not_fit_is_refused(self):
-        self.refused(self.words(), 2, "task.vary", "Hint")
-        self.refused(self.words("--task.vary=optimiser.lr: 1"), 2, "optimizer.lr")
-        self.refused(self.words("--task.vary=run.seed: 1..4", "--task.groups=2"), 2, "multiple of 2", ranks=3)
+        self.refused(self.words(), 2, "task.sweep", "Hint")
+        self.refused(self.words("--task.sweep=optimiser.lr: 1"), 2, "optimizer.lr")
+        self.refused(self.words("--task.sweep=run.seed: 1..4", "--task.groups=2"), 2, "multiple of 2", ranks=3)
         self.refused(self.words("--task.table=/there/is/no.csv"), 2, "/there/is/no.csv")
-        self.refused(self.words("--task.mode=average", "--task.vary=run.stream: 1..3"), 2, "3 groups", "multiple of 3", ranks=2)
+        self.refused(self.words("--task.mode=average", "--task.sweep=run.stream: 1..3"), 2, "3 groups", "multiple of 3", ranks=2)
         self.refused(self.words("--task.mode=average", "--task.weights=1,2,3"), 2, "3 number(s)", "2 tasks", ranks=2)
         self.refused(self.words("--task.mode=tournament"), 2, "task.held_out", ranks=2)
-        self.refused(self.words("--task.mode=average", "--task.vary=train.steps: 3, 4", f"--run.output={self.folder / 'other'}"), 2, "number of steps", ranks=2)
+        self.refused(self.words("--task.mode=average", "--task.sweep=train.steps: 3, 4", f"--run.output={self.folder / 'other'}"), 2, "number of steps", ranks=2)
+
+    def test_a_dry_run_builds_each_task(self):
+        self.ok(*self.words("--task.sweep=run.seed: 1..3", "--dry-run"), ranks=2)
+        self.assertEqual([record["status"] for record in self.records()], ["built"] * 3)
+        self.assertEqual([self.task(number).checkpoints() for number in range(3)], [[]] * 3)
+        result = program.run(*self.words("--task.sweep=optimizer.lr: 0.1, much", f"--run.output={self.folder / 'other'}", "--dry-run"))
+        self.assertEqual(result.code, 2, result.text)
+        self.ok(*self.words("--task.sweep=run.seed: 1..3"), ranks=2)
+        self.ok(*self.words("--task.mode=average", f"--run.output={self.folder / 'average'}", "--dry-run"), ranks=2)
 
     # Tasks that meet
 
@@ -220,7 +229,7 @@ class Tasks(program.ProgramTest):
         held = self.make_digits("held", train=60, test=60, shards=1, seed=9) / "test"
         # The second learns nothing, so it must take the first one's model at the last meeting.
         self.ok(*self.words("--task.mode=tournament", "--task.every=19", "--train.steps=38", f"--task.held_out={held}",
-                            "--task.vary=optimizer.lr: 0.05, 0"), ranks=2)
+                            "--task.sweep=optimizer.lr: 0.05, 0"), ranks=2)
         records = self.records()
         self.assertEqual(self.task(0).digest(), self.task(1).digest())
         self.assertEqual((records[0]["lost"], records[1]["lost"]), (0, 2))
@@ -229,12 +238,12 @@ class Tasks(program.ProgramTest):
         self.assertAlmostEqual(found["loss"], records[0]["held_out_loss"], delta=1e-6)
 
     def test_an_error_in_a_task_that_others_need_ends_the_job(self):
-        self.refused(self.words("--task.mode=average", "--task.vary=optimizer.lr: 0.05, 1e30"), 5, "task 001", "Training cannot go on", ranks=2)
+        self.refused(self.words("--task.mode=average", "--task.sweep=optimizer.lr: 0.05, 1e30"), 5, "task 001", "Training cannot go on", ranks=2)
 
     # Ensembles
 
     def test_an_ensemble_is_the_mean_of_its_members(self):
-        self.ok(*self.words("--task.vary=run.seed: 1..3"), ranks=2)
+        self.ok(*self.words("--task.sweep=run.seed: 1..3"), ranks=2)
         names = [self.out / "tasks" / f"{number:03}" for number in range(3)]
         outputs = []
         for name in names:
@@ -280,7 +289,7 @@ class Tasks(program.ProgramTest):
         plot = program.ROOT / "scripts" / "plot"
         if subprocess.run([plot, "--help"], capture_output=True).returncode != 0:
             self.skipTest("no Python with matplotlib")
-        program.run(*self.words("--task.vary=run.seed: 1, 2; optimizer.lr: 0.1, 1e30"), ranks=2)
+        program.run(*self.words("--task.sweep=run.seed: 1, 2; optimizer.lr: 0.1, 1e30"), ranks=2)
         done = subprocess.run([plot, self.out], capture_output=True, text=True)
         self.assertEqual(done.returncode, 0, done.stderr)
         self.assertEqual((self.out / "tasks.png").read_bytes()[:8], b"\x89PNG\r\n\x1a\n")

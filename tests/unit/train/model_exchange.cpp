@@ -242,13 +242,13 @@ BOOST_AUTO_TEST_CASE(the_table_of_tasks) {
     return found;
   };
   using List = std::vector<std::string>;
-  BOOST_TEST(texts("mode = independent\nvary = run.seed: 1..3; optimizer.lr: 0.1, 1/20") ==
+  BOOST_TEST(texts("mode = independent\nsweep = run.seed: 1..3; optimizer.lr: 0.1, 1/20") ==
                  (List{"run.seed=1 optimizer.lr=0.1", "run.seed=1 optimizer.lr=1/20", "run.seed=2 optimizer.lr=0.1", "run.seed=2 optimizer.lr=1/20",
                        "run.seed=3 optimizer.lr=0.1", "run.seed=3 optimizer.lr=1/20"}), boost::test_tools::per_element());
   BOOST_TEST(texts("mode = independent\ntable = t", "\xEF\xBB\xBFoptimizer.lr, data.mean\r\n# said once\n0.1,\"0.1, 0.2\"\r\n\n,0.3\n") ==
                  (List{"optimizer.lr=0.1 data.mean=0.1, 0.2", "data.mean=0.3"}), boost::test_tools::per_element());
   BOOST_TEST(texts("mode = average") == (List{"run.stream=0", "run.stream=1"}), boost::test_tools::per_element());
-  BOOST_TEST(texts("mode = tournament\nvary = optimizer.lr: 1, 2") == (List{"optimizer.lr=1 run.seed=1", "optimizer.lr=2 run.seed=2"}),
+  BOOST_TEST(texts("mode = tournament\nsweep = optimizer.lr: 1, 2") == (List{"optimizer.lr=1 run.seed=1", "optimizer.lr=2 run.seed=2"}),
              boost::test_tools::per_element());
   const auto refused = [&](const std::string& keys, const std::string& table, const std::string& said) {
     BOOST_CHECK_EXCEPTION(texts(keys, table), Error, [&](const Error& error) {
@@ -256,17 +256,17 @@ BOOST_AUTO_TEST_CASE(the_table_of_tasks) {
       return error.code() == ExitCode::usage && std::string(error.what()).find(said) != std::string::npos;
     });
   };
-  refused("mode = independent\nvary = optimiser.lr: 1", "", "did you mean 'optimizer.lr'");
-  refused("mode = independent\nvary = run.output: a", "", "belongs to the whole");
-  refused("mode = independent\nvary = run.seed 1", "", "no ':'");
-  refused("mode = independent\nvary = run.seed:", "", "no value");
-  refused("mode = independent\nvary = run.seed: 3..1", "", "empty or too long");
-  refused("mode = independent\nvary = run.seed: 1; run.seed: 2", "", "second time");
-  refused("mode = independent\nvary = run.seed: 1\ntable = t", "run.seed\n1\n", "keep one");
+  refused("mode = independent\nsweep = optimiser.lr: 1", "", "did you mean 'optimizer.lr'");
+  refused("mode = independent\nsweep = run.output: a", "", "belongs to the whole");
+  refused("mode = independent\nsweep = run.seed 1", "", "no ':'");
+  refused("mode = independent\nsweep = run.seed:", "", "no value");
+  refused("mode = independent\nsweep = run.seed: 3..1", "", "empty or too long");
+  refused("mode = independent\nsweep = run.seed: 1; run.seed: 2", "", "second time");
+  refused("mode = independent\nsweep = run.seed: 1\ntable = t", "run.seed\n1\n", "keep one");
   refused("mode = independent\ntable = t", "run.seed,optimizer.lr\n1\n", "line 2: found 1 field(s), expected 2");
   refused("mode = independent\ntable = t", "run.seed\n\"1\n", "not closed");
   refused("mode = independent\ntable = t", "run.seed\n", "names no task");
-  refused("mode = average\nvary = run.seed: 1, 2", "", "run.stream");
+  refused("mode = average\nsweep = run.seed: 1, 2", "", "run.stream");
 }
 
 BOOST_AUTO_TEST_CASE(groups) {
