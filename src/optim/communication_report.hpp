@@ -16,7 +16,8 @@ struct CommunicationLine {
   double messages = 0;       // operations that a rank begins
   double bytes = 0;          // that a rank sends, by the formula of the operation
   double alone_s = -1;       // what the same takes with nothing beside it, measured at start-up; -1: not known
-  double exposed_s = 0;      // that compute waited for it
+  double exposed_s = 0;      // that compute waited for it: of the rank that came last to it, step by step, so that nobody waits for a rank that computes
+  double waited_s = 0;       // that this rank waited, for the others too
 
   /// Share of `alone_s` that was hidden, 0 to 1: 1 - exposed/alone, 0 where ranks waited longer (for each other). -1: not known.
   double hidden() const { return alone_s > 0 ? std::max(0.0, 1 - exposed_s / alone_s) : -1; }

@@ -330,7 +330,7 @@ void GradientReducer<T>::finish(const Execution& exec) {
       advance(exec, bucket);
     }
   tail_.wait();
-  exposed_ += timer.seconds();
+  reduces_.add(timer.seconds());
   if (staged_) {
     if (mode_ == Mode::sum || mode_ == Mode::hierarchical)
       Kokkos::deep_copy(exec, arena_, staging_);
@@ -339,7 +339,6 @@ void GradientReducer<T>::finish(const Execution& exec) {
   }
   for (Bucket& bucket : buckets_) bucket.stage = 0;
   next_ = 0;
-  ++steps_;
 }
 
 template <class T>
@@ -361,10 +360,9 @@ void GradientReducer<T>::finish_gather(const Execution& exec) {
   if (!shard_ || gathered_.data() == nullptr) return;
   const Timer timer;
   for (Request& request : gathers_) request.wait();
-  gather_exposed_ += timer.seconds();
+  gather_waits_.add(timer.seconds());
   if (staged_) Kokkos::deep_copy(exec, slice<T>(gathered_, 0, gradients_), host_slice(gather_staging_, 0, gradients_));
   gathered_ = Span<T>();
-  ++gathers_done_;
 }
 
 template <class T>
@@ -401,8 +399,18 @@ void GradientReducer<T>::measure(const Execution& exec) {
       finish_gather(exec);
     });
   exec.fence("trireme::reducer: measured");
-  exposed_ = gather_exposed_ = 0;
-  steps_ = gathers_done_ = 0;
+  reduces_ = gather_waits_ = Waits();
+}
+
+template <class T>
+double GradientReducer<T>::Waits::least(const Communicator& comm) const {
+  const std::size_t n = std::min(steps, remembered);
+  if (n == 0) return 0;
+  std::vector<double> waits(last.begin(), last.begin() + static_cast<std::ptrdiff_t>(n));
+  comm.all_reduce(std::span(waits), MPI_MIN);
+  double sum = 0;
+  for (const double wait : waits) sum += wait;
+  return sum / static_cast<double>(n);
 }
 
 template <class T>
@@ -421,7 +429,7 @@ void GradientReducer<T>::report(CommunicationReport& report) const {
   const double all = static_cast<double>(end()), gradients = static_cast<double>(gradients_), tail = end() > gradients_ ? 1 : 0;
   double own = 0;
   for (const Bucket& bucket : buckets_) own += static_cast<double>(bucket.own_last - bucket.own_first);
-  CommunicationLine line{.axis = axis_, .alone_s = alone_ > 0 ? alone_ : -1, .exposed_s = exposed_ / static_cast<double>(std::max<std::int64_t>(steps_, 1))};
+  CommunicationLine line{.axis = axis_, .alone_s = alone_ > 0 ? alone_ : -1, .exposed_s = reduces_.least(comm_), .waited_s = reduces_.mean()};
   const double control = 2 * share * (all - gradients) * size;
   switch (mode_) {
     case Mode::sum: line.what = "all-reduce", line.messages = n, line.bytes = 2 * share * all * size; break;
@@ -441,7 +449,8 @@ void GradientReducer<T>::report(CommunicationReport& report) const {
                 .messages = n,
                 .bytes = (p - 1) * own * size,
                 .alone_s = gather_alone_ > 0 ? gather_alone_ : -1,
-                .exposed_s = gather_exposed_ / static_cast<double>(std::max<std::int64_t>(gathers_done_, 1))});
+                .exposed_s = gather_waits_.least(comm_),
+                .waited_s = gather_waits_.mean()});
 }
 
 template class GradientReducer<float>;

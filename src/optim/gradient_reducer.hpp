@@ -18,6 +18,7 @@
 // parallel.reduce given. All ranks always hold the same bits.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -74,13 +75,14 @@ class GradientReducer {
   std::size_t buckets() const { return buckets_.size(); }
   std::int64_t bytes() const { return static_cast<std::int64_t>(arena_.size() * sizeof(T)); }
   /// Seconds spent waiting in finish() and finish_gather(), in all: the part of the communication that compute did not hide.
-  double exposed_seconds() const { return exposed_ + gather_exposed_; }
+  double exposed_seconds() const { return reduces_.seconds + gather_waits_.seconds; }
+  static constexpr std::size_t remembered = 1024;
 
   /// Times the communication of a step with nothing beside it, for the report's hidden share. Gradients and control become 0. Collective.
   void measure(const Execution& exec);
   /// One line for people: how it sums, and why.
   std::string plan() const;
-  /// Adds this axis' lines: what was sent since measure() or the beginning.
+  /// Adds this axis' lines: what was sent since measure() or the beginning. Collective: waits of the last `remembered` steps are compared over the ranks.
   void report(CommunicationReport& report) const;
 
  private:
@@ -103,6 +105,17 @@ class GradientReducer {
     E* data() const { return host.size() > 0 ? host.data() : memory.data(); }
     void to_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const;
     void from_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const;
+  };
+
+  /// Seconds spent waiting, in all and for each of the last steps.
+  struct Waits {
+    double seconds = 0;
+    std::size_t steps = 0;
+    std::vector<double> last = std::vector<double>(remembered);
+    void add(double wait) { seconds += wait, last[steps++ % remembered] = wait; }
+    double mean() const { return seconds / static_cast<double>(std::max<std::size_t>(steps, 1)); }
+    /// Mean over the steps that are remembered of the least wait of any rank. Collective.
+    double least(const Communicator& comm) const;
   };
 
   void choose(std::int64_t gradient_bytes, const ReduceOptions& options);
@@ -140,8 +153,8 @@ class GradientReducer {
   std::vector<Request> gathers_;
   Span<T> gathered_;
   HostBuffer<T> gather_staging_;
-  double exposed_ = 0, gather_exposed_ = 0, alone_ = 0, gather_alone_ = 0;
-  std::int64_t steps_ = 0, gathers_done_ = 0;
+  Waits reduces_, gather_waits_;
+  double alone_ = 0, gather_alone_ = 0;
 };
 
 }  // namespace trireme
