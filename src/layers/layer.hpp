@@ -114,6 +114,8 @@ class Layer {
   virtual bool begins_backward() const { return false; }
   /// Waits for what still travels from this layer to other ranks.
   virtual void complete() {}
+  /// Elements a sample of the memory that messages are packed into.
+  virtual std::int64_t message_elements() const { return 0; }
   virtual std::vector<Traffic> traffic(bool backward) const { return static_cast<void>(backward), std::vector<Traffic>(); }
   /// Tells the largest number of samples of a pass, and how contractions take their operands; needs() is final afterwards.
   virtual void plan_for(std::int64_t samples, Operands operands) { static_cast<void>(samples), static_cast<void>(operands); }

@@ -427,7 +427,10 @@ typename Network<T>::Summary Network<T>::summary() const {
   s.arena_bytes = arena_size_ * static_cast<std::int64_t>(sizeof(T));
   s.temporary_bytes = memory_.total() * static_cast<std::int64_t>(slots_.size());
   s.workspace_bytes = workspace_elements_ * static_cast<std::int64_t>(sizeof(T));
-  for (const Step& step : layers_) s.multiply_adds += step.layer->multiply_adds();
+  for (const Step& step : layers_) {
+    s.multiply_adds += step.layer->multiply_adds();
+    s.message_bytes += samples_ * step.layer->message_elements() * static_cast<std::int64_t>(sizeof(T));
+  }
   return s;
 }
 

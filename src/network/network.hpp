@@ -84,6 +84,7 @@ class Network {
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::int64_t arena_size() const { return arena_size_; }           // elements, gaps for alignment included
   std::int64_t parameter_count() const;                             // without gaps
+  std::int64_t gradient_elements() const { return arena_size_ + control_size + buffers_size_; }  // of gradients_and_control()
   Span<T> values() { return slice<T>(values_, 0, arena_size_); }
   const Buffer<T>& value_arena() const { return values_; }
   Span<T> gradients() { return slice<T>(gradients_, 0, arena_size_); }
@@ -145,7 +146,7 @@ class Network {
   void observe(Observer observer) { observer_ = std::move(observer); }
 
   struct Summary {
-    std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, multiply_adds;  // of this rank; temporary: in all slots
+    std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, message_bytes, multiply_adds;  // of this rank; temporary: in all slots
   };
   Summary summary() const;
   /// One line a layer: name, kind, output shape, parameters; for people.

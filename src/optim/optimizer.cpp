@@ -7,6 +7,18 @@
 
 namespace trireme {
 
+std::vector<std::string> optimizer_states(const Deck& deck) {
+  const std::string& kind = deck.text("optimizer.kind");
+  if (kind == "adam" || kind == "adamw" || kind == "lamb") return {"first_moment", "second_moment"};
+  std::vector<std::string> names;
+  if (kind == "rmsprop") {
+    names.emplace_back("square_average");
+    if (deck.boolean("optimizer.centered")) names.emplace_back("gradient_average");
+  }
+  if (deck.real("optimizer.momentum") > 0) names.emplace_back("momentum");
+  return names;
+}
+
 template <class T>
 Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network, const Shards& shards, const NormScope& scope)
     : network_(network), shards_(shards), clip_norm_(deck.real("optimizer.clip_norm")) {
@@ -33,15 +45,7 @@ Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network, const Shards& sha
     throw usage_error("optimizer.nesterov = true needs optimizer.momentum > 0 and optimizer.dampening = 0; found momentum {} and dampening {}",
                       sgd_.momentum, sgd_.dampening);
   lay_out_runs(deck.boolean("optimizer.decay_biases"));
-  if (kind_ == Kind::adam || kind_ == Kind::adamw || kind_ == Kind::lamb) {
-    add_state("first_moment"), add_state("second_moment");
-  } else {
-    if (kind_ == Kind::rmsprop) {
-      add_state("square_average");
-      if (deck.boolean("optimizer.centered")) add_state("gradient_average");
-    }
-    if (sgd_.momentum > 0) add_state("momentum");
-  }
+  for (const std::string& name : optimizer_states(deck)) add_state(name);
   const bool trusts = kind_ == Kind::lars || kind_ == Kind::lamb;
   if ((clip_norm_ > 0 || trusts) && (!shards_.whole() || scope.model != nullptr)) {
     if (!shards_.whole() && scope.shards == nullptr) throw internal_error("optimizer: norms of a part of the parameters need the ranks that own the rest");

@@ -13,6 +13,9 @@
 
 namespace trireme {
 
+/// Names of the state arenas that the deck's optimiser keeps, each as large as the parameters.
+std::vector<std::string> optimizer_states(const Deck& deck);
+
 template <class T>
 class Optimizer {
  public:

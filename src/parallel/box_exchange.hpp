@@ -33,6 +33,7 @@ class BoxExchange final : public Layer<T> {
   void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy,
                 std::span<const Span<T>> dx) override;
   std::vector<Traffic> traffic(bool backward) const override;
+  std::int64_t message_elements() const override { return sent_elements() + received_elements(); }
 
   // Forward and backward in two: what is launched in between runs while messages travel.
   void begin_forward(const Pass& pass, Span<const T> x, Span<T> y);

@@ -18,7 +18,7 @@ template <class T>
 ChannelShares<T>::ChannelShares(const ChannelCuts& cuts, std::int64_t pixels, const Communicator* comm, int rank, std::int64_t samples)
     : cuts_(cuts), pixels_(pixels), comm_(comm), rank_(static_cast<std::size_t>(rank)), counts_(cuts.size() - 1), starts_(cuts.size() - 1) {
   if (comm == nullptr) return;
-  share_ = HostBuffer<T>("trireme::channel_shares::share", static_cast<std::size_t>(samples * pixels * own()));
+  if constexpr (!on_host) share_ = HostBuffer<T>("trireme::channel_shares::share", static_cast<std::size_t>(samples * pixels * own()));
   all_ = HostBuffer<T>("trireme::channel_shares::all", static_cast<std::size_t>(samples * pixels * whole()));
 }
 

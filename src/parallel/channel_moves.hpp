@@ -33,6 +33,7 @@ class ChannelShares {
   std::int64_t own() const { return cuts_[rank_ + 1] - cuts_[rank_]; }
   /// The other ranks' shares come in one message each in a ring.
   std::vector<Traffic> gather_traffic() const;
+  std::int64_t message_elements() const { return (on_host ? whole() : own() + whole()) * pixels_; }
 
  private:
   ChannelCuts cuts_;
@@ -51,6 +52,7 @@ class ChannelGather final : public Layer<T> {
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   std::vector<Traffic> traffic(bool backward) const override { return backward ? std::vector<Traffic>() : shares_.gather_traffic(); }
+  std::int64_t message_elements() const override { return shares_.message_elements(); }
 
  private:
   ChannelShares<T> shares_;
@@ -63,6 +65,7 @@ class ChannelSlice final : public Layer<T> {
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   std::vector<Traffic> traffic(bool backward) const override { return backward ? shares_.gather_traffic() : std::vector<Traffic>(); }
+  std::int64_t message_elements() const override { return shares_.message_elements(); }
 
  private:
   ChannelShares<T> shares_;

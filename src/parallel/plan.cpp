@@ -70,10 +70,19 @@ GridShape grid_shape(const Deck& deck, int ranks) {
   return grid;
 }
 
+std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
+  const std::int64_t wanted = deck.integer("parallel.micro_batches");
+  return wanted > 0 ? wanted : grid.pipeline > 1 ? 4 * grid.pipeline : 1;
+}
+
+std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
+  const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
+  return std::max(up(up(deck.integer("data.batch"), grid.data), micro_batches(deck, grid)), up(deck.integer("data.test_batch"), grid.data));
+}
+
 ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape& grid)
     : graph_(graph), grid_(grid), nodes_(graph.nodes().size()), values_(graph.shapes().size()) {
-  const std::int64_t wanted = deck.integer("parallel.micro_batches");
-  micro_batches_ = wanted > 0 ? wanted : grid.pipeline > 1 ? 4 * grid.pipeline : 1;
+  micro_batches_ = trireme::micro_batches(deck, grid);
   values_[0].split = can_split(graph.shapes()[0]);
   for (std::size_t i = 0; i < nodes_.size(); ++i) place_node(i);
   place_stages(deck);

@@ -25,6 +25,11 @@ namespace trireme {
 /// The grid that [parallel] asks for on this many ranks. Usage errors say which axis does not fit.
 GridShape grid_shape(const Deck& deck, int ranks);
 
+/// Micro-batches of a rank's share of a batch.
+std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
+/// The most samples of a pass: of a micro-batch, or of an evaluation's batch.
+std::int64_t largest_pass(const Deck& deck, const GridShape& grid);
+
 struct NodePlan {
   enum class Channels { whole, column, row, grouped, kept };
   int stage = 0;

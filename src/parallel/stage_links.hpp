@@ -18,6 +18,7 @@ class StageReceive final : public Layer<T> {
   bool wants_gradient() const override { return gradient_; }
   void complete() override { request_.wait(); }
   std::vector<Traffic> traffic(bool backward) const override;
+  std::int64_t message_elements() const override { return (gradient_ ? 1 : 0) * this->output_.size(); }
 
  private:
   int number_;
@@ -38,6 +39,7 @@ class StageSend final : public Layer<T> {
   bool begins_backward() const override { return gradient_; }
   void complete() override { request_.wait(); }
   std::vector<Traffic> traffic(bool backward) const override;
+  std::int64_t message_elements() const override { return elements_; }
 
  private:
   std::int64_t elements_;

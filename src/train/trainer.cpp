@@ -16,17 +16,6 @@ namespace trireme {
 
 namespace {
 
-std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
-  const std::int64_t wanted = deck.integer("parallel.micro_batches");
-  return wanted > 0 ? wanted : grid.pipeline > 1 ? 4 * grid.pipeline : 1;
-}
-
-/// The most samples of a pass: of a micro-batch of a rank's share, or of an evaluation's batch.
-std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
-  const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
-  return std::max(up(up(deck.integer("data.batch"), grid.data), micro_batches(deck, grid)), up(deck.integer("data.test_batch"), grid.data));
-}
-
 ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
 
 const Communicator& checked(const Deck& deck, const Communicator& comm) {
