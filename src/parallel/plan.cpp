@@ -77,7 +77,8 @@ std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
 
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
   const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
-  return std::max(up(up(deck.integer("data.batch"), grid.data), micro_batches(deck, grid)), up(deck.integer("data.test_batch"), grid.data));
+  const std::int64_t micro = micro_batches(deck, grid), share = up(up(deck.integer("data.batch"), grid.data), micro);
+  return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), grid.data));
 }
 
 ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape& grid)

@@ -27,7 +27,7 @@ GridShape grid_shape(const Deck& deck, int ranks);
 
 /// Micro-batches of a rank's share of a batch.
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
-/// The most samples of a pass: of a micro-batch, or of an evaluation's batch.
+/// The most samples of a pass: of a micro-batch, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid);
 
 struct NodePlan {

@@ -95,7 +95,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
     const std::int64_t test_batch = deck.integer("data.test_batch");
     test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
-    evaluator_.emplace(deck, grid_, network_, *test_data_, io_, test_batch > 0 ? test_batch : network_.largest_batch() * grid_.shape().data);
+    evaluator_.emplace(deck, grid_, network_, *test_data_, io_, test_batch > 0 && passes_.size() == 1 ? test_batch : network_.largest_batch() * grid_.shape().data);
   }
   if (deck.boolean("train.profile")) begin_profile();
   reducer_.measure(exec_);
