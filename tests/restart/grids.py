@@ -77,15 +77,6 @@ class Grids(program.ProgramTest):
             self.assertEqual(there.events("end")[-1]["parameters_sha256"], one.digest(), f"on {grid}")
         self.assertEqual(len({str(event["test"]["confusion"]) for event in there.events("end")}), 1)
 
-    def test_the_first_checkpoint_is_the_same_on_every_grid(self):
-        digests = {str(grid): self.run_on(f"fresh-{number}", grid, "--optimizer.lr=0", "--train.steps=1", "--train.ema=0").digest() for number, grid in enumerate(GRIDS)
-                   if not any("pipeline" in word for word in grid[1:])}
-        # At a rate of 0 the parameters stay what they were drawn as; batch_norm's moments move, equal but for rounding.
-        self.assertGreater(len(digests), 1)
-        files = [self.folder / f"fresh-{number}" for number, grid in enumerate(GRIDS) if (self.folder / f"fresh-{number}").exists()]
-        found = [self.ok("inspect", file, "--json").json() for file in files]
-        self.assertEqual({one["step"] for one in found}, {1})
-
     def test_plans(self):
         for grid in GRIDS:
             plan = self.ok("plan", self.deck, "--ranks", grid[0], "--json", *grid[1:]).json()
