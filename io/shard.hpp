@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/box.hpp"
 #include "base/shape.hpp"
 #include "io/h5.hpp"
 
@@ -54,15 +55,22 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
 /// Reads rows of one shard. Keeps the file open. Errors name file, data set, what was expected and found.
 class ShardReader {
  public:
-  ShardReader(const ShardInfo& info, const ShardNames& names);
+  /// `sample` and `label` say how the model sees a row's features and labels, (channels, extents...): what the boxes below are cut out of. Not given: as
+  /// stored. They may have leading ones more or fewer than the file.
+  ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample = {}, const Shape& label = {});
   ~ShardReader();
   ShardReader(ShardReader&&) noexcept;
   ShardReader& operator=(ShardReader&&) noexcept;
 
   const ShardInfo& info() const;
-  /// Rows [first, first+count) of the features, in info().feature_type, row-major as stored. `out` is exactly that many bytes.
-  void read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out);
-  void read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out);
+  /// Rows [first, first+count) of the features, in info().feature_type, row-major as stored. `out` is exactly that many bytes. All of these return the
+  /// bytes that were asked of the file.
+  std::int64_t read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out);
+  std::int64_t read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out);
+  /// Of each row all channels, but only this box of their extents: (count, channels, box). The file is asked for no more than that where its shape shows
+  /// channels and extents; where it does not (784 numbers that the model sees as 1x28x28), rows are read whole and cut.
+  std::int64_t read_features(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out);
+  std::int64_t read_labels(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out);
 
  private:
   struct Impl;

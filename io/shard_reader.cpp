@@ -1,6 +1,8 @@
 // Reads runs of rows of one shard.
 #include <algorithm>
+#include <array>
 #include <bit>
+#include <cstring>
 
 #include "base/error.hpp"
 #include "io/detail/shard_types.hpp"
@@ -39,12 +41,42 @@ h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int
   return access;
 }
 
+constexpr std::int64_t whole_bytes = std::int64_t{4} << 20;  // of rows that are read whole, to be cut
+
+std::span<const std::int64_t> without_leading_ones(std::span<const std::int64_t> extents) {
+  while (!extents.empty() && extents.front() == 1) extents = extents.subspan(1);
+  return extents;
+}
+
+/// A part of each row: all channels, a box of the extents.
+struct Cut {
+  std::int64_t channels = 1;
+  std::array<std::int64_t, 3> extents{1, 1, 1};
+  Box box;
+
+  std::int64_t elements() const { return channels * box.pixels(); }
+};
+
+/// Copies the box out of whole rows.
+void cut_rows(const Cut& cut, std::int64_t rows, std::size_t element_bytes, const std::byte* from, std::byte* to) {
+  const auto& [d, h, w] = cut.extents;
+  const Box& box = cut.box;
+  const auto line = static_cast<std::size_t>(box.extent[2]) * element_bytes;
+  for (std::int64_t plane = 0; plane < rows * cut.channels; ++plane)
+    for (std::int64_t z = box.first[0]; z < box.end(0); ++z)
+      for (std::int64_t y = box.first[1]; y < box.end(1); ++y) {
+        std::memcpy(to, from + static_cast<std::size_t>(((plane * d + z) * h + y) * w + box.first[2]) * element_bytes, line);
+        to += line;
+      }
+}
+
 /// One data set of an open shard, read by rows.
 class RowSet {
  public:
+  /// `seen`: how the model sees a row.
   RowSet(const h5::File& file, const std::string& path, const std::string& name, ElementType element, std::int64_t rows,
-         const Shape& row, bool single)
-      : path_(path), name_(name), rows_(rows), single_(single) {
+         const Shape& row, const Shape& seen, bool single)
+      : path_(path), name_(name), rows_(rows), single_(single), seen_(seen), element_bytes_(size_of(element)) {
     const std::string context = path + ":" + name;
     {
       const h5::Dataset plain(TRIREME_H5(H5Dopen2(file, name.c_str(), H5P_DEFAULT), context));
@@ -66,18 +98,77 @@ class RowSet {
           path, name, Shape{std::span(extents_)}.tuple(), rows, row.tuple());
   }
 
-  void read(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-    if (first < 0 || count < 0 || first + count > rows_ || out.size() != static_cast<std::size_t>(count) * row_bytes_)
-      throw internal_error("shard '{}': rows [{}, {}) of '{}' into {} bytes; it has {} rows of {} bytes", path_, first,
-                           first + count, name_, out.size(), rows_, row_bytes_);
-    if (count == 0) return;
+  std::int64_t read(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
+    check(first, count, static_cast<std::size_t>(count) * row_bytes_, out);
     std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+    return read(first, count, start, size, out);
+  }
+
+  std::int64_t read(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out) {
+    const Cut part = cut(box);
+    check(first, count, static_cast<std::size_t>(count * part.elements()) * element_bytes_, out);
+    if (out.empty()) return 0;
+    if (part.elements() * static_cast<std::int64_t>(element_bytes_) == static_cast<std::int64_t>(row_bytes_)) return read(first, count, out);
+    if (!shows_extents()) return read_and_cut(first, count, part, out);
+    std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+    // The last dimensions of the file are those of the box; leading ones that either lacks are whole anyway.
+    const std::size_t held = extents_.size() - (single_ ? 0 : 1), dims = static_cast<std::size_t>(seen_.rank()) - 1;
+    for (std::size_t k = 1; k <= std::min(held, dims); ++k) {
+      start[extents_.size() - k] = static_cast<hsize_t>(box.first[3 - k]);
+      size[extents_.size() - k] = static_cast<hsize_t>(box.extent[3 - k]);
+    }
+    return read(first, count, start, size, out);
+  }
+
+ private:
+  void check(std::int64_t first, std::int64_t count, std::size_t bytes, std::span<std::byte> out) const {
+    if (first < 0 || count < 0 || first + count > rows_ || out.size() != bytes)
+      throw internal_error("shard '{}': rows [{}, {}) of '{}' into {} bytes; it has {} rows of {} bytes, and {} are asked for", path_, first,
+                           first + count, name_, out.size(), rows_, row_bytes_, bytes);
+  }
+
+  /// Is a row of the file as the model sees it, but for leading ones?
+  bool shows_extents() const {
+    const auto stored = std::span(extents_).subspan(single_ ? 0 : 1);
+    return std::ranges::equal(without_leading_ones(stored), without_leading_ones(seen_.span()));
+  }
+
+  Cut cut(const Box& box) const {
+    Cut part{.box = box};
+    const int dims = seen_.rank() - 1;
+    bool inside = dims >= 0 && dims <= 3;
+    if (seen_.rank() > 0) part.channels = seen_[0];
+    for (int d = 0; inside && d < dims; ++d) part.extents[static_cast<std::size_t>(3 - dims + d)] = seen_[1 + d];
+    for (std::size_t a = 0; a < 3; ++a) inside &= box.first[a] >= 0 && box.extent[a] >= 0 && box.end(a) <= part.extents[a];
+    if (!inside || static_cast<std::size_t>(seen_.size()) * element_bytes_ != row_bytes_)
+      throw internal_error("shard '{}': a box [{}+{}, {}+{}, {}+{}] of '{}', whose rows of {} bytes are seen as {}", path_, box.first[0], box.extent[0],
+                           box.first[1], box.extent[1], box.first[2], box.extent[2], name_, row_bytes_, seen_.tuple());
+    return part;
+  }
+
+  std::int64_t read_and_cut(std::int64_t first, std::int64_t count, const Cut& part, std::span<std::byte> out) {
+    const std::int64_t at_once = std::max<std::int64_t>(1, whole_bytes / static_cast<std::int64_t>(row_bytes_));
+    const auto part_bytes = static_cast<std::size_t>(part.elements()) * element_bytes_;
+    std::int64_t asked = 0;
+    for (std::int64_t done = 0; done < count; done += at_once) {
+      const std::int64_t some = std::min(at_once, count - done);
+      whole_.resize(static_cast<std::size_t>(some) * row_bytes_);
+      asked += read(first + done, some, whole_);
+      cut_rows(part, some, element_bytes_, whole_.data(), out.data() + static_cast<std::size_t>(done) * part_bytes);
+    }
+    return asked;
+  }
+
+  /// `start` and `size` but for the rows.
+  std::int64_t read(std::int64_t first, std::int64_t count, std::vector<hsize_t>& start, std::vector<hsize_t>& size, std::span<std::byte> out) {
+    if (out.empty()) return 0;
     if (!single_) {
       start[0] = static_cast<hsize_t>(first);
       size[0] = static_cast<hsize_t>(count);
+    }
+    if (!start.empty())  // a single number has no extents to choose from
       TRIREME_H5(H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
                  path_ + ":" + name_);
-    }
     // The same rank as in the file: HDF5 then pairs the selections chunk by chunk instead of element by element.
     const h5::Space memory(
         TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
@@ -86,50 +177,61 @@ class RowSet {
           "shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy or make it "
           "again",
           path_, first, first + count, name_, h5::error_stack());
+    return static_cast<std::int64_t>(out.size());
   }
 
- private:
   std::string path_, name_;
   std::int64_t rows_;
   bool single_;
+  Shape seen_;
+  std::size_t element_bytes_;
   std::vector<std::int64_t> extents_;
   std::size_t row_bytes_ = 0;
   h5::Type type_;
   h5::Properties access_;
   h5::Dataset dataset_;
   h5::Space space_;
+  std::vector<std::byte> whole_;  // rows to be cut
 };
 
 }  // namespace
 
 struct ShardReader::Impl {
-  Impl(const ShardInfo& i, const ShardNames& names) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
+  Impl(const ShardInfo& i, const ShardNames& names, const Shape& sample, const Shape& label) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
     features = std::make_unique<RowSet>(file, info.path, names.features, info.feature_type, info.rows, info.sample,
-                                        info.single_sample);
+                                        sample.rank() > 0 ? sample : info.sample, info.single_sample);
     if (info.has_labels)
       labels = std::make_unique<RowSet>(file, info.path, names.labels, info.label_type, info.rows, info.label,
-                                        info.single_sample);
+                                        label.rank() > 0 ? label : info.label, info.single_sample);
+  }
+  RowSet& label_set() {
+    if (!labels) throw internal_error("shard '{}': labels were asked for, but it was described without", info.path);
+    return *labels;
   }
   ShardInfo info;
   h5::File file;
   std::unique_ptr<RowSet> features, labels;
 };
 
-ShardReader::ShardReader(const ShardInfo& info, const ShardNames& names) : impl_(std::make_unique<Impl>(info, names)) {}
+ShardReader::ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample, const Shape& label)
+    : impl_(std::make_unique<Impl>(info, names, sample, label)) {}
 ShardReader::~ShardReader() = default;
 ShardReader::ShardReader(ShardReader&&) noexcept = default;
 ShardReader& ShardReader::operator=(ShardReader&&) noexcept = default;
 
 const ShardInfo& ShardReader::info() const { return impl_->info; }
 
-void ShardReader::read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-  impl_->features->read(first, count, out);
+std::int64_t ShardReader::read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
+  return impl_->features->read(first, count, out);
 }
-
-void ShardReader::read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-  if (!impl_->labels)
-    throw internal_error("shard '{}': labels were asked for, but it was described without", impl_->info.path);
-  impl_->labels->read(first, count, out);
+std::int64_t ShardReader::read_features(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out) {
+  return impl_->features->read(first, count, box, out);
+}
+std::int64_t ShardReader::read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
+  return impl_->label_set().read(first, count, out);
+}
+std::int64_t ShardReader::read_labels(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out) {
+  return impl_->label_set().read(first, count, box, out);
 }
 
 }  // namespace trireme

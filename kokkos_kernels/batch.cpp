@@ -54,49 +54,79 @@ void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, st
 
 template <class Raw, class T>
 void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
-                   const Augmentation& augmentation, Span<T> out) {
-  const std::int64_t rows = augmentation.extents[0] * augmentation.extents[1], width = augmentation.extents[2], pixels = rows * width;
+                   const Augmentation& augmentation, const Box& box, Span<T> out) {
+  const std::int64_t first_plane = box.first[0], first_line = box.first[1], left = box.first[2], lines = box.extent[1], width = box.extent[2];
+  const std::int64_t rows = box.extent[0] * lines, pixels = augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2];
   Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * rows), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t s = i / rows, first = i % rows * width;
+    const std::int64_t s = i / rows, row = i % rows;
     const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
     const Placement placement(augmentation, augmentation.first_sample + s);
-    const std::int64_t row = i % rows, plane = placement.source(augmentation, 0, row / augmentation.extents[1]),
-                       line = placement.source(augmentation, 1, row % augmentation.extents[1]);
+    const std::int64_t plane = placement.source(augmentation, 0, first_plane + row / lines),
+                       line = placement.source(augmentation, 1, first_line + row % lines);
     const bool inside = plane >= 0 && plane < augmentation.extents[0] && line >= 0 && line < augmentation.extents[1];
-    const Raw* const from_row = in + (plane * augmentation.extents[1] + line) * width;
+    const Raw* const from_row = in + (plane * augmentation.extents[1] + line) * augmentation.extents[2];
     for (std::int64_t x = 0; x < width; ++x) {
-      const std::int64_t from = placement.source(augmentation, 2, x);
-      const bool there = inside && from >= 0 && from < width;
+      const std::int64_t from = placement.source(augmentation, 2, left + x);
+      const bool there = inside && from >= 0 && from < augmentation.extents[2];
       for (std::int64_t c = 0; c < channels; ++c) {
         const T value = there ? static_cast<T>(from_row[c * pixels + from]) : T{};
-        out((s * pixels + first + x) * channels + c) = value * factor(c) + shift(c);
+        out((i * width + x) * channels + c) = value * factor(c) + shift(c);
       }
     }
   });
 }
 
-template <class T>
-void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample, Span<T> x) {
-  const std::int64_t quads = (elements + 3) / 4;  // of elements that share one draw
-  Kokkos::parallel_for("trireme::batch::add_noise", Range(exec, 0, n * quads), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t s = i / quads, first = 4 * (i % quads), last = first + 4 < elements ? first + 4 : elements;
-    const Random4 r = philox(mix(key, 1), static_cast<std::uint64_t>(first_sample + s), static_cast<std::uint64_t>(i % quads));
-    double noise[4];
+namespace {
+
+/// The numbers that are added to four elements, `quad` counted within the sample.
+struct Noise {
+  KOKKOS_INLINE_FUNCTION Noise(double deviation, std::uint64_t key, std::int64_t sample, std::int64_t quad) {
+    const Random4 r = philox(mix(key, 1), static_cast<std::uint64_t>(sample), static_cast<std::uint64_t>(quad));
     for (int pair = 0; pair < 4; pair += 2) {  // Box and Muller 1958
       const double radius = deviation * Kokkos::sqrt(-2 * Kokkos::log(1 - static_cast<double>(to_unit(r.v[pair]))));
       const double angle = 6.283185307179586 * static_cast<double>(to_unit(r.v[pair + 1]));
-      noise[pair] = radius * Kokkos::cos(angle);
-      noise[pair + 1] = radius * Kokkos::sin(angle);
+      v[pair] = radius * Kokkos::cos(angle);
+      v[pair + 1] = radius * Kokkos::sin(angle);
     }
-    for (std::int64_t e = first; e < last; ++e) x(s * elements + e) += static_cast<T>(noise[e - first]);
+  }
+  double v[4];
+};
+
+/// A run of elements may begin and end within a four.
+template <class T>
+void add_noise_to_region(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample,
+                         Span<T> x, const RegionMap& region) {
+  const std::int64_t run = region.run, runs = elements / run, quads = (run + 6) / 4;
+  Kokkos::parallel_for("trireme::batch::add_noise_to_region", Range(exec, 0, n * runs * quads), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t s = i / (runs * quads), local = i / quads % runs * run, global = region.global_element(local);
+    const std::int64_t quad = global / 4 + i % quads, last = global + run < 4 * quad + 4 ? global + run : 4 * quad + 4;
+    if (4 * quad >= last) return;
+    const Noise noise(deviation, key, first_sample + s, quad);
+    for (std::int64_t e = 4 * quad < global ? global : 4 * quad; e < last; ++e)
+      x(s * elements + local + e - global) += static_cast<T>(noise.v[e - 4 * quad]);
+  });
+}
+
+}  // namespace
+
+template <class T>
+void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample, Span<T> x,
+               const Region& region) {
+  if (elements == 0) return;
+  if (!region.whole()) return add_noise_to_region<T>(exec, n, elements, deviation, key, first_sample, x, region.map());
+  const std::int64_t quads = (elements + 3) / 4;  // of elements that share one draw
+  Kokkos::parallel_for("trireme::batch::add_noise", Range(exec, 0, n * quads), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t s = i / quads, first = 4 * (i % quads), last = first + 4 < elements ? first + 4 : elements;
+    const Noise noise(deviation, key, first_sample + s, i % quads);
+    for (std::int64_t e = first; e < last; ++e) x(s * elements + e) += static_cast<T>(noise.v[e - first]);
   });
 }
 
 #define TRIREME_INSTANTIATE_RAW(Raw, T) \
   template void cast_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, Span<T>); \
-  template void augment_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, const Augmentation&, Span<T>);
+  template void augment_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, const Augmentation&, const Box&, Span<T>);
 #define TRIREME_INSTANTIATE(T)              \
-  template void add_noise<T>(const Execution&, std::int64_t, std::int64_t, double, std::uint64_t, std::int64_t, Span<T>); \
+  template void add_noise<T>(const Execution&, std::int64_t, std::int64_t, double, std::uint64_t, std::int64_t, Span<T>, const Region&); \
   TRIREME_INSTANTIATE_RAW(std::uint8_t, T)  \
   TRIREME_INSTANTIATE_RAW(std::int8_t, T)   \
   TRIREME_INSTANTIATE_RAW(std::uint16_t, T) \

@@ -4,6 +4,8 @@
 
 #include <cstddef>
 
+#include "base/box.hpp"
+#include "kokkos_kernels/region.hpp"
 #include "kokkos_kernels/types.hpp"
 
 namespace trireme {
@@ -30,16 +32,19 @@ struct Augmentation {
   std::int64_t crop[3] = {};            // zeros of the file added at both ends of an axis, before as much as was there is cut out
   std::uint64_t key = 0;
   std::int64_t first_sample = 0;        // place of sample 0 in the global batch
+
+  Box whole() const { return {.extent = {extents[0], extents[1], extents[2]}}; }
 };
 
-/// As cast_batch, of samples with as many pixels as the extents say.
+/// As cast_batch, of samples with as many pixels as the extents say. `out` gets this box of each augmented sample, (n, box's pixels, channels).
 template <class Raw, class T>
 void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
-                   const Augmentation& augmentation, Span<T> out);
+                   const Augmentation& augmentation, const Box& box, Span<T> out);
 
 /// Adds independent normal numbers of this standard deviation to the n samples of `elements` numbers in x. Those of a sample are a function of (key,
-/// first_sample + its place in x) alone.
+/// first_sample + its place in x) and, where the elements are a region of the sample, of their places in the whole sample.
 template <class T>
-void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample, Span<T> x);
+void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, double deviation, std::uint64_t key, std::int64_t first_sample, Span<T> x,
+               const Region& region = {});
 
 }  // namespace trireme

@@ -47,26 +47,32 @@ struct BatchStream::Impl {
   Impl(const DataSet& data_set, IoThread& io_thread, const Options& options)
       : data(data_set),
         io(io_thread),
-        feature_bytes(data.feature_bytes()),
-        label_bytes(data.label_bytes()),
-        cached(data.size() * (feature_bytes + label_bytes) <= options.cache_bytes),
+        // Of whole rows, whatever is read of them: the order depends on it, and must be the same for all parts of a sample.
+        cached(data.size() * (data.feature_bytes() + data.label_bytes()) <= options.cache_bytes),
         planner(make_planner(data, options, cached)),
-        loader(data) {
+        loader(data, {.features = options.features,
+                      .labels = options.labels,
+                      .feature_box = options.slab,
+                      .label_box = options.label_slab,
+                      .sample = options.sample,
+                      .label = options.label}),
+        feature_bytes(loader.feature_bytes()),
+        label_bytes(loader.label_bytes()) {
     const auto share = static_cast<std::size_t>(planner.largest_share());
-    features.resize(share);
-    if (data.labels().kind == LabelDemand::Kind::classes) classes.resize(share);
-    if (data.labels().kind == LabelDemand::Kind::values) values.resize(share);
+    if (options.features) features.resize(share);
+    if (options.labels && data.labels().kind == LabelDemand::Kind::classes) classes.resize(share);
+    if (options.labels && data.labels().kind == LabelDemand::Kind::values) values.resize(share);
   }
 
   const DataSet& data;
   IoThread& io;
-  const std::int64_t feature_bytes, label_bytes;
   const bool cached;  // all rows of planner.reach() are kept in memory, and windows are plans only
 
   // Window number w, counted from the last seek, lies in plans[w % 2] and blocks[w % 2]; cached, blocks[0] holds all rows.
   // Those of windows [emptied, loaded) are the caller's to read, the others the I/O thread's to fill while `loading`.
   Planner planner;
   RowLoader loader;
+  const std::int64_t feature_bytes, label_bytes;  // of one sample in memory
   std::array<WindowPlan, 2> plans;
   std::array<RowBlock, 2> blocks;
   bool window_begun = false;  // the rows of the window that is loaded are being read
@@ -141,7 +147,7 @@ struct BatchStream::Impl {
     if (!window_begun) {
       planner.plan(load_at.epoch, load_at.index / planner.batches_per_window(), cached, plan);
       if (cached) return true;
-      if (!block.features) block = loader.allocate_to_read(planner.most_rows());
+      if (!block.allocated) block = loader.allocate_to_read(planner.most_rows());
       loader.start(plan.runs, block);
       window_begun = true;
     }
@@ -168,14 +174,18 @@ struct BatchStream::Impl {
     batch.global_count = size.global_count;
     batch.first = size.first;
     batch.count = size.count;
+    batch.feature_slab = loader.cuts_features();
+    batch.label_slab = loader.cuts_labels();
     if (planner.sequential()) batch.first_row = planner.reach().first + at.index * planner.rows_per_batch();
   }
 
   void point_at_rows(const WindowPlan& plan, const RowBlock& from, const Place& at) {
     const auto places = plan.places_of(at.index - plan.window * planner.batches_per_window());
     const auto count = places.size();
-    for (std::size_t i = 0; i < count; ++i) features[i] = from.features.get() + places[i] * feature_bytes;
-    batch.features = std::span(features).first(count);
+    if (from.features) {
+      for (std::size_t i = 0; i < count; ++i) features[i] = from.features.get() + places[i] * feature_bytes;
+      batch.features = std::span(features).first(count);
+    }
     if (from.classes) {
       for (std::size_t i = 0; i < count; ++i) classes[i] = from.classes.get()[places[i]];
       batch.classes = std::span(classes).first(count);

@@ -9,8 +9,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 
+#include "base/box.hpp"
 #include "data/data_set.hpp"
 #include "io/io_thread.hpp"
 
@@ -24,9 +26,10 @@ struct HostBatch {
   std::int64_t first = 0;         // place of this rank's first sample within the batch
   std::int64_t count = 0;         // samples of this rank; may be 0
   std::int64_t first_row = 0;     // blocks: row of the data set of the first sample, where count > 0
-  std::span<const std::byte* const> features;  // of each sample: DataSet::feature_bytes() bytes of feature_type()
+  std::span<const std::byte* const> features;  // of each sample: DataSet::feature_bytes() bytes of feature_type(), or of the slab
   std::span<const std::int32_t> classes;       // LabelDemand::classes: count labels, checked against the number of classes
-  std::span<const std::byte* const> values;    // LabelDemand::values, of each sample: label_bytes() bytes of label_type()
+  std::span<const std::byte* const> values;    // LabelDemand::values, of each sample: label_bytes() bytes of label_type(), or of the slab
+  bool feature_slab = false, label_slab = false;  // each sample is Options::slab, label_slab of it only: (channels, box)
 };
 
 class BatchStream {
@@ -46,6 +49,16 @@ class BatchStream {
     std::int64_t window = 0;
     /// A data set no larger than this is kept in memory by every rank and shuffled row by row.
     std::int64_t cache_bytes = 0;
+
+    /// What of each sample is read: this box of its extents, all channels. `sample` is the model's input, (channels, extents...), which the
+    /// box is cut out of. Which rows form a batch does not depend on it. Nothing: all.
+    std::optional<Box> slab = {};
+    Shape sample = {};
+    /// The same of labels that are values of the output's shape.
+    std::optional<Box> label_slab = {};
+    Shape label = {};
+    /// What is not wanted is not read, and empty in the batches.
+    bool features = true, labels = true;
   };
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
@@ -65,7 +78,7 @@ class BatchStream {
   const HostBatch& next();
   /// Seconds that next() has waited so far.
   double waited() const;
-  /// Bytes read from files so far.
+  /// Bytes asked of files so far.
   std::int64_t bytes_read() const;
 
  private:

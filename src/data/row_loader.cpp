@@ -97,20 +97,51 @@ PageArray<T>::PageArray(std::int64_t n) {
 #endif
 }
 
-RowLoader::RowLoader(const DataSet& data)
+RowLoader::RowLoader(const DataSet& data, const RowPart& part)
     : data_(data),
-      feature_bytes_(data.feature_bytes()),
-      label_bytes_(data.label_bytes()),
-      span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, feature_bytes_ + label_bytes_))),
-      gap_rows_(gap_bytes / std::max<std::int64_t>(1, feature_bytes_ + label_bytes_)) {
+      features_(field(part.features, part.feature_box, part.sample, data.feature_bytes(), data.feature_type(), "features")),
+      labels_(field(part.labels && data.labels().stored(), part.label_box, part.label, data.label_bytes(), data.label_type(), "labels")),
+      span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes))),
+      gap_rows_(gap_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes)) {
+  if (labels_.box && data.labels().kind != LabelDemand::Kind::values) throw internal_error("RowLoader: a box of labels that are not values");
   open_.reserve(most_open_files);
+}
+
+RowLoader::Field RowLoader::field(bool wanted, const std::optional<Box>& box, const Shape& seen, std::int64_t row_bytes, ElementType type,
+                                  const char* what) const {
+  Field made{.wanted = wanted, .box = {}, .shape = seen, .bytes = wanted ? row_bytes : 0};
+  if (!wanted || !box) return made;
+  bool inside = seen.rank() >= 1 && seen.rank() <= 4 && seen.size() * static_cast<std::int64_t>(size_of(type)) == row_bytes;
+  bool whole = true;
+  for (std::size_t a = 0; inside && a < 3; ++a) {
+    const int d = seen.rank() - 3 + static_cast<int>(a);
+    const std::int64_t extent = d >= 1 ? seen[d] : 1;
+    inside &= box->first[a] >= 0 && box->extent[a] >= 0 && box->end(a) <= extent;
+    whole &= box->extent[a] == extent;
+  }
+  if (!inside)
+    throw internal_error("'{}': a box [{}+{}, {}+{}, {}+{}] of {} that are seen as {} and have {} bytes a row", data_.where(), box->first[0], box->extent[0],
+                         box->first[1], box->extent[1], box->first[2], box->extent[2], what, seen.tuple(), row_bytes);
+  if (whole) return made;
+  made.box = box;
+  made.bytes = seen[0] * box->pixels() * static_cast<std::int64_t>(size_of(type));
+  return made;
+}
+
+std::int64_t RowLoader::Field::place_in_row(std::int64_t i) const {
+  if (!box) return i;
+  const auto extent = [&](int d) { return shape.rank() - 3 + d >= 1 ? shape[shape.rank() - 3 + d] : 1; };
+  const std::int64_t x = i % box->extent[2], y = i / box->extent[2] % box->extent[1], plane = i / (box->extent[2] * box->extent[1]);
+  const std::int64_t z = plane % box->extent[0], channel = plane / box->extent[0];
+  return ((channel * extent(0) + box->first[0] + z) * extent(1) + box->first[1] + y) * extent(2) + box->first[2] + x;
 }
 
 RowBlock RowLoader::allocate(std::int64_t rows) const {
   RowBlock block;
-  block.features = PageArray<std::byte>(rows * feature_bytes_);
-  if (data_.labels().kind == LabelDemand::Kind::classes) block.classes = PageArray<std::int32_t>(rows);
-  if (data_.labels().kind == LabelDemand::Kind::values) block.values = PageArray<std::byte>(rows * label_bytes_);
+  block.allocated = true;
+  if (features_.wanted) block.features = PageArray<std::byte>(rows * features_.bytes);
+  if (labels_.wanted && data_.labels().kind == LabelDemand::Kind::classes) block.classes = PageArray<std::int32_t>(rows);
+  if (labels_.wanted && data_.labels().kind == LabelDemand::Kind::values) block.values = PageArray<std::byte>(rows * labels_.bytes);
   return block;
 }
 
@@ -153,21 +184,24 @@ void RowLoader::next_span() {
 }
 
 void RowLoader::read_span(std::int64_t shard_row, std::int64_t count) {
-  ShardReader& from = reader();
-  std::byte* features = block_->features.get() + filled_ * feature_bytes_;
-  from.read_features(shard_row, count, {features, static_cast<std::size_t>(count * feature_bytes_)});
-  compact(features, feature_bytes_);
-  check_finite(features, data_.feature_type(), data_.shards()[shard_].sample.size(), data_.names().features);
-
-  if (block_->classes) read_classes(from, shard_row, count);
+  if (block_->features) {
+    ShardReader& from = reader();
+    std::byte* features = block_->features.get() + filled_ * features_.bytes;
+    const std::span<std::byte> out(features, static_cast<std::size_t>(count * features_.bytes));
+    bytes_read_ += features_.box ? from.read_features(shard_row, count, *features_.box, out) : from.read_features(shard_row, count, out);
+    compact(features, features_.bytes);
+    check_finite(features, data_.feature_type(), features_, data_.names().features);
+  }
+  if (block_->classes) read_classes(reader(), shard_row, count);
   if (block_->values) {
-    std::byte* values = block_->values.get() + filled_ * label_bytes_;
-    from.read_labels(shard_row, count, {values, static_cast<std::size_t>(count * label_bytes_)});
-    compact(values, label_bytes_);
-    check_finite(values, data_.label_type(), data_.labels().count, data_.names().labels);
+    ShardReader& from = reader();
+    std::byte* values = block_->values.get() + filled_ * labels_.bytes;
+    const std::span<std::byte> out(values, static_cast<std::size_t>(count * labels_.bytes));
+    bytes_read_ += labels_.box ? from.read_labels(shard_row, count, *labels_.box, out) : from.read_labels(shard_row, count, out);
+    compact(values, labels_.bytes);
+    check_finite(values, data_.label_type(), labels_, data_.names().labels);
   }
   for (const Part& part : parts_) filled_ += part.count;
-  bytes_read_ += count * (feature_bytes_ + label_bytes_);
 }
 
 /// Moves the parts of the span that was read to `rows` to its front.
@@ -182,12 +216,12 @@ void RowLoader::compact(std::byte* rows, std::int64_t row_bytes) const {
 }
 
 void RowLoader::read_classes(ShardReader& from, std::int64_t shard_row, std::int64_t count) {
-  raw_labels_.resize(static_cast<std::size_t>(count * label_bytes_));
-  from.read_labels(shard_row, count, raw_labels_);
+  raw_labels_.resize(static_cast<std::size_t>(count * labels_.bytes));
+  bytes_read_ += from.read_labels(shard_row, count, raw_labels_);
   std::int32_t* out = block_->classes.get() + filled_;
   const std::int64_t classes = data_.labels().count;
   for (const Part& part : parts_) {
-    const std::byte* labels = raw_labels_.data() + part.offset * label_bytes_;
+    const std::byte* labels = raw_labels_.data() + part.offset * labels_.bytes;
     with_type(data_.label_type(), [&](auto zero) {
       using T = decltype(zero);
       const std::int64_t bad = to_classes<T>(labels, part.count, classes, out);
@@ -202,10 +236,9 @@ void RowLoader::read_classes(ShardReader& from, std::int64_t shard_row, std::int
   }
 }
 
-void RowLoader::check_finite(const std::byte* rows, ElementType type, std::int64_t elements,
-                             const std::string& data_set) const {
+void RowLoader::check_finite(const std::byte* rows, ElementType type, const Field& field, const std::string& data_set) const {
   if (is_integer(type)) return;
-  const std::int64_t row_bytes = elements * static_cast<std::int64_t>(size_of(type));
+  const std::int64_t row_bytes = field.bytes, elements = row_bytes / static_cast<std::int64_t>(size_of(type));
   for (const Part& part : parts_) {
     for (std::int64_t row = 0; row < part.count; ++row, rows += row_bytes) {
       if (type == ElementType::f32 ? all_finite<float>(rows, elements) : all_finite<double>(rows, elements)) continue;
@@ -216,8 +249,8 @@ void RowLoader::check_finite(const std::byte* rows, ElementType type, std::int64
       throw data_error(
           "shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); only finite numbers can be "
           "learned from. Hint: repair the row or leave it out",
-          data_.shards()[shard_].path, part.shard_row + row, data_set, std::isnan(value) ? "NaN" : "an infinity", i,
-          elements);
+          data_.shards()[shard_].path, part.shard_row + row, data_set, std::isnan(value) ? "NaN" : "an infinity", field.place_in_row(i),
+          field.box ? field.shape.size() : elements);
     }
   }
 }
@@ -236,7 +269,7 @@ ShardReader& RowLoader::reader() {
     if (oldest != open_.end() - 1) *oldest = std::move(open_.back());
     open_.pop_back();
   }
-  return open_.emplace_back(OpenShard{shard_, uses_, ShardReader(data_.shards()[shard_], data_.names())}).reader;
+  return open_.emplace_back(OpenShard{shard_, uses_, ShardReader(data_.shards()[shard_], data_.names(), features_.shape, labels_.shape)}).reader;
 }
 
 }  // namespace trireme

@@ -9,9 +9,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <span>
 #include <vector>
 
+#include "base/box.hpp"
 #include "data/data_set.hpp"
 #include "data/sampler.hpp"
 
@@ -35,8 +37,16 @@ class PageArray {
   std::unique_ptr<T[], Free> memory_;
 };
 
-/// Rows in memory, one after the other, as the data set's labels() demand them.
+/// What is read of each row.
+struct RowPart {
+  bool features = true, labels = true;
+  std::optional<Box> feature_box, label_box;  // of all channels; none: all
+  Shape sample, label;                        // (channels, extents...) of what the boxes are cut out of
+};
+
+/// Rows in memory, one after the other, as the data set's labels() demand them, and of each what RowPart names.
 struct RowBlock {
+  bool allocated = false;
   PageArray<std::byte> features;
   PageArray<std::int32_t> classes;  // LabelDemand::classes
   PageArray<std::byte> values;      // LabelDemand::values
@@ -47,7 +57,14 @@ class RowLoader {
   /// Files held open at a time: a data set may have more shards than a process may have files.
   static constexpr std::size_t most_open_files = 64;
 
-  explicit RowLoader(const DataSet& data);
+  /// Boxes that are all of a row count as none. Internal errors where a box lies outside of its shape, or the shape is not that of the rows.
+  explicit RowLoader(const DataSet& data, const RowPart& part = {});
+
+  /// Bytes of one row in memory; 0 of what is not read.
+  std::int64_t feature_bytes() const { return features_.bytes; }
+  std::int64_t label_bytes() const { return labels_.bytes; }
+  bool cuts_features() const { return features_.box.has_value(); }
+  bool cuts_labels() const { return labels_.box.has_value(); }
 
   /// Memory for `rows` rows.
   RowBlock allocate(std::int64_t rows) const;
@@ -75,15 +92,25 @@ class RowLoader {
     ShardReader reader;
   };
 
+  /// Features or labels: what of a row is read.
+  struct Field {
+    bool wanted = false;
+    std::optional<Box> box;
+    Shape shape;              // what the box is cut out of; as stored where there is none
+    std::int64_t bytes = 0;   // of one row in memory
+    std::int64_t place_in_row(std::int64_t i) const;  // of number i of what is read
+  };
+  Field field(bool wanted, const std::optional<Box>& box, const Shape& seen, std::int64_t row_bytes, ElementType type, const char* what) const;
+
   void next_span();
   void read_span(std::int64_t shard_row, std::int64_t count);
   void read_classes(ShardReader& reader, std::int64_t shard_row, std::int64_t count);
   void compact(std::byte* rows, std::int64_t row_bytes) const;
-  void check_finite(const std::byte* rows, ElementType type, std::int64_t elements, const std::string& data_set) const;
+  void check_finite(const std::byte* rows, ElementType type, const Field& field, const std::string& data_set) const;
   ShardReader& reader();
 
   const DataSet& data_;
-  std::int64_t feature_bytes_, label_bytes_;
+  Field features_, labels_;
   std::int64_t span_rows_, gap_rows_;  // most rows of one read; most unwanted rows that are read through
 
   std::span<const RowRun> runs_;

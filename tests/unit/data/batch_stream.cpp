@@ -271,4 +271,126 @@ BOOST_AUTO_TEST_CASE(the_memory_of_neighbours_is_left_alone) {
   }
 }
 
+// Two streams over the same data, one of boxes: the same batches, of each sample the box.
+BOOST_AUTO_TEST_CASE(a_slab_is_that_part_of_each_sample) {
+  RandomStream random(40);
+  IoThread io;
+  for (int trial = 0; trial < 24; ++trial) {
+    MadeShards made = random_contents(random);
+    const auto upto = [&](std::uint64_t n) { return static_cast<std::int64_t>(1 + random.below(n)); };
+    const Shape sample{upto(3), upto(3), upto(5), upto(6)}, label{upto(2), upto(4), upto(5)};
+    made.elements = sample.size();
+    if (trial % 3 > 0) made.sample = sample;  // or a list of numbers
+    made.label_count = label.size();
+    if (trial % 3 > 0) made.label = label;
+    const Made m(random_sizes(random, 4, 40), made);
+    BatchStream::Options options = random_options(random);
+    if (trial % 4 == 0) options.order = BatchStream::Order::blocks;
+    options.ranks = 1 + static_cast<int>(random.below(3));
+    options.rank = static_cast<int>(random.below(static_cast<std::uint64_t>(options.ranks)));
+    const auto some_box = [&](const Shape& shape) {
+      Box box;
+      for (int d = 1; d < shape.rank(); ++d) {
+        const auto a = static_cast<std::size_t>(3 - shape.rank() + d);
+        box.first[a] = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(shape[d])));
+        box.extent[a] = upto(static_cast<std::uint64_t>(shape[d] - box.first[a]));
+      }
+      return box;
+    };
+    BatchStream::Options of_slab = options, without_features = options, without_labels = options;
+    const Box box = some_box(sample), label_box = some_box(label);
+    of_slab.slab = box, of_slab.sample = sample;
+    if (made.classes == 0) of_slab.label_slab = label_box, of_slab.label = label;
+    without_features.features = false, without_labels.labels = false;
+    BatchStream whole(*m.data, io, options), slab(*m.data, io, of_slab), labels(*m.data, io, without_features), features(*m.data, io, without_labels);
+    for (BatchStream* stream : {&whole, &slab, &labels, &features}) stream->seek(1, 0);
+    bool right = true;
+    const auto same_part = [&](const std::byte* part, const std::byte* all, const Shape& shape, const Box& of, std::size_t bytes) {
+      const auto extent = [&](int a) { return shape.rank() - 3 + a >= 1 ? shape[shape.rank() - 3 + a] : 1; };
+      for (std::int64_t c = 0; c < shape[0]; ++c)
+        for (std::int64_t z = of.first[0]; z < of.end(0); ++z)
+          for (std::int64_t y = of.first[1]; y < of.end(1); ++y)
+            for (std::int64_t x = of.first[2]; x < of.end(2); ++x, part += bytes)
+              right &= std::memcmp(part, all + static_cast<std::size_t>(((c * extent(0) + z) * extent(1) + y) * extent(2) + x) * bytes, bytes) == 0;
+    };
+    const std::int64_t batches = whole.batches() * (options.order == BatchStream::Order::blocks ? 1 : 2);
+    for (std::int64_t b = 0; b < batches; ++b) {
+      const HostBatch &all = whole.next(), &part = slab.next(), &no_features = labels.next(), &no_labels = features.next();
+      BOOST_TEST_REQUIRE(part.features.size() == static_cast<std::size_t>(all.count));
+      BOOST_TEST(part.feature_slab == (box.pixels() < sample.size() / sample[0]));
+      BOOST_TEST_REQUIRE(part.values.size() == all.values.size());
+      BOOST_TEST(std::equal(all.classes.begin(), all.classes.end(), part.classes.begin(), part.classes.end()));
+      for (std::size_t i = 0; i < part.features.size(); ++i) same_part(part.features[i], all.features[i], sample, box, 4);
+      for (std::size_t i = 0; i < part.values.size(); ++i) same_part(part.values[i], all.values[i], label, label_box, 8);
+      for (const HostBatch* other : {&part, &no_features, &no_labels}) {
+        BOOST_TEST(other->epoch == all.epoch);
+        BOOST_TEST(other->index == all.index);
+        BOOST_TEST(other->global_count == all.global_count);
+        BOOST_TEST(other->first == all.first);
+        BOOST_TEST(other->count == all.count);
+      }
+      BOOST_TEST(no_features.features.empty());
+      BOOST_TEST(no_labels.classes.empty());
+      BOOST_TEST(no_labels.values.empty());
+      BOOST_TEST(std::equal(all.classes.begin(), all.classes.end(), no_features.classes.begin(), no_features.classes.end()));
+      for (std::size_t i = 0; i < all.features.size(); ++i)
+        right &= std::memcmp(no_labels.features[i], all.features[i], static_cast<std::size_t>(made.elements) * 4) == 0;
+      for (std::size_t i = 0; i < all.values.size(); ++i)
+        right &= std::memcmp(no_features.values[i], all.values[i], static_cast<std::size_t>(label.size()) * 8) == 0;
+    }
+    BOOST_TEST(right);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(slabs_ask_the_files_for_their_part_only) {
+  IoThread io;
+  MadeShards made;
+  made.elements = 2 * 12 * 5, made.sample = Shape{2, 12, 5}, made.feature_type = ElementType::f32;
+  const Made m({30, 17, 0, 3}, made);
+  const std::int64_t all = m.data->size() * m.data->feature_bytes(), labels = m.data->size() * m.data->label_bytes();
+  const auto bytes_of_an_epoch = [&](const BatchStream::Options& options) {
+    BatchStream stream(*m.data, io, options);
+    stream.seek(0, 0);
+    for (std::int64_t b = 0; b < stream.batches(); ++b) stream.next();
+    return stream.bytes_read();
+  };
+  BatchStream::Options options;
+  options.batch = 10, options.cache_bytes = 1 << 30, options.sample = made.sample;
+  BOOST_TEST(bytes_of_an_epoch(options) == all + labels);
+  for (const std::int64_t ranks : {2, 3, 4}) {
+    options.slab = Box{.first = {0, 12 / ranks, 0}, .extent = {1, 12 / ranks, 5}};
+    BOOST_TEST(bytes_of_an_epoch(options) == all / ranks + labels);
+  }
+  options.labels = false;
+  BOOST_TEST(bytes_of_an_epoch(options) == all / 4);
+  options.features = false;
+  BOOST_TEST(bytes_of_an_epoch(options) == 0);
+  options.labels = true;
+  BOOST_TEST(bytes_of_an_epoch(options) == labels);
+}
+
+BOOST_AUTO_TEST_CASE(a_bad_number_in_a_slab_is_named_by_its_place_in_the_row) {
+  IoThread io;
+  MadeShards made;
+  made.elements = 2 * 3 * 4 * 5, made.sample = Shape{2, 3, 4, 5}, made.feature_type = ElementType::f32;
+  made.spoil = [](std::int64_t row, std::int64_t element, double value) { return row == 4 && element == 97 ? std::nan("") : value; };
+  const Made m({9}, made);
+  const auto read = [&](const Box& box) {
+    BatchStream::Options options;
+    options.batch = 9, options.slab = box, options.sample = made.sample;
+    BatchStream stream(*m.data, io, options);
+    stream.seek(0, 0);
+    stream.next();
+  };
+  // Element 97 is channel 1, z 1, y 3, x 2.
+  BOOST_CHECK_NO_THROW(read({.first = {0, 0, 0}, .extent = {3, 3, 5}}));
+  try {
+    read({.first = {1, 2, 1}, .extent = {2, 2, 3}});
+    BOOST_ERROR("no error");
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    BOOST_TEST((message.find("row 4 of data set '/x' holds NaN (number 97 of 120 of the row)") != std::string::npos), message);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -25,6 +25,7 @@ struct MadeShards {
   std::int64_t classes = 7;  // 0: labels are values instead, `label_count` doubles: r + 1/2, r + 3/2...
   std::int64_t label_count = 2;
   int gzip = 0;
+  Shape sample = {}, label = {};  // as stored, of so many elements; none: a list of numbers
   /// Called with every number before it is written: row of the data set, element (features) or -1 (labels).
   std::function<double(std::int64_t row, std::int64_t element, double value)> spoil = nullptr;
 
@@ -73,9 +74,9 @@ inline void make_shards(const std::filesystem::path& folder, const std::vector<s
   std::int64_t row = 0;
   for (std::size_t s = 0; s < rows.size(); ++s) {
     ShardWriter::Options options;
-    options.sample = Shape{made.elements};
+    options.sample = made.sample.rank() > 0 ? made.sample : Shape{made.elements};
     options.feature_type = made.feature_type;
-    if (made.classes == 0) options.label = Shape{made.label_count};
+    if (made.classes == 0) options.label = made.label.rank() > 0 ? made.label : Shape{made.label_count};
     options.label_type = made.classes == 0 ? ElementType::f64 : made.label_type;
     options.gzip = made.gzip;
     options.chunk_rows = 5;

@@ -1,4 +1,5 @@
 // Whatever numbers a file holds and however it stores them, the reader gives the same numbers.
+#include <array>
 #include <boost/test/unit_test.hpp>
 #include <numeric>
 
@@ -170,6 +171,102 @@ BOOST_AUTO_TEST_CASE(single_samples) {
     BOOST_TEST(to_doubles(x, reader.info().feature_type) == values, boost::test_tools::per_element());
     BOOST_TEST(to_doubles(y, ElementType::i16) == label, boost::test_tools::per_element());
   }
+}
+
+// However a file's shape shows the sample that the model sees, or hides it, a box of it is that part of the whole.
+BOOST_AUTO_TEST_CASE(a_box_is_that_part_of_the_whole) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  const std::vector<StoredType> types = stored_types();
+  RandomStream random(9);
+  const auto upto = [&](std::uint64_t n) { return static_cast<std::int64_t>(1 + random.below(n)); };
+  int shown = 0, cut = 0;
+  for (std::size_t trial = 0; trial < 10 * types.size(); ++trial) {
+    const StoredType& type = types[trial % types.size()];
+    const int dims = 1 + static_cast<int>(random.below(3));
+    Shape seen{random.below(2) == 0 ? 1 : upto(3)};
+    std::array<std::int64_t, 3> extents{1, 1, 1};
+    for (int d = 0; d < dims; ++d) {
+      Shape longer = seen.with_first(0);
+      for (int i = 0; i < seen.rank(); ++i) longer[i] = seen[i];
+      longer[seen.rank()] = extents[static_cast<std::size_t>(3 - dims + d)] = random.below(5) == 0 ? 1 : upto(9);
+      seen = longer;
+    }
+    // As it is, with more or fewer leading ones, as a mere list of numbers, or with a leading extent split in two.
+    std::vector<hsize_t> stored(seen.span().begin(), seen.span().end());
+    const auto how = random.below(5);
+    if (how == 1) stored.insert(stored.begin(), 1 + random.below(2), 1);
+    if (how == 2)
+      while (stored.size() > 1 && stored.front() == 1) stored.erase(stored.begin());
+    if (how == 3) stored = {product(stored)};
+    if (how == 4) stored.insert(stored.begin() + 1, 1);
+    const bool single = random.below(6) == 0;
+    const hsize_t rows = single ? 1 : 1 + random.below(12);
+    if (!single) stored.insert(stored.begin(), rows);
+    {
+      const h5::File file = new_file(path);
+      std::vector<double> values = random_values(random, product(stored), type.is_signed);
+      if (H5Tget_class(type.type) == H5T_ENUM)
+        for (double& v : values) v = v > 50 ? 1 : 0;
+      add_values(file, "x", type.type, stored, values, random_layout(random, stored));
+      add_values(file, "y", type.type, stored, values, random_layout(random, stored));
+    }
+    ShardInfo info = describe_shard(path, {}, single ? seen : Shape{});
+    if (info.sample.size() != seen.size()) continue;  // a single sample in disguise that only the data set's siblings could tell
+    ShardReader reader(info, {}, seen, seen);
+    const ElementType of = info.feature_type;
+    std::vector<std::byte> bytes(static_cast<std::size_t>(info.rows * seen.size()) * size_of(of));
+    BOOST_TEST(reader.read_features(0, info.rows, bytes) == static_cast<std::int64_t>(bytes.size()));
+    const std::vector<double> whole = to_doubles(bytes, of);
+    for (int i = 0; i < 6; ++i) {
+      const auto first = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(info.rows) + 1));
+      const auto count = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(info.rows - first) + 1));
+      Box box;
+      for (std::size_t a = 0; a < 3; ++a) {
+        box.first[a] = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(extents[a])));
+        box.extent[a] = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(extents[a] - box.first[a]) + 1));
+      }
+      std::vector<double> expected;
+      for (std::int64_t plane = first * seen[0]; plane < (first + count) * seen[0]; ++plane)
+        for (std::int64_t z = box.first[0]; z < box.end(0); ++z)
+          for (std::int64_t y = box.first[1]; y < box.end(1); ++y)
+            for (std::int64_t x = box.first[2]; x < box.end(2); ++x)
+              expected.push_back(whole[static_cast<std::size_t>(((plane * extents[0] + z) * extents[1] + y) * extents[2] + x)]);
+      std::vector<std::byte> out(expected.size() * size_of(of));
+      const std::int64_t asked = reader.read_features(first, count, box, out);
+      BOOST_TEST_CONTEXT("seen as " << seen.text() << ", stored as " << info.sample.text() << ", rows " << first << "+" << count) {
+        BOOST_REQUIRE(to_doubles(out, of) == expected);
+        const auto part_bytes = static_cast<std::int64_t>(out.size()), whole_bytes = count * seen.size() * static_cast<std::int64_t>(size_of(of));
+        if (how < 3 || part_bytes == 0)
+          BOOST_TEST(asked == part_bytes);
+        else
+          BOOST_TEST((asked == part_bytes || asked == whole_bytes));
+        if (part_bytes > 0 && part_bytes < whole_bytes) ++(asked == part_bytes ? shown : cut);
+        std::fill(out.begin(), out.end(), std::byte{0xEE});
+        reader.read_labels(first, count, box, out);
+        BOOST_REQUIRE(to_doubles(out, of) == expected);
+      }
+    }
+  }
+  BOOST_TEST(shown > 100);
+  BOOST_TEST(cut > 20);
+}
+
+BOOST_AUTO_TEST_CASE(a_box_outside_the_sample_is_a_fault_of_the_caller) {
+  const TemporaryDirectory folder;
+  const std::string path = (folder / "s.h5").string();
+  {
+    const h5::File file = new_file(path);
+    add_data_set(file, "x", H5T_STD_U8LE, {4, 3, 5});
+  }
+  const ShardInfo info = describe_shard(path, {"x", ""});
+  ShardReader reader(info, {"x", ""}, Shape{3, 5});
+  std::vector<std::byte> bytes(4 * 3 * 2);
+  check_error([&] { reader.read_features(0, 4, Box{.first = {0, 0, 4}, .extent = {1, 1, 2}}, bytes); }, ExitCode::internal, {path, "4+2", "(3, 5)"});
+  check_error([&] { reader.read_features(0, 4, Box{.first = {0, 0, 0}, .extent = {1, 2, 2}}, bytes); }, ExitCode::internal, {path});
+  check_error([&] { reader.read_features(0, 4, Box{.first = {0, 0, 0}, .extent = {1, 1, 3}}, bytes); }, ExitCode::internal, {path});
+  ShardReader flat(info, {"x", ""}, Shape{4, 5});
+  check_error([&] { flat.read_features(0, 4, Box{.first = {0, 0, 0}, .extent = {1, 1, 2}}, bytes); }, ExitCode::internal, {path, "(4, 5)"});
 }
 
 BOOST_AUTO_TEST_CASE(wrong_ranges_are_faults_of_the_caller) {
