@@ -12,8 +12,14 @@ namespace {
 template <class T>
 class Dropout final : public Layer<T> {
  public:
-  Dropout(const LayerOptions& options, const Shape& input) : p_(options.real("p", 0, 1)), elements_(input.size()), key_(static_cast<std::uint64_t>(options.number())) {
-    this->output_ = input;
+  Dropout(const LayerOptions& options, const Shape& whole, const LayerPart& part)
+      : p_(options.real("p", 0, 1)), elements_(part.input_of(whole).size()), key_(static_cast<std::uint64_t>(options.number())) {
+    this->output_ = part.input_of(whole);
+    region_.channels = whole[0];
+    region_.first_channel = part.in.first;
+    region_.local_channels = part.in.of(whole[0]);
+    region_.extents = spatial_extents(whole);
+    region_.box = part.split ? part.input : Box{{0, 0, 0}, region_.extents};
     this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = true, .draws = true};
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override { apply(pass, inputs[0], output); }
@@ -25,7 +31,7 @@ class Dropout final : public Layer<T> {
   void apply(const Pass& pass, Span<const T> x, Span<T> y) const {
     if (pass.training && p_ > 0) {
       const std::uint64_t key = mix(mix(pass.seed, static_cast<std::uint64_t>(pass.step)), key_);
-      dropout<T>(pass.exec, pass.samples, elements_, p_, key, pass.first_sample, x, y);
+      dropout<T>(pass.exec, pass.samples, elements_, p_, key, pass.first_sample, x, y, region_);
     } else if (x.data() != y.data()) {
       copy<T>(pass.exec, pass.samples * elements_, x, y);
     }
@@ -34,6 +40,7 @@ class Dropout final : public Layer<T> {
   double p_;
   std::int64_t elements_;
   std::uint64_t key_;
+  Region region_;
 };
 
 }  // namespace
@@ -41,8 +48,9 @@ class Dropout final : public Layer<T> {
 LayerKind dropout_kind() {
   return {"dropout", "In training sets elements to 0 with probability p and scales the others by 1/(1-p), as nn.Dropout.",
           {{"p", "0.5", "probability of 0"}}, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart&) { return std::make_unique<Dropout<float>>(o, s[0]); },
-          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart&) { return std::make_unique<Dropout<double>>(o, s[0]); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Dropout<float>>(o, s[0], p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Dropout<double>>(o, s[0], p); }, ChannelRole::kept,
+          PixelRole::pointwise};
 }
 
 }  // namespace trireme

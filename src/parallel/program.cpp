@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "layers/spatial.hpp"
-#include "parallel/box_exchange.hpp"
+#include "parallel/halo_layer.hpp"
 #include "parallel/stage_links.hpp"
 
 namespace trireme {
@@ -142,9 +142,14 @@ class Maker {
       part.input = needed[me];
     }
 
-    std::vector<std::size_t> inputs;
-    for (const std::size_t v : node.inputs) inputs.push_back(fetch(v, how.in, how.split, window ? &needed : nullptr));
     std::unique_ptr<Layer<T>> layer = make_layer<T>(node.spec, whole, part);
+    // A layer that can make its gradients in two keeps its halo to itself, and computes while it travels.
+    const bool overlaps = window && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true) && layer->backward_in_two();
+    std::vector<std::size_t> inputs;
+    for (const std::size_t v : node.inputs) inputs.push_back(fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
+    if (overlaps)
+      layer = std::make_unique<HaloLayer<T>>(std::move(layer), BoxMove{plan_.boxes(whole[0], true), needed, false}, shapes_[inputs[0]], spatial(),
+                                             place_.spatial_rank(), samples_);
     if (how.channels == NodePlan::Channels::column && graph_.trains(node.inputs[0]))
       layer = std::make_unique<Summed<T>>(std::move(layer), shapes_[inputs[0]], tensor(), place_.shape.tensor);
     std::size_t at = add(std::move(layer), node.name, node.spec.kind, std::move(inputs));

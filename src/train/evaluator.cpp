@@ -29,6 +29,17 @@ std::string Metrics::text() const {
   return fmt::format("loss {:.5g}  MAE {:.5g}  R2 {:.4f}", loss, mae, r2);
 }
 
+namespace {
+
+template <class T>
+BatchStream::Options stream_options(const Deck& deck, const ProcessGrid& grid, const Network<T>& network, const DataSet& data, std::int64_t batch) {
+  BatchStream::Options options{.batch = batch, .rank = grid.place().data, .ranks = grid.shape().data, .order = BatchStream::Order::blocks};
+  read_part(options, deck, network, data, false);
+  return options;
+}
+
+}  // namespace
+
 template <class T>
 Evaluator<T>::Evaluator(const Deck& deck, const Communicator& comm, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch)
     : Evaluator(deck, *new ProcessGrid(comm, {.data = comm.size()}), network, data, io, batch) {
@@ -44,8 +55,8 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       last_(grid.place().last_stage()),
       counts_samples_(last_ && grid.place().tensor == 0 && (network.output_box() || grid.place().spatial_rank() == 0)),
       seed_(static_cast<std::uint64_t>(deck.integer("run.seed"))),
-      stream_(data, io, {.batch = batch, .rank = grid.place().data, .ranks = grid.shape().data, .order = BatchStream::Order::blocks}),
-      batch_(deck, data, network, network.largest_batch()),
+      stream_(data, io, stream_options(deck, grid, network, data, batch)),
+      stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network)),
       loss_(deck, network.output_shape(), network.local_output().size(), network.largest_batch()) {
   const auto outputs = static_cast<std::size_t>(network.local_output().size());
   if (data.labels().kind == LabelDemand::Kind::classes)
@@ -62,7 +73,7 @@ void Evaluator<T>::evaluate(const Execution& exec) {
     const HostBatch& batch = stream_.next();
     if (batch.count == 0) break;
     const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .sum_over = sharer_sums_.function()};
-    const Targets<T> targets = batch_.load(pass, batch);
+    const Targets<T> targets = stager_.load(pass, batch, network_.input());
     network_.forward(pass);
     if (!last_) continue;
     const Span<const T> output = output_ ? output_(pass, batch) : network_.output();

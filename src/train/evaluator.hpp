@@ -55,7 +55,7 @@ class Evaluator {
   bool last_, counts_samples_;          // whether this rank has the output; whether its numbers of it count in sums over all ranks
   std::uint64_t seed_;  // of the run
   BatchStream stream_;
-  LocalBatch<T> batch_;
+  BatchStager<T> stager_;
   LossFunction<T> loss_;
   std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
   Buffer<std::int64_t> counts_;

@@ -1,48 +1,18 @@
 #include "train/local_batch.hpp"
 
-#include "kokkos_kernels/boxes.hpp"
-#include "layers/spatial.hpp"
-
 namespace trireme {
 
-namespace {
-
-// A box of whole samples.
 template <class T>
-void crop(const Execution& exec, std::int64_t n, const Shape& whole, const Box& box, Span<const T> from, Span<T> to) {
-  copy_box<T>(exec, n,
-              {.channels = channels_of(whole), .extent = box.extent, .from = spatial_extents(whole), .from_first = box.first, .to = box.extent, .to_first = {0, 0, 0}},
-              from, to);
-}
-
-}  // namespace
-
-template <class T>
-LocalBatch<T>::LocalBatch(const Deck& deck, const DataSet& data, Network<T>& network, std::int64_t samples)
-    : network_(network),
-      first_(network.place().first_stage()),
-      last_(network.place().last_stage()),
-      stager_(deck, data, network.input_shape(), network.output_shape(), samples) {
-  if (!first_ || network.input_box()) whole_ = Buffer<T>("trireme::local_batch::whole", static_cast<std::size_t>(samples * network.input_shape().size()));
-  if (last_ && network.output_box() && data.labels().kind != LabelDemand::Kind::classes)
-    targets_ = Buffer<T>("trireme::local_batch::targets", static_cast<std::size_t>(samples * network.local_output().size()));
-}
-
-template <class T>
-Targets<T> LocalBatch<T>::load(const Pass& pass, const HostBatch& batch) {
-  if (!first_ && !last_) return {};
-  const bool whole_input = whole_.size() == 0;
-  const Span<T> input = whole_input ? network_.input() : slice<T>(whole_, 0, static_cast<std::int64_t>(whole_.size()));
-  Targets<T> targets = stager_.load(pass, batch, input);
-  if (batch.count == 0) return targets;
-  if (first_ && !whole_input) crop<T>(pass.exec, batch.count, network_.input_shape(), *network_.input_box(), input, network_.input());
-  if (!last_) return {};
-  if (targets_.size() > 0) {
-    const Span<T> part = slice<T>(targets_, 0, batch.count * network_.local_output().size());
-    crop<T>(pass.exec, batch.count, network_.output_shape(), *network_.output_box(), targets.values, part);
-    targets.values = part;
-  }
-  return targets;
+void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>& network, const DataSet& data, bool augments) {
+  const StagedPart part = staged_part(network);
+  const bool own_target = data.labels().kind == LabelDemand::Kind::features;
+  options.features = part.features || (part.targets && own_target);
+  options.labels = part.targets;
+  options.sample = network.input_shape();
+  options.label = network.output_shape();
+  const std::optional<Box> box = part.input_slab ? part.input_slab : own_target ? part.output_slab : std::nullopt;
+  if (box && (!augments || BatchStager<T>::reads_slab(deck, network.input_shape(), *box))) options.slab = box;
+  if (part.output_slab && data.labels().kind == LabelDemand::Kind::values) options.label_slab = part.output_slab;
 }
 
 HostBatch part_of(const HostBatch& batch, std::int64_t first, std::int64_t count) {
@@ -59,7 +29,9 @@ HostBatch part_of(const HostBatch& batch, std::int64_t first, std::int64_t count
   return part;
 }
 
-template class LocalBatch<float>;
-template class LocalBatch<double>;
+#define TRIREME_INSTANTIATE(T) template void read_part(BatchStream::Options&, const Deck&, const Network<T>&, const DataSet&, bool);
+TRIREME_INSTANTIATE(float)
+TRIREME_INSTANTIATE(double)
+#undef TRIREME_INSTANTIATE
 
 }  // namespace trireme

@@ -1,4 +1,5 @@
-// From a host batch to what this rank's part of the network takes: its pixels of the input on the first stage, its pixels of the targets on the last.
+// What of a data set's samples this rank's part of the network takes: its pixels of the input on a pipeline's first stage, its pixels of the targets on
+// the last. Nothing else is read from files where it need not be.
 #pragma once
 
 #include "network/network.hpp"
@@ -7,23 +8,13 @@
 namespace trireme {
 
 template <class T>
-class LocalBatch {
- public:
-  /// `samples`: the most a batch has. `network` outlives it.
-  LocalBatch(const Deck& deck, const DataSet& data, Network<T>& network, std::int64_t samples);
+StagedPart staged_part(const Network<T>& network) {
+  return {network.input_box(), network.output_box(), network.place().first_stage(), network.place().last_stage()};
+}
 
-  /// See BatchStager::stage.
-  void stage(const HostBatch& batch) { stager_.stage(batch); }
-  /// Fills network.input() where this rank has the first stage, and returns the targets where it has the last.
-  Targets<T> load(const Pass& pass, const HostBatch& batch);
-
- private:
-  Network<T>& network_;
-  bool first_, last_;
-  BatchStager<T> stager_;
-  Buffer<T> whole_;    // input of whole samples, where the network takes a part of it or none
-  Buffer<T> targets_;  // this rank's part, where outputs are split
-};
+/// Tells a stream to read this part alone. `augments`: for training, whose samples may be flipped and cropped before a part of them is taken.
+template <class T>
+void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>& network, const DataSet& data, bool augments);
 
 /// Samples [first, first + count) of a batch.
 HostBatch part_of(const HostBatch& batch, std::int64_t first, std::int64_t count);

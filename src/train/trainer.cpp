@@ -69,16 +69,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       share_((batch_ + grid_.shape().data - 1) / grid_.shape().data),
       network_(deck, largest_pass(deck, grid_.shape()), Network<T>::Use::training, grid_),
       train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.input_shape(), network_.output_shape())),
-      batches_(train_data_, io_,
-               {.batch = batch_,
-                .rank = grid_.place().data,
-                .ranks = grid_.shape().data,
-                .order = deck.boolean("data.shuffle") ? BatchStream::Order::shuffled : BatchStream::Order::stored,
-                .seed = stream_seed_,
-                .chunk = deck.integer("data.chunk"),
-                .window = deck.integer("data.window"),
-                .cache_bytes = deck.integer("data.cache") * 1024 * 1024}),
-      local_batch_(deck, train_data_, network_, network_.largest_batch()),
+      batches_(train_data_, io_, stream_options()),
+      stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), network_.largest_batch(), staged_part(network_)),
       loss_(deck, network_.output_shape(), network_.local_output().size(), network_.largest_batch()),
       reducer_(grid_.reduction(), network_.gradients_and_control(), cuts(network_), ReduceOptions::from(deck, network_.arena_size())),
       optimizer_(deck, network_, reducer_.shards(), norm_scope()),
@@ -178,6 +170,20 @@ void Trainer<T>::resume() {
                      {"total_steps", total_steps_}});
 }
 
+template <class T>
+BatchStream::Options Trainer<T>::stream_options() const {
+  BatchStream::Options options{.batch = batch_,
+                               .rank = grid_.place().data,
+                               .ranks = grid_.shape().data,
+                               .order = deck_.boolean("data.shuffle") ? BatchStream::Order::shuffled : BatchStream::Order::stored,
+                               .seed = stream_seed_,
+                               .chunk = deck_.integer("data.chunk"),
+                               .window = deck_.integer("data.window"),
+                               .cache_bytes = deck_.integer("data.cache") * 1024 * 1024};
+  read_part(options, deck_, network_, train_data_, true);
+  return options;
+}
+
 /// Of parameters that lie whole on every rank of the tensor axis, the first one's count.
 template <class T>
 NormScope Trainer<T>::norm_scope() const {
@@ -271,7 +277,7 @@ template <class T>
 void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t samples) {
   const Trace::Phase phase(trace_, "forward", seconds_.forward);
   const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
-  const Targets<T> targets = local_batch_.load(pass, batch);
+  const Targets<T> targets = stager_.load(pass, batch, network_.input());
   mark(parts_.stage);
   // Ranks that have the same outputs count one sample's loss once together.
   const std::int64_t copies = network_.output_box() ? 1 : pass.copies;
@@ -309,7 +315,7 @@ void Trainer<T>::prefetch() {
   const Trace::Phase phase(trace_, "data wait", seconds_.data);
   try {
     prefetched_ = &batches_.next();
-    if (passes_.size() == 1) local_batch_.stage(*prefetched_);
+    if (passes_.size() == 1) stager_.stage(*prefetched_);
   } catch (const Error&) {
     prefetch_error_ = std::current_exception();
   }

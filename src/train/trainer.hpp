@@ -83,6 +83,7 @@ class Trainer {
   void prefetch();
   const HostBatch& next_batch();
   NormScope norm_scope() const;
+  BatchStream::Options stream_options() const;
   void account(std::int64_t samples, std::int64_t batches);
   void log_step();
   void end_epoch();
@@ -104,7 +105,7 @@ class Trainer {
   DataSet train_data_;
   std::optional<DataSet> test_data_;
   BatchStream batches_;
-  LocalBatch<T> local_batch_;
+  BatchStager<T> stager_;
   LossFunction<T> loss_;
   GradientReducer<T> reducer_;
   Optimizer<T> optimizer_;
