@@ -87,6 +87,19 @@ ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape
   values_[0].split = can_split(graph.shapes()[0]);
   for (std::size_t i = 0; i < nodes_.size(); ++i) place_node(i);
   place_stages(deck);
+  // Not where the input is compared with the output: both have the same boxes then.
+  if (values_[0].split && deck.text("data.target") == "labels" && graph.consumers(0).size() == 1) {
+    const std::size_t reader = graph.consumers(0)[0];
+    input_has_halo_ = nodes_[reader].split && graph.nodes()[reader].kind->pixels == PixelRole::window && nodes_[reader].stage == 0;
+  }
+}
+
+std::vector<Box> ParallelPlan::reach(std::size_t i) const {
+  const GraphNode& node = graph_.nodes()[i];
+  const LayerOptions options(node.spec, node.kind->options);
+  std::vector<Box> all;
+  for (const Box& box : boxes(graph_.shapes()[i + 1], true)) all.push_back(node.kind->reach(options, graph_.shapes()[node.inputs[0]], box));
+  return all;
 }
 
 bool ParallelPlan::can_split(const Shape& shape) const {

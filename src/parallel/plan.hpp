@@ -58,6 +58,10 @@ class ParallelPlan {
   std::vector<std::size_t> crossing(int stage) const;
   /// The boxes of a whole shape, by the rank on the spatial axis; the whole for each where it is not split.
   std::vector<Box> boxes(const Shape& shape, bool split) const;
+  /// Whether the one layer that reads the network's input finds its halo there already: readers take a little more of each sample, and nothing travels.
+  bool input_has_halo() const { return input_has_halo_; }
+  /// The boxes of a node's input that its output's boxes depend on, by the rank on the spatial axis. Of a window whose pixels are split.
+  std::vector<Box> reach(std::size_t node) const;
   /// Part of the work of a step that each stage has: costs as balanced.
   const std::vector<double>& stage_costs() const { return stage_costs_; }
   /// Micro-batches of a batch.
@@ -76,6 +80,7 @@ class ParallelPlan {
   std::vector<ValuePlan> values_;
   std::vector<double> stage_costs_;
   std::int64_t micro_batches_ = 1;
+  bool input_has_halo_ = false;
 };
 
 }  // namespace trireme

@@ -21,7 +21,9 @@ class Maker {
     const auto me = static_cast<std::size_t>(place_.spatial_rank());
     program_.input_split = plan_.value(0).split;
     program_.input_box = plan_.boxes(graph_.shapes()[0], program_.input_split)[me];
-    program_.input = place_.first_stage() ? local_shape(0) : Shape{0};
+    if (plan_.input_has_halo()) program_.input_box = plan_.reach(graph_.consumers(0)[0])[me];
+    program_.input = !place_.first_stage() ? Shape{0} : !program_.input_split ? local_shape(0)
+                     : spatial_shape(graph_.shapes()[0][0], program_.input_box.extent, graph_.shapes()[0].rank() - 1);
     shapes_.push_back(program_.input);
     if (place_.first_stage())
       made_[0] = 0;
@@ -137,16 +139,16 @@ class Maker {
       if (node.kind->pixels != PixelRole::summed) part.output = plan_.boxes(graph_.shapes()[i + 1], true)[me];
     }
     if (window) {
-      const LayerOptions options(node.spec, node.kind->options);
-      for (const Box& box : plan_.boxes(graph_.shapes()[i + 1], true)) needed.push_back(node.kind->reach(options, whole[0], box));
+      needed = plan_.reach(i);
       part.input = needed[me];
     }
 
     std::unique_ptr<Layer<T>> layer = make_layer<T>(node.spec, whole, part);
     // A layer that can make its gradients in two keeps its halo to itself, and computes while it travels.
-    const bool overlaps = window && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true) && layer->backward_in_two();
+    const bool at_hand = node.inputs[0] == 0 && plan_.input_has_halo();
+    const bool overlaps = window && !at_hand && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true) && layer->backward_in_two();
     std::vector<std::size_t> inputs;
-    for (const std::size_t v : node.inputs) inputs.push_back(fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
+    for (const std::size_t v : node.inputs) inputs.push_back(at_hand ? *made_[0] : fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
     if (overlaps)
       layer = std::make_unique<HaloLayer<T>>(std::move(layer), BoxMove{plan_.boxes(whole[0], true), needed, false}, shapes_[inputs[0]], spatial(),
                                              place_.spatial_rank(), samples_);
