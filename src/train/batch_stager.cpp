@@ -44,12 +44,42 @@ std::optional<Augmentation> augmentation_of(const Deck& deck, const Shape& input
   return augmentation;
 }
 
+/// Whether a box of a sample gets its pixels from the same box.
+bool moves_within(const Region& region, const Augmentation& augmentation) {
+  for (std::size_t a = 0; a < 3; ++a)
+    if (region.box.extent[a] != region.extents[a] && (augmentation.flip[a] || augmentation.crop[a] > 0)) return false;
+  return true;
+}
+
 }  // namespace
 
 template <class T>
-BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples)
-    : input_(input), output_(output), feature_type_(data.feature_type()), label_type_(data.label_type()), labels_(data.labels().kind),
-      augmentation_(augmentation_of(deck, input)), noise_(deck.real("data.noise")) {
+BatchStager<T>::Field::Field(const Shape& whole, const std::optional<Box>& slab, ElementType of) : shape(whole), type(of) {
+  region.channels = region.local_channels = channels_of(whole);
+  if (whole.rank() <= 4)
+    region.extents = spatial_extents(whole);
+  else
+    region.extents = {1, 1, pixels_of(whole)};  // no layer with extents takes it, and nothing splits it
+  region.box.extent = region.extents;
+  if (!slab) return;
+  region.box = *slab;
+  if (slab->intersection({.extent = region.extents}) != *slab || whole.rank() > 4)
+    throw internal_error("BatchStager: a box [{}+{}, {}+{}, {}+{}] of samples of {}", slab->first[0], slab->extent[0], slab->first[1], slab->extent[1],
+                         slab->first[2], slab->extent[2], whole.text());
+}
+
+template <class T>
+bool BatchStager<T>::reads_slab(const Deck& deck, const Shape& shape, const Box& box) {
+  const auto augmentation = augmentation_of(deck, shape);
+  return !augmentation || moves_within({.box = box, .extents = spatial_extents(shape)}, *augmentation);
+}
+
+template <class T>
+BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples, const StagedPart& part)
+    : input_(input, part.input_slab, data.feature_type()), output_(output, part.output_slab, data.label_type()), to_input_(part.features),
+      to_targets_(part.targets), labels_(data.labels().kind), augmentation_(augmentation_of(deck, input)), noise_(deck.real("data.noise")) {
+  if (labels_ == LabelDemand::Kind::features && to_targets_ && part.output_slab && part.output_slab != part.input_slab)
+    throw internal_error("BatchStager: features that are their own target have another slab as a target than as the input");
   const double scale = deck.real("data.scale");
   const auto mean = deck.reals("data.mean"), deviation = deck.reals("data.std");
   const std::int64_t channels = channels_of(input);
@@ -69,9 +99,10 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
   Kokkos::deep_copy(factor_, factor);
   Kokkos::deep_copy(shift_, shift);
 
-  if (labels_ == LabelDemand::Kind::values || labels_ == LabelDemand::Kind::features)
-    values_ = Buffer<T>("trireme::stager::values", static_cast<std::size_t>(samples * output.size()));
-  if (labels_ == LabelDemand::Kind::values) {
+  if (to_targets_ && (labels_ == LabelDemand::Kind::values || labels_ == LabelDemand::Kind::features))
+    values_ = Buffer<T>("trireme::stager::values",
+                        static_cast<std::size_t>(samples * (labels_ == LabelDemand::Kind::values ? output_ : input_).elements()));
+  if (to_targets_ && labels_ == LabelDemand::Kind::values) {
     const auto out_channels = static_cast<std::size_t>(channels_of(output));
     one_ = Buffer<T>("trireme::stager::one", out_channels);
     zero_ = Buffer<T>("trireme::stager::zero", out_channels);
@@ -84,26 +115,29 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
     };
     copier_ = beside(Execution());
     for (Slot& slot : slots_) {
-      slot.features = staging(data.feature_bytes());
-      if (labels_ == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
-      if (labels_ == LabelDemand::Kind::classes) slot.classes = staging(sizeof(std::int32_t));
+      if (to_input_ || labels_ == LabelDemand::Kind::features) slot.features = staging(data.feature_bytes());
+      if (to_targets_ && labels_ == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
+      if (to_targets_ && labels_ == LabelDemand::Kind::classes) slot.classes = staging(sizeof(std::int32_t));
     }
   }
 }
 
 template <class T>
-void BatchStager<T>::cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples,
-                          const Staging& staging, const Buffer<T>& factor, const Buffer<T>& shift,
-                          const Augmentation* augmentation, Span<T> out) {
-  const auto n = static_cast<std::int64_t>(samples.size());
-  const RawSamples raw{.each = on_host ? samples.data() : nullptr,
-                       .first = staging.copy.data(),
-                       .bytes = shape.size() * static_cast<std::int64_t>(size_of(type))};
+void BatchStager<T>::cast(const Execution& exec, const Field& field, bool slab, std::span<const std::byte* const> samples, const Staging& staging,
+                          const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, Span<T> out) {
+  const auto n = static_cast<std::int64_t>(samples.size()), channels = channels_of(field.shape);
+  const RawSamples raw{.each = on_host ? samples.data() : nullptr, .first = staging.copy.data(), .bytes = field.raw_bytes(slab)};
+  const auto& extents = slab ? field.region.box.extent : field.region.extents;  // of what the samples are
+  // What is moved is whole in the dimensions that it is moved along; whole samples that are not moved may yet have to be cut.
+  const bool moves = augmentation != nullptr || (!slab && !field.region.whole());
+  Augmentation how = augmentation != nullptr ? *augmentation : Augmentation();
+  for (std::size_t a = 0; a < 3; ++a) how.extents[a] = extents[a];
+  const Box box = slab ? how.whole() : field.region.box;
   const auto as = [&]<class Raw>(Raw) {
-    if (augmentation != nullptr) return augment_batch<Raw, T>(exec, n, channels_of(shape), raw, factor, shift, *augmentation, out);
-    cast_batch<Raw, T>(exec, n, channels_of(shape), pixels_of(shape), raw, factor, shift, out);
+    if (moves) return augment_batch<Raw, T>(exec, n, channels, raw, factor, shift, how, box, out);
+    cast_batch<Raw, T>(exec, n, channels, field.elements() / channels, raw, factor, shift, out);
   };
-  switch (type) {
+  switch (field.type) {
     case ElementType::u8: return as(std::uint8_t{});
     case ElementType::i8: return as(std::int8_t{});
     case ElementType::u16: return as(std::uint16_t{});
@@ -133,9 +167,9 @@ void BatchStager<T>::stage(const HostBatch& batch) {
       for (const std::byte* const sample : samples) std::memcpy(std::exchange(to, to + bytes), sample, static_cast<std::size_t>(bytes));
       copy(staging, to - staging.gathered.data());
     };
-    gather(slot.features, batch.features, input_.size() * static_cast<std::int64_t>(size_of(feature_type_)));
-    gather(slot.values, batch.values, output_.size() * static_cast<std::int64_t>(size_of(label_type_)));
-    if (!batch.classes.empty()) {
+    if (takes_features()) gather(slot.features, batch.features, input_.raw_bytes(batch.feature_slab));
+    if (to_targets_) gather(slot.values, batch.values, output_.raw_bytes(batch.label_slab));
+    if (to_targets_ && !batch.classes.empty()) {
       std::memcpy(slot.classes.gathered.data(), batch.classes.data(), batch.classes.size_bytes());
       copy(slot.classes, static_cast<std::int64_t>(batch.classes.size_bytes()));
     }
@@ -158,16 +192,24 @@ Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T
     augmentation_->key = key;
     augmentation_->first_sample = first_sample;
   }
-  cast(exec, feature_type_, input_, batch.features, slot.features, factor_, shift_, augments ? &*augmentation_ : nullptr, input);
-  if (own_target) {
-    const Span<T> values = slice<T>(values_, 0, batch.count * input_.size());
-    Kokkos::deep_copy(exec, values, slice<T>(input, 0, batch.count * input_.size()));
-    targets.values = values;
+  if (takes_features()) {
+    if (augments && batch.feature_slab && !moves_within(input_.region, *augmentation_))
+      throw internal_error("BatchStager: the batch holds slabs, and data.flip or data.crop move pixels between these");
+    const std::int64_t elements = batch.count * input_.elements();
+    const Span<T> values = own_target && to_targets_ ? slice<T>(values_, 0, elements) : Span<T>();
+    cast(exec, input_, batch.feature_slab, batch.features, slot.features, factor_, shift_, augments ? &*augmentation_ : nullptr, to_input_ ? input : values);
+    if (own_target && to_targets_) {
+      if (to_input_) Kokkos::deep_copy(exec, values, slice<T>(input, 0, elements));
+      targets.values = values;
+    }
+    if (to_input_ && noise_ > 0 && (pass.training || own_target))
+      add_noise<T>(exec, batch.count, input_.elements(), noise_, key, first_sample, input, input_.region);
   }
-  if (noise_ > 0 && (pass.training || own_target)) add_noise<T>(exec, batch.count, input_.size(), noise_, key, first_sample, input);
+  if (!to_targets_) return targets;
   if (!batch.values.empty()) {
-    cast(exec, label_type_, output_, batch.values, slot.values, one_, zero_, nullptr, slice<T>(values_, 0, batch.count * output_.size()));
-    targets.values = slice<T>(values_, 0, batch.count * output_.size());
+    const Span<T> values = slice<T>(values_, 0, batch.count * output_.elements());
+    cast(exec, output_, batch.label_slab, batch.values, slot.values, one_, zero_, nullptr, values);
+    targets.values = values;
   }
   if (!batch.classes.empty()) {
     if constexpr (on_host) {

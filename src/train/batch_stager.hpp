@@ -8,6 +8,7 @@
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
 #include "kokkos_kernels/batch.hpp"
+#include "kokkos_kernels/region.hpp"
 #include "layers/layer.hpp"
 
 namespace trireme {
@@ -19,17 +20,30 @@ struct Targets {
   Span<const T> values;              // (n, ..., C), channels-last like the output
 };
 
+/// What of each sample this rank's part of the network takes.
+struct StagedPart {
+  std::optional<Box> input_slab = {}, output_slab = {};  // boxes of the extents of input and output; nothing: all
+  bool features = true;                        // fill the input (a pipeline's first stage)
+  bool targets = true;                         // make the targets (its last)
+};
+
 template <class T>
 class BatchStager {
  public:
   /// Normalisation and augmentation from the deck's [data] scale, mean, std; flip, crop, noise. `samples`: the most a batch has. What the data set was
   /// asked for decides what the targets are. Usage errors name the key.
-  BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples);
+  /// Of `part` only that is made, whether batches hold whole samples or BatchStream's slabs of the same boxes. Features that are their own target have
+  /// the input's slab.
+  BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples, const StagedPart& part = {});
+
+  /// Whether training needs no more than this box of the features of a sample of this shape: nothing moves pixels along a dimension that is split. Where
+  /// not, the stream must give whole samples, of which the stager makes its box. (Evaluation moves none.)
+  static bool reads_slab(const Deck& deck, const Shape& shape, const Box& box);
 
   /// Starts the copy of the batch that load() will be called with next to the device, beside what runs there; the batch's rows are not read any more
   /// afterwards. What the load before the last one launched must have ended. On the host there is nothing to do.
   void stage(const HostBatch& batch);
-  /// Fills `input` from the batch, which is staged first unless stage() did so, and returns the targets; a pass in training gets augmented samples,
+  /// Fills `input` with this rank's part of the batch, which is staged first unless stage() did so, and returns that of the targets; a pass in training gets augmented samples,
   /// drawn by its seed, step and places in the global batch. Outside training only features that are their own target get
   /// noise, drawn by the pass's seed and the rows of the data set (batches of Order::blocks). On the host the batch must stay valid until the kernels launched on pass.exec end.
   Targets<T> load(const Pass& pass, const HostBatch& batch, Span<T> input);
@@ -43,11 +57,22 @@ class BatchStager {
   struct Slot {
     Staging features, values, classes;
   };
-  void cast(const Execution& exec, ElementType type, const Shape& shape, std::span<const std::byte* const> samples, const Staging& staging,
-            const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, Span<T> out);
+  /// Features or values: what of them is taken, and out of what.
+  struct Field {
+    Field(const Shape& whole, const std::optional<Box>& slab, ElementType type);
+    std::int64_t elements() const { return region.elements(); }  // of a sample's part
+    std::int64_t raw_bytes(bool slab) const { return (slab ? elements() : shape.size()) * static_cast<std::int64_t>(size_of(type)); }
+    Shape shape;      // of a whole sample
+    Region region;
+    ElementType type;
+  };
+  bool takes_features() const { return to_input_ || (to_targets_ && labels_ == LabelDemand::Kind::features); }
+  /// `slab`: the samples are this part already.
+  void cast(const Execution& exec, const Field& field, bool slab, std::span<const std::byte* const> samples, const Staging& staging, const Buffer<T>& factor,
+            const Buffer<T>& shift, const Augmentation* augmentation, Span<T> out);
 
-  Shape input_, output_;
-  ElementType feature_type_, label_type_;
+  Field input_, output_;
+  bool to_input_, to_targets_;
   LabelDemand::Kind labels_;
   std::optional<Augmentation> augmentation_;  // flips and crops
   double noise_;
