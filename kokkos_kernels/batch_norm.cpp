@@ -109,7 +109,7 @@ void batch_sums(const Execution& exec, std::int64_t rows, std::int64_t channels,
 }
 
 template <class T>
-void batch_moments(const Execution& exec, std::int64_t channels, Span<const double> sums, Span<const T> about, double eps, std::int64_t samples,
+void batch_moments(const Execution& exec, std::int64_t channels, Span<const double> sums, Span<const T> about, double eps, double samples,
                    Span<const T> weight, Span<const T> bias, const BatchMoments<T>& moments, Span<T> observed_mean, Span<T> observed_var) {
   const BatchMoments<T> m = moments;
   Kokkos::parallel_for("trireme::norm::batch_moments", Range(exec, 0, channels), KOKKOS_LAMBDA(std::int64_t c) {
@@ -121,8 +121,8 @@ void batch_moments(const Execution& exec, std::int64_t channels, Span<const doub
     m.factor(c) = static_cast<T>(factor);
     m.shift(c) = static_cast<T>(element<T>(bias, c, 0) - mean * factor);
     if (c == 0) m.rows(0) = n;
-    observed_mean(c) += static_cast<T>(static_cast<double>(samples) * mean);
-    observed_var(c) += static_cast<T>(static_cast<double>(samples) * (n > 1 ? var * (n / (n - 1)) : var));
+    observed_mean(c) += static_cast<T>(samples * mean);
+    observed_var(c) += static_cast<T>(samples * (n > 1 ? var * (n / (n - 1)) : var));
   });
 }
 
@@ -217,7 +217,7 @@ void update_running(const Execution& exec, std::int64_t count, std::int64_t samp
 
 #define TRIREME_INSTANTIATE(T)                                                                                                                       \
   template void batch_sums(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<const T>, Span<double>, Span<double>);                  \
-  template void batch_moments(const Execution&, std::int64_t, Span<const double>, Span<const T>, double, std::int64_t, Span<const T>, Span<const T>, \
+  template void batch_moments(const Execution&, std::int64_t, Span<const double>, Span<const T>, double, double, Span<const T>, Span<const T>, \
                               const BatchMoments<T>&, Span<T>, Span<T>);                                                                             \
   template void running_factors(const Execution&, std::int64_t, Span<const T>, Span<const T>, double, Span<const T>, Span<const T>, Span<T>,         \
                                 Span<T>);                                                                                                            \

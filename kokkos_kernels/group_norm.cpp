@@ -246,6 +246,36 @@ void group_norm_backward(const Execution& exec, std::int64_t n, const NormGroups
   });
 }
 
+template <class T>
+void group_moments_to_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const T> moments, Span<double> sums) {
+  const NormGroups g = shape;
+  Kokkos::parallel_for("trireme::norm::group_moments_to_sums", Range(exec, 0, n * g.groups), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t at = i / g.groups * 2 * g.groups + i % g.groups;
+    const double count = static_cast<double>(g.pixels * g.width()), mean = static_cast<double>(moments(at)),
+                 deviation = static_cast<double>(moments(at + g.groups)), var = 1 / (deviation * deviation) - eps;
+    sums(3 * i) = count;
+    sums(3 * i + 1) = count * mean;
+    sums(3 * i + 2) = count * ((var > 0 ? var : 0) + mean * mean);
+  });
+}
+
+template <class T>
+void group_moments_from_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const double> sums, Span<T> moments) {
+  const NormGroups g = shape;
+  Kokkos::parallel_for("trireme::norm::group_moments_from_sums", Range(exec, 0, n * g.groups), KOKKOS_LAMBDA(std::int64_t i) {
+    const std::int64_t at = i / g.groups * 2 * g.groups + i % g.groups;
+    const double mean = sums(3 * i + 1) / sums(3 * i), var = sums(3 * i + 2) / sums(3 * i) - mean * mean;
+    moments(at) = static_cast<T>(mean);
+    moments(at + g.groups) = static_cast<T>(1 / Kokkos::sqrt((var > 0 ? var : 0) + eps));
+  });
+}
+
+template <class From, class To>
+void convert_scaled(const Execution& exec, std::int64_t count, double factor, Span<const From> x, Span<To> y) {
+  Kokkos::parallel_for("trireme::norm::convert_scaled", Range(exec, 0, count),
+                       KOKKOS_LAMBDA(std::int64_t i) { y(i) = static_cast<To>(factor * static_cast<double>(x(i))); });
+}
+
 #define TRIREME_INSTANTIATE(T)                                                                                                                     \
   template void group_moments(const Execution&, std::int64_t, const NormGroups&, double, Span<const T>, Span<T>);                                  \
   template void group_norm_forward(const Execution&, std::int64_t, const NormGroups&, Span<const T>, Span<const T>, Span<const T>, Span<const T>,  \
@@ -253,9 +283,14 @@ void group_norm_backward(const Execution& exec, std::int64_t n, const NormGroups
   template void group_norm_sums(const Execution&, std::int64_t, const NormGroups&, Span<const T>, Span<const T>, Span<const T>, Span<const T>,     \
                                 Span<double>, Span<T>, Span<T>, Span<T>);                                                                          \
   template void group_norm_backward(const Execution&, std::int64_t, const NormGroups&, Span<const T>, Span<const T>, Span<const T>, Span<const T>, \
-                                    Span<const T>, Span<T>);
+                                    Span<const T>, Span<T>);                                                                              \
+  template void group_moments_to_sums(const Execution&, std::int64_t, const NormGroups&, double, Span<const T>, Span<double>);         \
+  template void group_moments_from_sums(const Execution&, std::int64_t, const NormGroups&, double, Span<const double>, Span<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE
+template void convert_scaled(const Execution&, std::int64_t, double, Span<const float>, Span<double>);
+template void convert_scaled(const Execution&, std::int64_t, double, Span<const double>, Span<float>);
+template void convert_scaled(const Execution&, std::int64_t, double, Span<const double>, Span<double>);
 
 }  // namespace trireme

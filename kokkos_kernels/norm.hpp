@@ -30,7 +30,7 @@ void batch_sums(const Execution& exec, std::int64_t rows, std::int64_t channels,
 /// Moments from such sums; weight and bias may be empty (1 and 0). Adds `samples` times the mean and the unbiased variance (the biased one of a
 /// single row) to what was observed. Sums of 0 rows leave everything but `moments` alone.
 template <class T>
-void batch_moments(const Execution& exec, std::int64_t channels, Span<const double> sums, Span<const T> about, double eps, std::int64_t samples,
+void batch_moments(const Execution& exec, std::int64_t channels, Span<const double> sums, Span<const T> about, double eps, double samples,
                    Span<const T> weight, Span<const T> bias, const BatchMoments<T>& moments, Span<T> observed_mean, Span<T> observed_var);
 
 /// factor and shift of y = factor x + shift from running moments.
@@ -72,6 +72,15 @@ struct NormGroups {
 /// Mean and 1 / sqrt(var + eps) of each group: (n, 2, groups).
 template <class T>
 void group_moments(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const T> x, Span<T> moments);
+/// Moments of pixels that several ranks hold: each makes sums (n, groups, 3) of its own moments - how many, times the mean, times the mean square -,
+/// which may be added over ranks and give the moments of all.
+template <class T>
+void group_moments_to_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const T> moments, Span<double> sums);
+template <class T>
+void group_moments_from_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const double> sums, Span<T> moments);
+/// y = factor x, from one type of number to the other.
+template <class From, class To>
+void convert_scaled(const Execution& exec, std::int64_t count, double factor, Span<const From> x, Span<To> y);
 /// y from such moments; weight and bias may be empty (1 and 0).
 template <class T>
 void group_norm_forward(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> moments, Span<const T> weight,

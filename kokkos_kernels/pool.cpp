@@ -72,7 +72,7 @@ KOKKOS_INLINE_FUNCTION std::int64_t divisor(const PoolGeometry& g, std::int64_t 
   for (int a = 0; a < 3; ++a) {
     const std::int64_t margin = count_padding ? g.padding[a] : 0;
     const std::int64_t low = start[a] < -margin ? -margin : start[a];
-    const std::int64_t end = start[a] + g.kernel[a], limit = g.in[a] + margin;
+    const std::int64_t end = start[a] + g.kernel[a], limit = g.in[a] + (count_padding ? g.behind[a] : 0);
     product *= (end < limit ? end : limit) - low;
   }
   return product;

@@ -10,6 +10,7 @@ namespace trireme {
 struct PoolGeometry {
   std::int64_t channels = 1;
   std::array<std::int64_t, 3> in{1, 1, 1}, out{1, 1, 1}, kernel{1, 1, 1}, stride{1, 1, 1}, padding{0, 0, 0};
+  std::array<std::int64_t, 3> behind{0, 0, 0};  // padding behind the input; more than there is where the input is a part that ends before its sample
   KOKKOS_FUNCTION std::int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
   KOKKOS_FUNCTION std::int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
   KOKKOS_FUNCTION std::int64_t window() const { return kernel[0] * kernel[1] * kernel[2]; }

@@ -9,7 +9,7 @@ using detail::lanes;
 using detail::Tiles;
 
 template <class T>
-void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y) {
+void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t of, std::int64_t channels, Span<const T> x, Span<T> y) {
   const Tiles tiles(pixels, channels);
   Kokkos::parallel_for("trireme::reduce::mean_over_pixels", Range(exec, 0, n * tiles.across), KOKKOS_LAMBDA(std::int64_t i) {
     const std::int64_t sample = i / tiles.across, first = i % tiles.across * lanes, used = tiles.width_of(first);
@@ -22,13 +22,14 @@ void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels
         detail::column_sums<T, 0>(from, tiles.height_of(block), channels, used, part);
       for (std::int64_t l = 0; l < used; ++l) total[l] += part[l];
     }
-    for (std::int64_t l = 0; l < used; ++l) y(sample * channels + first + l) = static_cast<T>(total[l] / static_cast<double>(pixels));
+    for (std::int64_t l = 0; l < used; ++l) y(sample * channels + first + l) = static_cast<T>(total[l] / static_cast<double>(of));
   });
 }
 
 template <class T>
-void mean_over_pixels_backward(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> dy, Span<T> dx) {
-  const T share = T{1} / static_cast<T>(pixels);
+void mean_over_pixels_backward(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t of, std::int64_t channels, Span<const T> dy,
+                               Span<T> dx) {
+  const T share = T{1} / static_cast<T>(of);
   if constexpr (on_host)
     Kokkos::parallel_for("trireme::reduce::mean_over_pixels_backward", Range(exec, 0, n * pixels), KOKKOS_LAMBDA(std::int64_t row) {
       const T* const from = dy.data() + row / pixels * channels;
@@ -62,8 +63,8 @@ void add_channel_sums(const Execution& exec, std::int64_t rows, std::int64_t cha
 }
 
 #define TRIREME_INSTANTIATE(T)                                                                                                                 \
-  template void mean_over_pixels(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                          \
-  template void mean_over_pixels_backward(const Execution&, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                 \
+  template void mean_over_pixels(const Execution&, std::int64_t, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                          \
+  template void mean_over_pixels_backward(const Execution&, std::int64_t, std::int64_t, std::int64_t, std::int64_t, Span<const T>, Span<T>);                 \
   template void add_channel_sums(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<double>, Span<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

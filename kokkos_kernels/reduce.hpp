@@ -6,12 +6,13 @@
 
 namespace trireme {
 
-/// y = mean over the pixels: (n, pixels, channels) -> (n, channels).
+/// y = sum over the pixels / `of`: (n, pixels, channels) -> (n, channels). The mean where `of` is pixels; more where these are a part of a sample.
 template <class T>
-void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> x, Span<T> y);
-/// dx = dy / pixels at every pixel.
+void mean_over_pixels(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t of, std::int64_t channels, Span<const T> x, Span<T> y);
+/// dx = dy / of at every pixel.
 template <class T>
-void mean_over_pixels_backward(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, Span<const T> dy, Span<T> dx);
+void mean_over_pixels_backward(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t of, std::int64_t channels, Span<const T> dy,
+                               Span<T> dx);
 
 /// Doubles of scratch of add_channel_sums.
 std::int64_t channel_sums_workspace(std::int64_t rows, std::int64_t channels);

@@ -37,7 +37,7 @@ template <class T, class U, class F>
 void trust_ratios(const Execution& exec, const UpdateRuns& runs, const TrustRatios& trust, const T* parameter, const U& u, const F& of) {
   const auto all = runs.all;
   const auto first = runs.first;
-  const auto partial = trust.partial, ratio = trust.ratio;
+  const auto partial = trust.partial, squares = trust.squares, ratio = trust.ratio;
   const auto square = KOKKOS_LAMBDA(std::int64_t r, std::int64_t i, int which) {
     const double value = which == 0 ? static_cast<double>(parameter[i]) : static_cast<double>(u(all(r), i));
     return value * value;
@@ -60,12 +60,19 @@ void trust_ratios(const Execution& exec, const UpdateRuns& runs, const TrustRati
         Kokkos::single(Kokkos::PerTeam(team), [&] { partial(2 * r + which) = sum; });
       }
     });
-  Kokkos::parallel_for("trireme::update::trust_ratios", Range(exec, 0, static_cast<std::int64_t>(ratio.size())), KOKKOS_LAMBDA(std::int64_t p) {
-    double norms[2] = {};
-    for (std::int64_t r = first(p); r < first(p + 1); ++r)
-      for (int which = 0; which < 2; ++which) norms[which] += partial(2 * r + which);
-    const bool holds = first(p) < first(p + 1) && all(first(p)).decays && norms[0] > 0 && norms[1] > 0;
-    ratio(p) = holds ? of(Kokkos::sqrt(norms[0]), Kokkos::sqrt(norms[1])) : 1;
+  const auto parameters = static_cast<std::int64_t>(ratio.size());
+  Kokkos::parallel_for("trireme::update::squares", Range(exec, 0, parameters), KOKKOS_LAMBDA(std::int64_t p) {
+    for (int which = 0; which < 2; ++which) {
+      double sum = 0;
+      for (std::int64_t r = first(p); r < first(p + 1); ++r) sum += partial(2 * r + which);
+      squares(2 * p + which) = sum;
+    }
+  });
+  if (trust.complete) trust.complete(exec, squares);
+  Kokkos::parallel_for("trireme::update::trust_ratios", Range(exec, 0, parameters), KOKKOS_LAMBDA(std::int64_t p) {
+    // Of a parameter without runs this rank has nothing to update.
+    const bool holds = first(p) < first(p + 1) && all(first(p)).decays && squares(2 * p) > 0 && squares(2 * p + 1) > 0;
+    ratio(p) = holds ? of(Kokkos::sqrt(squares(2 * p)), Kokkos::sqrt(squares(2 * p + 1))) : 1;
   });
 }
 
@@ -107,10 +114,11 @@ void sgd_update(const Execution& exec, const UpdateRuns& runs, const SgdStep& st
   }
   for_runs(exec, "trireme::update::sgd_momentum", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
     const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
+    T* const state = buffer + run.shift;
     for (std::int64_t i = first; i < last; ++i) {
       const T d = factor * g[i] + decay * p[i];
-      const T b = old * buffer[i] + fresh * d;
-      buffer[i] = b;
+      const T b = old * state[i] + fresh * d;
+      state[i] = b;
       p[i] -= lr * (nesterov ? d + mu * b : b);
     }
   });
@@ -129,9 +137,11 @@ void adam_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& 
   T* const v = second_moment.data();
   for_runs(exec, "trireme::update::adam", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
     const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{}, keep = run.decays ? keep_weight : T{1};
+    T* const mean = m + run.shift;
+    T* const square = v + run.shift;
     for (std::int64_t i = first; i < last; ++i) {
-      moments.take(factor * g[i] + decay * p[i], m[i], v[i]);
-      p[i] = keep * p[i] - rate * m[i] / (Kokkos::sqrt(v[i]) * moments.root + moments.eps);
+      moments.take(factor * g[i] + decay * p[i], mean[i], square[i]);
+      p[i] = keep * p[i] - rate * mean[i] / (Kokkos::sqrt(square[i]) * moments.root + moments.eps);
     }
   });
 }
@@ -150,15 +160,16 @@ void rmsprop_update(const Execution& exec, const UpdateRuns& runs, const Rmsprop
     const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
     for (std::int64_t i = first; i < last; ++i) {
       const T d = factor * g[i] + decay * p[i];
-      squares[i] = alpha * squares[i] + (T{1} - alpha) * d * d;
-      T spread = squares[i];
+      const std::int64_t at = i + run.shift;
+      squares[at] = alpha * squares[at] + (T{1} - alpha) * d * d;
+      T spread = squares[at];
       if (average != nullptr) {
-        average[i] = alpha * average[i] + (T{1} - alpha) * d;
-        spread -= average[i] * average[i];
+        average[at] = alpha * average[at] + (T{1} - alpha) * d;
+        spread -= average[at] * average[at];
         if (spread < T{}) spread = T{};  // by rounding
       }
       T move = d / (Kokkos::sqrt(spread) + eps);
-      if (buffer != nullptr) move = buffer[i] = mu * buffer[i] + move;
+      if (buffer != nullptr) move = buffer[at] = mu * buffer[at] + move;
       p[i] -= lr * move;
     }
   });
@@ -181,7 +192,7 @@ void lars_update(const Execution& exec, const UpdateRuns& runs, const LarsStep& 
     const T rate = static_cast<T>(lr * ratio(run.parameter));
     for (std::int64_t i = first; i < last; ++i) {
       T move = rate * (factor * g[i] + decay * p[i]);
-      if (buffer != nullptr) move = buffer[i] = mu * buffer[i] + move;
+      if (buffer != nullptr) move = buffer[i + run.shift] = mu * buffer[i + run.shift] + move;
       p[i] -= move;
     }
   });
@@ -198,17 +209,42 @@ void lamb_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& 
   T* const p = parameter.data();
   T* const m = first_moment.data();
   T* const v = second_moment.data();
-  for_runs(exec, "trireme::update::lamb_moments", runs, KOKKOS_LAMBDA(const UpdateRun&, std::int64_t first, std::int64_t last) {
+  for_runs(exec, "trireme::update::lamb_moments", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
     const T factor = clip_factor<T>(clip);
-    for (std::int64_t i = first; i < last; ++i) moments.take(factor * g[i], m[i], v[i]);
+    for (std::int64_t i = first; i < last; ++i) moments.take(factor * g[i], m[i + run.shift], v[i + run.shift]);
   });
   const auto direction = KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t i) {
-    return scale * m[i] / (Kokkos::sqrt(v[i]) * moments.root + moments.eps) + (run.decays ? weight_decay : T{}) * p[i];
+    return scale * m[i + run.shift] / (Kokkos::sqrt(v[i + run.shift]) * moments.root + moments.eps) + (run.decays ? weight_decay : T{}) * p[i];
   };
   trust_ratios<T>(exec, runs, trust, p, direction, KOKKOS_LAMBDA(double weights, double directions) { return weights / directions; });
   for_runs(exec, "trireme::update::lamb", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
     const T rate = static_cast<T>(lr * ratio(run.parameter));
     for (std::int64_t i = first; i < last; ++i) p[i] -= rate * direction(run, i);
+  });
+}
+
+template <class T>
+void squares_of_parameters(const Execution& exec, const UpdateRuns& runs, Span<const T> x, Span<double> partial, Span<double> squares) {
+  const auto all = runs.all;
+  const auto first = runs.first;
+  const auto square = KOKKOS_LAMBDA(std::int64_t i) { return static_cast<double>(x(i)) * static_cast<double>(x(i)); };
+  if constexpr (on_host)
+    Kokkos::parallel_for("trireme::update::squares_of_runs", Range(exec, 0, static_cast<std::int64_t>(all.size())), KOKKOS_LAMBDA(std::int64_t r) {
+      double sum = 0;
+      for (std::int64_t i = all(r).first; i < all(r).last; ++i) sum += square(i);
+      partial(r) = sum;
+    });
+  else
+    Kokkos::parallel_for("trireme::update::squares_of_runs", Team(exec, static_cast<int>(all.size()), Kokkos::AUTO), KOKKOS_LAMBDA(const Team::member_type& team) {
+      const std::int64_t r = team.league_rank();
+      double sum = 0;
+      Kokkos::parallel_reduce(Kokkos::TeamThreadRange(team, all(r).last - all(r).first), [&](std::int64_t i, double& s) { s += square(all(r).first + i); }, sum);
+      Kokkos::single(Kokkos::PerTeam(team), [&] { partial(r) = sum; });
+    });
+  Kokkos::parallel_for("trireme::update::squares", Range(exec, 0, static_cast<std::int64_t>(squares.size())), KOKKOS_LAMBDA(std::int64_t p) {
+    double sum = 0;
+    for (std::int64_t r = first(p); r < first(p + 1); ++r) sum += partial(r);
+    squares(p) = sum;
   });
 }
 
@@ -228,6 +264,7 @@ void average_update(const Execution& exec, std::int64_t count, double decay, Spa
                             Span<T>, Span<T>);                                                                                         \
   template void lamb_update(const Execution&, const UpdateRuns&, const AdamStep&, const Clip&, const TrustRatios&, Span<const T>,      \
                             Span<T>, Span<T>, Span<T>);                                                                                \
+  template void squares_of_parameters(const Execution&, const UpdateRuns&, Span<const T>, Span<double>, Span<double>);                 \
   template void average_update(const Execution&, std::int64_t, double, Span<const T>, Span<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

@@ -2,6 +2,8 @@
 // lacks (LARS, LAMB) is the papers'.
 #pragma once
 
+#include <functional>
+
 #include "kokkos_kernels/types.hpp"
 
 namespace trireme {
@@ -12,6 +14,7 @@ struct UpdateRun {
   std::int64_t first = 0, last = 0;             // elements
   std::int32_t parameter = 0;                   // its number
   bool decays = true;                           // whether weight decay and trust ratios hold for it
+  std::int64_t shift = 0;                       // state of element i lies at i + shift: a rank that owns a part of the arenas keeps state for that alone
 };
 
 /// All parameters in runs; parameter p has the runs [first(p), first(p + 1)).
@@ -60,10 +63,17 @@ template <class T>
 void rmsprop_update(const Execution& exec, const UpdateRuns& runs, const RmspropStep& step, const Clip& clip, Span<const T> gradient, Span<T> parameter,
                     Span<T> square_average, Span<T> gradient_average, Span<T> momentum);
 
-/// Where trust ratios are made: two numbers a run, one a parameter. Norms are summed run by run in order: no number depends on threads.
+/// Where trust ratios are made: two numbers a run, two and one a parameter. Norms are summed run by run in order: no number depends on threads.
 struct TrustRatios {
-  Span<double> partial, ratio;
+  Span<double> partial, squares, ratio;
+  /// Makes sums over the runs of this rank into sums over whole parameters: squares(2p) of the parameter, squares(2p + 1) of what it is compared
+  /// with. Called between kernels; empty where the runs are whole parameters.
+  std::function<void(const Execution&, Span<double> squares)> complete;
 };
+
+/// squares(p) = sum of x^2 over the runs of parameter p; run by run in order. `partial`: one number a run.
+template <class T>
+void squares_of_parameters(const Execution& exec, const UpdateRuns& runs, Span<const T> x, Span<double> partial, Span<double> squares);
 
 struct LarsStep {
   double lr = 0.01, momentum = 0, weight_decay = 0, trust = 0.001, epsilon = 1e-8;

@@ -33,6 +33,13 @@ KOKKOS_INLINE_FUNCTION Reach reach_of(std::int64_t i, std::int64_t in, std::int6
   return {i < more ? 0 : (i - more) * scale, (i + 1 + more < in ? i + 1 + more : in) * scale};
 }
 
+// Those of them that lie in the box of the output.
+KOKKOS_INLINE_FUNCTION Reach reach_in(std::int64_t i, const UpsampleGeometry& g, int a) {
+  const Reach r = reach_of(i, g.whole[a], g.scale[a], g.linear);
+  const std::int64_t low = g.out_first[a], high = low + g.out[a];
+  return {r.low < low ? low : r.low, r.high < high ? r.high : high};
+}
+
 template <class T>
 KOKKOS_INLINE_FUNCTION T weight_between(std::int64_t o, std::int64_t i, std::int64_t in, std::int64_t scale, bool linear) {
   const Taps<T> taps = taps_of<T>(o, in, scale, linear);
@@ -50,21 +57,28 @@ void for_pixels(const Execution& exec, const char* label, std::int64_t pixels, s
 
 }  // namespace
 
+UpsampleReach upsample_reach(std::int64_t o, std::int64_t in, std::int64_t scale, bool linear) {
+  const Taps<double> taps = taps_of<double>(o, in, scale, linear);
+  return {taps.first, taps.first + taps.count};
+}
+
 template <class T>
 void upsample_forward(const Execution& exec, const UpsampleGeometry& geometry, std::int64_t n, Span<const T> x, Span<T> y) {
   const UpsampleGeometry g = geometry;
   for_pixels(exec, "trireme::upsample::forward", n * g.out_pixels(), g.channels,
              KOKKOS_LAMBDA(std::int64_t pixel, std::int64_t first, std::int64_t count) {
-    const std::int64_t w = pixel % g.out(2), h = pixel / g.out(2) % g.out(1), d = pixel / (g.out(2) * g.out(1)) % g.out(0), s = pixel / g.out_pixels();
-    const Taps<T> td = taps_of<T>(d, g.in[0], g.scale[0], g.linear), th = taps_of<T>(h, g.in[1], g.scale[1], g.linear),
-                  tw = taps_of<T>(w, g.in[2], g.scale[2], g.linear);
+    const std::int64_t w = pixel % g.out[2], h = pixel / g.out[2] % g.out[1], d = pixel / (g.out[2] * g.out[1]) % g.out[0], s = pixel / g.out_pixels();
+    const Taps<T> td = taps_of<T>(g.out_first[0] + d, g.whole[0], g.scale[0], g.linear), th = taps_of<T>(g.out_first[1] + h, g.whole[1], g.scale[1], g.linear),
+                  tw = taps_of<T>(g.out_first[2] + w, g.whole[2], g.scale[2], g.linear);
     T* const out = y.data() + pixel * g.channels + first;
     for (std::int64_t c = 0; c < count; ++c) out[c] = T{};
     for (std::int64_t kd = 0; kd < td.count; ++kd)
       for (std::int64_t kh = 0; kh < th.count; ++kh)
         for (std::int64_t kw = 0; kw < tw.count; ++kw) {
           const T factor = td.weight(kd) * th.weight(kh) * tw.weight(kw);
-          const T* const in = x.data() + (((s * g.in[0] + td.first + kd) * g.in[1] + th.first + kh) * g.in[2] + tw.first + kw) * g.channels + first;
+          const T* const in = x.data() + first +
+                              (((s * g.in[0] + td.first + kd - g.in_first[0]) * g.in[1] + th.first + kh - g.in_first[1]) * g.in[2] + tw.first + kw - g.in_first[2]) *
+                                  g.channels;
           for (std::int64_t c = 0; c < count; ++c) out[c] += factor * in[c];
         }
   });
@@ -76,17 +90,19 @@ void upsample_backward(const Execution& exec, const UpsampleGeometry& geometry, 
   for_pixels(exec, "trireme::upsample::backward", n * g.in_pixels(), g.channels,
              KOKKOS_LAMBDA(std::int64_t pixel, std::int64_t first, std::int64_t count) {
     const std::int64_t w = pixel % g.in[2], h = pixel / g.in[2] % g.in[1], d = pixel / (g.in[2] * g.in[1]) % g.in[0], s = pixel / g.in_pixels();
-    const Reach rd = reach_of(d, g.in[0], g.scale[0], g.linear), rh = reach_of(h, g.in[1], g.scale[1], g.linear),
-                rw = reach_of(w, g.in[2], g.scale[2], g.linear);
+    const std::int64_t id = g.in_first[0] + d, ih = g.in_first[1] + h, iw = g.in_first[2] + w;
+    const Reach rd = reach_in(id, g, 0), rh = reach_in(ih, g, 1), rw = reach_in(iw, g, 2);
     T* const out = dx.data() + pixel * g.channels + first;
     for (std::int64_t c = 0; c < count; ++c) out[c] = T{};
     for (std::int64_t od = rd.low; od < rd.high; ++od) {
-      const T deep = weight_between<T>(od, d, g.in[0], g.scale[0], g.linear);
+      const T deep = weight_between<T>(od, id, g.whole[0], g.scale[0], g.linear);
       for (std::int64_t oh = rh.low; oh < rh.high; ++oh) {
-        const T high = deep * weight_between<T>(oh, h, g.in[1], g.scale[1], g.linear);
+        const T high = deep * weight_between<T>(oh, ih, g.whole[1], g.scale[1], g.linear);
         for (std::int64_t ow = rw.low; ow < rw.high; ++ow) {
-          const T factor = high * weight_between<T>(ow, w, g.in[2], g.scale[2], g.linear);
-          const T* const from = dy.data() + (((s * g.out(0) + od) * g.out(1) + oh) * g.out(2) + ow) * g.channels + first;
+          const T factor = high * weight_between<T>(ow, iw, g.whole[2], g.scale[2], g.linear);
+          const T* const from =
+              dy.data() + first +
+              (((s * g.out[0] + od - g.out_first[0]) * g.out[1] + oh - g.out_first[1]) * g.out[2] + ow - g.out_first[2]) * g.channels;
           for (std::int64_t c = 0; c < count; ++c) out[c] += factor * from[c];
         }
       }

@@ -8,14 +8,22 @@
 
 namespace trireme {
 
+/// Input and output may be boxes of a sample: those of the input hold every place that the output's read.
 struct UpsampleGeometry {
   std::int64_t channels = 1;
-  std::array<std::int64_t, 3> in{1, 1, 1}, scale{1, 1, 1};
+  std::array<std::int64_t, 3> whole{1, 1, 1}, scale{1, 1, 1};     // extents of the whole input
+  std::array<std::int64_t, 3> in{1, 1, 1}, in_first{0, 0, 0};     // box of the input
+  std::array<std::int64_t, 3> out{1, 1, 1}, out_first{0, 0, 0};   // box of the output
   bool linear = false;
-  KOKKOS_FUNCTION std::int64_t out(std::size_t a) const { return in[a] * scale[a]; }
   KOKKOS_FUNCTION std::int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
-  KOKKOS_FUNCTION std::int64_t out_pixels() const { return out(0) * out(1) * out(2); }
+  KOKKOS_FUNCTION std::int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
 };
+
+/// The input places [low, high) that output place o reads in a dimension of extent `in`.
+struct UpsampleReach {
+  std::int64_t low, high;
+};
+UpsampleReach upsample_reach(std::int64_t o, std::int64_t in, std::int64_t scale, bool linear);
 
 template <class T>
 void upsample_forward(const Execution& exec, const UpsampleGeometry& geometry, std::int64_t n, Span<const T> x, Span<T> y);

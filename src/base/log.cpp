@@ -2,6 +2,7 @@
 
 #include <spdlog/pattern_formatter.h>
 #include <spdlog/sinks/basic_file_sink.h>
+#include <spdlog/sinks/null_sink.h>
 #include <spdlog/sinks/stdout_sinks.h>
 
 #include <array>
@@ -11,19 +12,35 @@ namespace trireme::log {
 
 namespace {
 
+using Pair = std::array<std::shared_ptr<spdlog::logger>, 2>;  // information, warnings
+
 struct Loggers {
-  std::array<std::shared_ptr<spdlog::logger>, 2> all;  // information, warnings
-  bool is_speaker = true;
+  Pair all, job;  // those in use, and those of the whole job: the same unless a task speaks
+  bool is_speaker = true, speaks_for_job = true;
 
   Loggers() { open(0); }
   void open(int rank) {
-    is_speaker = rank == 0;
+    is_speaker = speaks_for_job = rank == 0;
     all[0] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stdout_sink_mt>());
     all[1] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     all[0]->set_level(is_speaker ? spdlog::level::info : spdlog::level::off);
     all[0]->set_pattern("%v");
     all[1]->set_pattern(is_speaker ? "warning: %v" : "warning: rank " + std::to_string(rank) + ": %v");
     for (const auto& logger : all) logger->flush_on(spdlog::level::info);
+    job = all;
+  }
+  void begin_task(const std::string& name, bool speaker) {
+    is_speaker = speaker;
+    all[0] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::null_sink_mt>());
+    all[1] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
+    all[0]->set_level(speaker ? spdlog::level::info : spdlog::level::off);
+    all[0]->set_pattern("%v");
+    all[1]->set_pattern("warning: " + name + ": %v");
+    for (const auto& logger : all) logger->flush_on(spdlog::level::info);
+  }
+  void end_task() {
+    is_speaker = speaks_for_job;
+    all = job;
   }
 };
 
@@ -37,6 +54,7 @@ Loggers& loggers() {
 namespace detail {
 spdlog::logger& information() { return *loggers().all[0]; }
 spdlog::logger& warnings() { return *loggers().all[1]; }
+spdlog::logger& job() { return *loggers().job[0]; }
 }  // namespace detail
 
 void open(int rank) { loggers().open(rank); }
@@ -51,5 +69,8 @@ void also_to(const std::filesystem::path& file) {
     sinks.push_back(sink);
   }
 }
+
+TaskVoice::TaskVoice(const std::string& name, bool speaker) { loggers().begin_task(name, speaker); }
+TaskVoice::~TaskVoice() { loggers().end_task(); }
 
 }  // namespace trireme::log

@@ -1,6 +1,8 @@
 #include "comm/communicator.hpp"
 
+#include <climits>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 
 namespace trireme {
@@ -38,6 +40,37 @@ Communicator Communicator::split(int color, int key) const {
   Communicator group(part);
   MPI_Comm_free(&part);
   return group;
+}
+
+Communicator Communicator::split_by_node() const {
+  if (const char* told = std::getenv("TRIREME_RANKS_PER_NODE"); told != nullptr && *told != '\0') {
+    char* end = nullptr;
+    const long ranks = std::strtol(told, &end, 10);
+    if (*end != '\0' || ranks < 0 || ranks > INT_MAX)
+      throw usage_error("TRIREME_RANKS_PER_NODE = '{}' is not a number of ranks. Hint: give one from 1 on, or unset it to take the nodes that MPI sees", told);
+    if (ranks > 0) {
+      int rank_of_job = 0;
+      TRIREME_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &rank_of_job));
+      return split(rank_of_job / static_cast<int>(ranks), rank_);
+    }
+  }
+  MPI_Comm part = MPI_COMM_NULL;
+  TRIREME_MPI(MPI_Comm_split_type(comm_, MPI_COMM_TYPE_SHARED, rank_, MPI_INFO_NULL, &part));
+  Communicator group(part);
+  MPI_Comm_free(&part);
+  return group;
+}
+
+Communicator& Communicator::named(const std::string& name) {
+  TRIREME_MPI(MPI_Comm_set_name(comm_, name.c_str()));
+  return *this;
+}
+
+std::string Communicator::name() const {
+  char text[MPI_MAX_OBJECT_NAME] = "";
+  int length = 0;
+  TRIREME_MPI(MPI_Comm_get_name(comm_, text, &length));
+  return text;
 }
 
 Communicator::Communicator(Communicator&& other) noexcept

@@ -3,6 +3,7 @@
 
 #include <mpi.h>
 
+#include <algorithm>
 #include <concepts>
 #include <cstddef>
 #include <cstdint>
@@ -21,6 +22,7 @@ template <class T>
 MPI_Datatype mpi_type() = delete;
 template <> inline MPI_Datatype mpi_type<char>() { return MPI_CHAR; }
 template <> inline MPI_Datatype mpi_type<std::byte>() { return MPI_BYTE; }
+template <> inline MPI_Datatype mpi_type<std::uint16_t>() { return MPI_UINT16_T; }
 template <> inline MPI_Datatype mpi_type<int>() { return MPI_INT; }
 template <> inline MPI_Datatype mpi_type<std::int64_t>() { return MPI_INT64_T; }
 template <> inline MPI_Datatype mpi_type<std::uint64_t>() { return MPI_UINT64_T; }
@@ -60,6 +62,12 @@ class Communicator {
   Communicator duplicate() const { return Communicator(comm_); }
   /// The ranks that gave the same `color`, in the order of `key` (ties: of their ranks here).
   Communicator split(int color, int key) const;
+  /// The ranks of this node: those that share its memory. TRIREME_RANKS_PER_NODE = k makes believe that each k ranks of the job, in their order, are one
+  /// (0 or not set: what MPI says), to see on one machine what a run does on several.
+  Communicator split_by_node() const;
+  /// For tools, and tests that count. Not inherited by duplicates.
+  Communicator& named(const std::string& name);
+  std::string name() const;
   void barrier() const { TRIREME_MPI(MPI_Barrier(comm_)); }
 
   template <class T>
@@ -80,6 +88,55 @@ class Communicator {
     TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(n), mpi_type<T>(), MPI_SUM, comm_, &request));
     return Request(request);
   }
+  // Not collective: messages between two ranks, matched by `tag` in the order in which they were begun.
+  template <class T>
+  Request begin_send(const T* values, std::size_t n, int to, int tag) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Isend(values, static_cast<int>(n), mpi_type<T>(), to, tag, comm_, &request));
+    return Request(request);
+  }
+  template <class T>
+  Request begin_receive(T* values, std::size_t n, int from, int tag) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Irecv(values, static_cast<int>(n), mpi_type<T>(), from, tag, comm_, &request));
+    return Request(request);
+  }
+  // In the background, too. Lists of counts and starts (elements, one a rank) must live until wait(), as buffers must.
+  /// Sums `values` of all ranks, in place on `root`; other ranks' stay as they are.
+  template <class T>
+  Request begin_reduce(T* values, std::size_t n, int root) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    const bool here = rank_ == root;
+    TRIREME_MPI(MPI_Ireduce(here ? MPI_IN_PLACE : values, here ? values : nullptr, static_cast<int>(n), mpi_type<T>(), MPI_SUM, root, comm_, &request));
+    return Request(request);
+  }
+  template <class T>
+  Request begin_broadcast(T* values, std::size_t n, int root) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Ibcast(values, static_cast<int>(n), mpi_type<T>(), root, comm_, &request));
+    return Request(request);
+  }
+  /// Rank r receives the sum of the r-th part of `values`, counts[r] long; parts lie one behind the other.
+  template <class T>
+  Request begin_reduce_scatter(const T* values, T* mine, const int* counts) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Ireduce_scatter(values, mine, counts, mpi_type<T>(), MPI_SUM, comm_, &request));
+    return Request(request);
+  }
+  /// Every rank's part of `values` comes to all ranks, in place.
+  template <class T>
+  Request begin_all_gather(T* values, const int* counts, const int* starts) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values, counts, starts, mpi_type<T>(), comm_, &request));
+    return Request(request);
+  }
+  /// Rank r receives send_counts[r] elements from send_starts[r] on.
+  template <class T>
+  Request begin_all_to_all(const T* send, const int* send_counts, const int* send_starts, T* receive, const int* receive_counts, const int* receive_starts) const {
+    MPI_Request request = MPI_REQUEST_NULL;
+    TRIREME_MPI(MPI_Ialltoallv(send, send_counts, send_starts, mpi_type<T>(), receive, receive_counts, receive_starts, mpi_type<T>(), comm_, &request));
+    return Request(request);
+  }
   template <class T>
   void broadcast(std::span<T> values, int root = 0) const {
     if (size_ > 1) TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
@@ -88,8 +145,19 @@ class Communicator {
   /// Concatenation of all ranks' values, in rank order, everywhere.
   template <class T>
   std::vector<T> all_gather(std::span<const T> mine) const;
+  /// The same into memory of the caller: rank r's counts[r] values go to starts[r].
+  template <class T>
+  void all_gather(const T* mine, std::span<const int> counts, std::span<const int> starts, T* all) const {
+    TRIREME_MPI(MPI_Allgatherv(mine, counts[static_cast<std::size_t>(rank_)], mpi_type<T>(), all, counts.data(), starts.data(), mpi_type<T>(), comm_));
+  }
   /// Every rank's text, in rank order, on rank 0; empty elsewhere.
   std::vector<std::string> gather(const std::string& mine) const;
+
+  // Between two ranks; not collective. In pieces, so that any number of elements goes.
+  template <class T>
+  void send(std::span<const T> values, int to) const;
+  template <class T>
+  void receive(std::span<T> values, int from) const;
 
   /// Runs `action` on every rank. If it throws trireme::Error on any, every rank throws the error of the lowest such rank,
   /// so that an error of one is one message of all. Collective.
@@ -114,6 +182,26 @@ std::vector<T> Communicator::all_gather(std::span<const T> mine) const {
   std::vector<T> all(static_cast<std::size_t>(total));
   TRIREME_MPI(MPI_Allgatherv(mine.data(), n, mpi_type<T>(), all.data(), counts.data(), starts.data(), mpi_type<T>(), comm_));
   return all;
+}
+
+namespace detail {
+inline constexpr std::size_t message_elements = std::size_t{1} << 26;
+}
+
+template <class T>
+void Communicator::send(std::span<const T> values, int to) const {
+  for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
+    const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
+    TRIREME_MPI(MPI_Send(part.data(), count(part), mpi_type<T>(), to, 0, comm_));
+  }
+}
+
+template <class T>
+void Communicator::receive(std::span<T> values, int from) const {
+  for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
+    const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
+    TRIREME_MPI(MPI_Recv(part.data(), count(part), mpi_type<T>(), from, 0, comm_, MPI_STATUS_IGNORE));
+  }
 }
 
 }  // namespace trireme

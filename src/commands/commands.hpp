@@ -19,6 +19,7 @@ int train_command(const Communicator& comm, const std::vector<std::string>& word
 int evaluate_command(const Communicator& comm, const std::vector<std::string>& words);
 int predict_command(const Communicator& comm, const std::vector<std::string>& words);
 int inspect_command(const Communicator& comm, const std::vector<std::string>& words);
+int plan_command(const Communicator& comm, const std::vector<std::string>& words);
 int bench_command(const Communicator& comm, const std::vector<std::string>& words);
 int help_command(const Communicator& comm, const std::vector<std::string>& words);
 

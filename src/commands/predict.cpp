@@ -1,4 +1,4 @@
-// trireme predict CHECKPOINT [--data WHERE] --out FILE.h5 [--section.key=value ...]: the network's output for every
+// trireme predict CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] --out FILE.h5 [--section.key=value ...]: the network's output for every
 // row, in the rows' order.
 #include <algorithm>
 #include <optional>
@@ -13,25 +13,24 @@
 #include "kokkos_kernels/elementwise.hpp"
 #include "kokkos_kernels/metrics.hpp"
 #include "layers/spatial.hpp"
+#include "train/ensemble.hpp"
 #include "train/loss_function.hpp"
 
 namespace trireme {
 
 namespace {
 
-/// Batches of one rank through the network and into the file.
+/// Batches of one rank through the network, or networks, and into the file.
 template <class T>
 class Predictor {
  public:
-  Predictor(const Deck& deck, Network<T>& network, const DataSet& data, BatchStream& stream, PredictionRows& rows,
-            bool classes)
-      : network_(network),
+  Predictor(Ensemble<T>& ensemble, BatchStream& stream, PredictionRows& rows, bool classes)
+      : ensemble_(ensemble),
+        shape_(ensemble.network().output_shape()),
         stream_(stream),
         rows_(rows),
-        stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch()),
-        output_("trireme::predict::output",
-                static_cast<std::size_t>(network.largest_batch() * network.output_shape().size())),
-        class_("trireme::predict::class", classes ? static_cast<std::size_t>(network.largest_batch()) : 0),
+        output_("trireme::predict::output", static_cast<std::size_t>(ensemble.network().largest_batch() * shape_.size())),
+        class_("trireme::predict::class", classes ? static_cast<std::size_t>(ensemble.network().largest_batch()) : 0),
         host_output_(Kokkos::create_mirror_view(output_)),
         host_class_(Kokkos::create_mirror_view(class_)) {}
 
@@ -39,28 +38,26 @@ class Predictor {
   void step(const Execution& exec) {
     const HostBatch& batch = stream_.next();
     if (batch.count == 0) return;
-    const Shape& shape = network_.output_shape();
     const Pass pass{.exec = exec, .samples = batch.count, .training = false};
-    stager_.load(pass, batch, network_.input());
-    network_.forward(pass);
-    channels_first<T>(exec, batch.count, pixels_of(shape), channels_of(shape), network_.output(), output_);
+    const Span<const T> output = ensemble_.run(pass, batch);
+    channels_first<T>(exec, batch.count, pixels_of(shape_), channels_of(shape_), output, output_);
     Kokkos::deep_copy(exec, host_output_, output_);
     if (class_.size() > 0) {
-      largest_class<T>(exec, batch.count, shape.size(), network_.output(), class_);
+      largest_class<T>(exec, batch.count, shape_.size(), output, class_);
       Kokkos::deep_copy(exec, host_class_, class_);
     }
     exec.fence("trireme::predict: the batch's output to the host");
     const auto count = static_cast<std::size_t>(batch.count);
     rows_.write(batch.first_row,
-                std::as_bytes(std::span<const T>(host_output_.data(), count * static_cast<std::size_t>(shape.size()))),
+                std::as_bytes(std::span<const T>(host_output_.data(), count * static_cast<std::size_t>(shape_.size()))),
                 std::span<const std::int32_t>(host_class_.data(), class_.size() > 0 ? count : 0));
   }
 
  private:
-  Network<T>& network_;
+  Ensemble<T>& ensemble_;
+  const Shape shape_;
   BatchStream& stream_;
   PredictionRows& rows_;
-  BatchStager<T> stager_;
   Buffer<T> output_;  // channels first
   Buffer<std::int32_t> class_;
   HostMirror<T> host_output_;
@@ -89,22 +86,30 @@ void require_other_file(const Communicator& comm, const std::filesystem::path& o
 }
 
 template <class T>
-int predict(const Deck& deck, const Communicator& comm, const std::filesystem::path& file, const std::string& where,
-            const std::filesystem::path& out) {
-  const std::int64_t batch =
-      deck.integer("data.test_batch") > 0 ? deck.integer("data.test_batch") : deck.integer("data.batch");
-  Network<T> network(deck, (batch + comm.size() - 1) / comm.size(), Network<T>::Use::inference);
+int predict(const std::vector<std::filesystem::path>& files, const std::vector<std::string>& overrides, bool combine, const Communicator& comm,
+            const std::string& where, const std::filesystem::path& out) {
+  Ensemble<T> ensemble(comm, files, overrides, combine);
+  const Deck& deck = ensemble.deck();
+  Network<T>& network = ensemble.network();
+  const std::int64_t batch = ensemble.batch();
   const DataSet data(comm, where, {deck.text("data.features"), ""}, network.input_shape(), {});
-  require_other_file(comm, out, file, data);
-  const Progress progress = load_for_inference<T>(file, deck, comm, network);
+  for (const auto& file : files) require_other_file(comm, out, file, data);
+  ensemble.read_from(data);
+  const Progress progress = ensemble.members().front().progress;
 
   PredictionLayout layout;
   layout.rows = data.size();
   layout.output = network.output_shape();
   layout.is_double = std::is_same_v<T, double>;
   layout.classes = loss_kind(deck) == LossKind::cross_entropy && network.output_shape().rank() == 1;
-  layout.texts = {{"checkpoint", file.string()}, {"data", where}, {"parameters_sha256", parameters_sha256(network)}};
+  std::string names, digests;
+  for (const auto& member : ensemble.members()) {
+    names += fmt::format("{}{}", names.empty() ? "" : ",", member.file.string());
+    digests += fmt::format("{}{}", digests.empty() ? "" : ",", parameters_sha256(*member.network));
+  }
+  layout.texts = {{"checkpoint", names}, {"data", where}, {"parameters_sha256", digests}};
   layout.integers = {{"step", progress.step}, {"epoch", progress.epoch}};
+  if (combine) layout.integers["members"] = static_cast<std::int64_t>(files.size());
 
   IoThread io;
   std::optional<PredictionFile> whole;
@@ -121,7 +126,7 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
   {
     BatchStream stream(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks});
     const Execution exec;
-    Predictor<T> predictor(deck, network, data, stream, *rows, layout.classes);
+    Predictor<T> predictor(ensemble, stream, *rows, layout.classes);
     stream.seek(0, 0);
     // Ranks look at each other now and then, so that an error on one soon stops all.
     const std::int64_t batches = stream.batches(), group = std::max<std::int64_t>(batches / 100, 1);
@@ -143,8 +148,10 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
     if (comm.rank() == 0) io.run([&] { whole->finish(); });
   });
   const double seconds = timer.seconds();
-  log::info("checkpoint {} (step {}), data {}: {} samples in {} ({:.0f} samples/s)", file.string(), progress.step,
-            where, data.size(), human_seconds(seconds), static_cast<double>(data.size()) / seconds);
+  if (combine)
+    log::info("ensemble of {}: {}", files.size(), ensemble.probabilities() ? "mean of the members' softmax probabilities" : "mean of the members' outputs");
+  log::info("checkpoint {} (step {}), data {}: {} samples in {} ({:.0f} samples/s)", names, progress.step, where, data.size(), human_seconds(seconds),
+            static_cast<double>(data.size()) / seconds);
   log::info("predictions: {}  /output {} {}{}", out.string(), network.output_shape().with_first(data.size()).tuple(),
             layout.is_double ? "float64" : "float32",
             layout.classes ? fmt::format(", /class ({},) int32", data.size()) : "");
@@ -154,21 +161,24 @@ int predict(const Deck& deck, const Communicator& comm, const std::filesystem::p
 }  // namespace
 
 int predict_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme predict CHECKPOINT [--data WHERE] --out FILE.h5 [--section.key=value ...]";
-  const Arguments arguments(words, usage, {"data", "out"}, {}, true);
+  const std::string usage = "trireme predict CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] --out FILE.h5 [--section.key=value ...]";
+  const Arguments arguments(words, usage, {"data", "out", "ensemble"}, {}, true);
   const std::string out = arguments.option("out");
   if (out.empty()) throw usage_error("--out is missing: where shall the predictions go? Usage: {}", usage);
-  const auto file = checkpoint_argument(comm, arguments.positional(0, "the checkpoint or run directory"));
-  if (arguments.positionals() > 1)
-    throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(1, ""), usage);
-  const Deck saved = checkpoint_deck(comm, file);
+  const bool combine = arguments.flag("ensemble");
+  const std::size_t expected = combine ? 0 : 1;
+  if (arguments.positionals() > expected)
+    throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(expected, ""), usage);
+  const auto files = combine ? ensemble_argument(comm, arguments.option("ensemble"))
+                             : std::vector{checkpoint_argument(comm, arguments.positional(0, "the checkpoint or run directory"))};
+  const Deck saved = checkpoint_deck(comm, files.front());
   const Deck deck(saved.resolved(), saved.origin(), arguments.overrides());
   const std::string where = arguments.option("data", deck.text("data.test"));
   if (where.empty())
     throw usage_error("no data: the deck inside '{}' names no data.test. Hint: give --data WHERE. Usage: {}",
-                      file.string(), usage);
-  return deck.text("train.precision") == "fp64" ? predict<double>(deck, comm, file, where, out)
-                                                : predict<float>(deck, comm, file, where, out);
+                      files.front().string(), usage);
+  return deck.text("train.precision") == "fp64" ? predict<double>(files, arguments.overrides(), combine, comm, where, out)
+                                                : predict<float>(files, arguments.overrides(), combine, comm, where, out);
 }
 
 }  // namespace trireme

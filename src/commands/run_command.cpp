@@ -22,10 +22,11 @@ struct Command {
 
 const Command commands[] = {
     {"train", "DECK [--section.key=value ...] [--trace] [--profile] [--dry-run]", "trains, or continues where the run directory stands", train_command},
-    {"evaluate", "CHECKPOINT [--data WHERE] [--json]", "exact loss and metrics; confusion matrix for classes", evaluate_command},
-    {"predict", "CHECKPOINT --data WHERE --out FILE.h5", "writes the network's output for every sample, in order", predict_command},
+    {"evaluate", "CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] [--json]", "exact loss and metrics; confusion matrix for classes", evaluate_command},
+    {"predict", "CHECKPOINT | --ensemble CHECKPOINT,... --data WHERE --out FILE.h5", "writes the network's output for every sample, in order", predict_command},
     {"shard", "digits|fields|idx|cifar10|csv [SOURCE] --out DIR --shards N", "makes a sharded HDF5 data set; shard --help tells more", shard_command},
     {"inspect", "PATH [--full] [--statistics] [--json]", "what a shard, data set, deck or checkpoint holds; verifies checksums", inspect_command},
+    {"plan", "DECK --ranks N [--memory GIB] [--json] [--section.key=value ...]", "who holds and sends what on N ranks, before a job is submitted", plan_command},
     {"bench", "io [DIR] [--size MIB] [--state MIB] [--runs N] [--cold] [--json] | kernels [--runs N] [--json]", "measures this machine", bench_command},
     {"help", "[deck]", "this list; `help deck` prints the deck reference", help_command},
 };
@@ -34,7 +35,8 @@ void print_help() {
   std::printf("Trireme trains neural networks on supercomputers.\n\n");
   for (const auto& command : commands) std::printf("  trireme %-9s %s\n  %*s%s\n", command.name, command.usage, 18, "", command.help);
   std::printf(
-      "\nRun it under mpiexec or srun for several ranks. A CHECKPOINT is a file or a run directory (its newest whole checkpoint).\n"
+      "\nRun it under mpiexec or srun for several ranks. A CHECKPOINT is a file or a run directory (its newest whole checkpoint);\n"
+      "in an ensemble also the run directory of a job of tasks: the newest of each.\n"
       "Exit codes: 0 done, 1 internal, 2 usage or deck, 3 data, 4 checkpoint, 5 loss not finite, 75 stopped by a signal with a whole\n"
       "checkpoint: start the same command again.\n");
 }

@@ -4,6 +4,7 @@
 #include "commands/arguments.hpp"
 #include "commands/commands.hpp"
 #include "commands/deck_file.hpp"
+#include "train/task_run.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -31,6 +32,7 @@ int train_command(const Communicator& comm, const std::vector<std::string>& word
   if (arguments.flag("profile")) overrides.push_back("train.profile=true");
   const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), overrides);
   const bool dry_run = arguments.flag("dry-run");
+  if (deck.text("task.mode") != "none") return run_tasks(deck, comm, dry_run);
   return deck.text("train.precision") == "fp64" ? train<double>(deck, comm, dry_run) : train<float>(deck, comm, dry_run);
 }
 

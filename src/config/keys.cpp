@@ -52,6 +52,9 @@ std::vector<KeySpec> make_keys() {
       filled(key("run.name", text, "run", "Name of the run, used in messages and for its directory.")),
       number("run.seed", integer, "1", at_least(0),
              "Seed of all random numbers: initial parameters, order of the samples, augmentation, dropout."),
+      number("run.stream", integer, "0", at_least(0),
+             "Which of the seed's streams order, augmentation and dropout are drawn from: runs of one seed and several streams start from the same "
+             "parameters and see the samples in other orders."),
       key("run.output", text, "",
           "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
 
@@ -124,6 +127,9 @@ std::vector<KeySpec> make_keys() {
       number("optimizer.epsilon", real, "1e-8", at_least(0), "Added to the denominator in adam, adamw, rmsprop, lars and lamb."),
       number("optimizer.clip_norm", real, "0", at_least(0),
              "Largest Euclidean norm of the whole gradient, which is scaled down to it; 0: no clipping."),
+      key("optimizer.shard", boolean, "false",
+          "Whether each data-parallel rank keeps the optimizer's state of its share of the parameters only (ZeRO's stage 1), updates these and hands them round: "
+          "less memory for about the same communication."),
 
       choice("schedule.kind", {"constant", "step", "cosine", "linear"}, "How the learning rate changes over the run."),
       number("schedule.warmup", real, "0", at_least(0),
@@ -156,9 +162,37 @@ std::vector<KeySpec> make_keys() {
       key("train.trace", boolean, "false",
           "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
 
-      number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: all."),
+      number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: those that the other axes leave over."),
+      number("parallel.tensor", integer, "1", between(1, 1e6),
+             "Ranks among which channels and features of layers are divided, with their parameters."),
+      filled(key("parallel.spatial", text, "1",
+                 "Ranks among which each sample's pixels are divided, one number a spatial dimension as in 2x2x1; one number alone: the first dimension.")),
+      number("parallel.pipeline", integer, "1", between(1, 1e6), "Stages of consecutive layers, one rank after the other."),
+      number("parallel.micro_batches", integer, "0", at_least(0),
+             "Parts into which each rank's share of a batch is cut, that pass one after the other and whose gradients are summed; 0: four a pipeline's stage, one "
+             "without a pipeline."),
       number("parallel.bucket", real, "0", {.low = 0, .high = 1024},
-             "MiB of gradients that are reduced together while backward goes on; 0: a quarter of them, but 1/16 to 4 MiB."),
+             "MiB of gradients that are reduced together while backward goes on; 0: as the speed of sums, measured when the run starts, makes best."),
+      choice("parallel.wire", {"full", "bf16"},
+             "How gradients travel between ranks: as they are, or rounded to bf16, half the bytes, with what rounding takes added to the next step's."),
+      choice("parallel.reduce", {"auto", "flat", "hierarchical"},
+             "How gradients are summed: over all ranks at once (flat), or within each node and then between nodes (hierarchical); auto takes what is faster."),
+
+      choice("task.mode", {"none", "independent", "average", "tournament"},
+             "none: one run; independent: a queue of runs, each with changes of its own; average: runs whose parameters become their mean every few steps; "
+             "tournament: runs that meet in pairs every few steps and keep the better one's parameters."),
+      number("task.groups", integer, "0", at_least(0),
+             "Groups of equal size that the ranks are cut into, each of which does one task at a time; 0: as many as there are tasks, or as fit."),
+      key("task.sweep", text, "",
+          "Tasks as all combinations of values of keys, the last key's changing fastest: KEY: VALUE, VALUE...; KEY: FIRST..LAST (integers)."),
+      key("task.table", text, "",
+          "Tasks as a CSV file: a line of keys, then one line of values a task; an empty field leaves the deck's value. Instead of task.sweep."),
+      number("task.every", integer, "32", at_least(1), "Steps between two exchanges of average or tournament."),
+      number("task.start", integer, "0", at_least(0),
+             "Steps in which average exchanges after each, before it does so every task.every steps (post-local SGD); tournament: steps before the first."),
+      number("task.weights", list, "", at_least(0),
+             "Weights of average, one a task, divided by their sum; empty: the samples that each task has seen since the last exchange."),
+      key("task.held_out", text, "", "Data on which tournament compares parameters, given as for data.train; neither training nor test data."),
 
       number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: only at the end."),
       number("checkpoint.keep", integer, "2", at_least(1), "Newest checkpoints that are kept; older ones are removed."),

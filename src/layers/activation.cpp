@@ -60,50 +60,50 @@ class Softmax final : public Layer<T> {
 
 LayerKind elementwise_kind(const std::string& name, Activation kind, const std::string& help) {
   const auto make = [kind]<class T>(T) {
-    return [kind](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Elementwise<T>>(kind, s[0]); };
+    return [kind](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Elementwise<T>>(kind, p.input_of(s[0])); };
   };
-  return {name, help, {}, 1, make(float{}), make(double{})};
+  return {name, help, {}, 1, make(float{}), make(double{}), ChannelRole::kept, PixelRole::pointwise};
 }
 
 }  // namespace
 
 std::vector<LayerKind> activation_kinds() {
   const auto leaky = []<class T>(T) {
-    return [](const LayerOptions& o, const std::vector<Shape>& s) {
-      return std::make_unique<Elementwise<T>>(Activation::leaky_relu, s[0], static_cast<T>(o.real("slope", 0, 1e6)));
+    return [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) {
+      return std::make_unique<Elementwise<T>>(Activation::leaky_relu, p.input_of(s[0]), static_cast<T>(o.real("slope", 0, 1e6)));
     };
   };
   const auto elu = []<class T>(T) {
-    return [](const LayerOptions& o, const std::vector<Shape>& s) {
-      return std::make_unique<Elementwise<T>>(Activation::elu, s[0], static_cast<T>(o.real("alpha", 0, 1e6)));
+    return [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) {
+      return std::make_unique<Elementwise<T>>(Activation::elu, p.input_of(s[0]), static_cast<T>(o.real("alpha", 0, 1e6)));
     };
   };
   const auto softplus = []<class T>(T) {
-    return [](const LayerOptions& o, const std::vector<Shape>& s) {
-      return std::make_unique<Elementwise<T>>(Activation::softplus, s[0], static_cast<T>(o.real("beta", 1e-6, 1e6)), static_cast<T>(o.real("threshold", 0, 1e6)));
+    return [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) {
+      return std::make_unique<Elementwise<T>>(Activation::softplus, p.input_of(s[0]), static_cast<T>(o.real("beta", 1e-6, 1e6)), static_cast<T>(o.real("threshold", 0, 1e6)));
     };
   };
   return {elementwise_kind("relu", Activation::relu, "max(0, x)"),
-          {"leaky_relu", "x, or slope x where x is negative", {{"slope", "0.01", "factor of negative values, not negative itself"}}, 1, leaky(float{}), leaky(double{})},
+          {"leaky_relu", "x, or slope x where x is negative", {{"slope", "0.01", "factor of negative values, not negative itself"}}, 1, leaky(float{}), leaky(double{}), ChannelRole::kept, PixelRole::pointwise},
           elementwise_kind("tanh", Activation::tanh, "tanh x"),
           elementwise_kind("sigmoid", Activation::sigmoid, "1 / (1 + exp(-x))"),
           elementwise_kind("gelu", Activation::gelu, "x Phi(x), the exact GELU"),
           elementwise_kind("silu", Activation::silu, "x / (1 + exp(-x))"),
-          {"elu", "x, or alpha (exp(x) - 1) where x is negative", {{"alpha", "1", "what -x large tends to, times -1; not negative itself"}}, 1, elu(float{}), elu(double{})},
+          {"elu", "x, or alpha (exp(x) - 1) where x is negative", {{"alpha", "1", "what -x large tends to, times -1; not negative itself"}}, 1, elu(float{}), elu(double{}), ChannelRole::kept, PixelRole::pointwise},
           {"softplus", "log(1 + exp(beta x)) / beta, or x where beta x is above the threshold",
-           {{"beta", "1", "sharpness of the bend"}, {"threshold", "20", "where it counts as straight"}}, 1, softplus(float{}), softplus(double{})}};
+           {{"beta", "1", "sharpness of the bend"}, {"threshold", "20", "where it counts as straight"}}, 1, softplus(float{}), softplus(double{}), ChannelRole::kept, PixelRole::pointwise}};
 }
 
 LayerKind softmax_kind() {
   return {"softmax", "exp(x) / sum of exp(x) over the channels. Not needed before cross_entropy, which has it inside.", {}, 1,
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<float, false>>(s[0]); },
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<double, false>>(s[0]); }};
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Softmax<float, false>>(p.input_of(s[0])); },
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Softmax<double, false>>(p.input_of(s[0])); }, ChannelRole::mixed, PixelRole::pointwise};
 }
 
 LayerKind log_softmax_kind() {
   return {"log_softmax", "Logarithm of softmax. Not needed before cross_entropy, which has it inside.", {}, 1,
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<float, true>>(s[0]); },
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Softmax<double, true>>(s[0]); }};
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Softmax<float, true>>(p.input_of(s[0])); },
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Softmax<double, true>>(p.input_of(s[0])); }, ChannelRole::mixed, PixelRole::pointwise};
 }
 
 }  // namespace trireme

@@ -1,5 +1,5 @@
 // batch_norm, as PyTorch's nn.BatchNorm1d-3d. In training a rank takes the moments of its own share of the batch, or with `sync` those of the
-// whole batch (as nn.SyncBatchNorm); outside training the running ones, which the network moves by the ranks' moments, weighted by samples.
+// whole batch (as nn.SyncBatchNorm); where samples are split, always those of all their pixels; outside training the running ones, which the network moves by the ranks' moments, weighted by samples.
 #include "kokkos_kernels/norm.hpp"
 #include "layers/kinds.hpp"
 #include "layers/spatial.hpp"
@@ -11,13 +11,17 @@ namespace {
 template <class T>
 class BatchNorm final : public Layer<T> {
  public:
-  BatchNorm(const LayerOptions& options, const Shape& input)
-      : channels_(channels_of(input)), pixels_(pixels_of(input)), eps_(options.real("eps", 0, 1e6)), sync_(options.boolean("sync")) {
-    this->output_ = input;
+  BatchNorm(const LayerOptions& options, const Shape& whole, const LayerPart& part)
+      : channels_(part.in.of(channels_of(whole))), pixels_(pixels_of(part.input_of(whole))), eps_(options.real("eps", 0, 1e6)),
+        sync_(options.boolean("sync") || part.split) {
+    if (sync_) sharers_ = !part.split ? Sharers::data : options.boolean("sync") ? Sharers::data_and_pixels : Sharers::pixels;
+    this->output_ = part.input_of(whole);
+    const Shape shape{channels_};
+    const Slice slice = slice_of(Shape{channels_of(whole)}, {part.in.first});
     if (options.boolean("affine"))
-      this->parameters_ = {{"weight", Shape{channels_}, {Initial::Kind::constant, 1}}, {"bias", Shape{channels_}, {Initial::Kind::constant, 0}}};
+      this->parameters_ = {{"weight", shape, {Initial::Kind::constant, 1}, slice}, {"bias", shape, {Initial::Kind::constant, 0}, slice}};
     const double momentum = options.real("momentum", 0, 1);
-    this->buffers_ = {{"running_mean", Shape{channels_}, 0, momentum}, {"running_var", Shape{channels_}, 1, momentum}};
+    this->buffers_ = {{"running_mean", shape, 0, momentum, slice}, {"running_var", shape, 1, momentum, slice}};
     this->needs_.state = (2 * channels_ + 1) * static_cast<std::int64_t>(sizeof(double)) + 2 * channels_ * static_cast<std::int64_t>(sizeof(T));
   }
 
@@ -41,8 +45,8 @@ class BatchNorm final : public Layer<T> {
     const auto& observed = this->memory_.observed;
     const BatchMoments<T> moments = this->moments();
     batch_sums<T>(pass.exec, rows, channels_, inputs[0], buffers[0], partial(), sums());
-    if (sync_ && pass.sum_over_ranks) pass.sum_over_ranks(pass.exec, sums());
-    batch_moments<T>(pass.exec, channels_, sums(), buffers[0], eps_, pass.samples, weight(), bias(), moments, observed[0], observed[1]);
+    if (sync_ && pass.sum_over) pass.sum_over(pass.exec, sums(), sharers_);
+    batch_moments<T>(pass.exec, channels_, sums(), buffers[0], eps_, static_cast<double>(pass.samples) / static_cast<double>(pass.copies), weight(), bias(), moments, observed[0], observed[1]);
     scale_channels<T>(pass.exec, rows, channels_, inputs[0], moments.factor, moments.shift, output, relu_);
   }
 
@@ -56,7 +60,7 @@ class BatchNorm final : public Layer<T> {
     batch_gradient_sums<T>(pass.exec, rows, channels_, inputs[0], dy, moments, relu_, partial(), gradient_sums, affine ? gradients[0] : Span<T>(),
                            affine ? gradients[1] : Span<T>());
     if (dx[0].data() == nullptr) return;
-    if (sync_ && pass.sum_over_ranks) pass.sum_over_ranks(pass.exec, gradient_sums);
+    if (sync_ && pass.sum_over) pass.sum_over(pass.exec, gradient_sums, sharers_);
     batch_norm_backward<T>(pass.exec, rows, channels_, inputs[0], dy, moments, relu_, weight(), gradient_sums, coefficients(), dx[0]);
   }
 
@@ -83,7 +87,8 @@ class BatchNorm final : public Layer<T> {
 
   std::int64_t channels_, pixels_, blocks_ = 0;
   double eps_;
-  bool sync_, relu_ = false;
+  bool sync_, relu_ = false;  // sync: moments are of more than this rank's rows
+  Sharers sharers_ = Sharers::data;
 };
 
 }  // namespace
@@ -96,8 +101,9 @@ LayerKind batch_norm_kind() {
            {"affine", "true", "whether weight and bias are learned"},
            {"sync", "false", "whether moments are those of the whole batch, not of a rank's share"}},
           1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<BatchNorm<float>>(o, s[0]); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<BatchNorm<double>>(o, s[0]); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<BatchNorm<float>>(o, s[0], p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<BatchNorm<double>>(o, s[0], p); },
+          ChannelRole::kept, PixelRole::pointwise};
 }
 
 }  // namespace trireme

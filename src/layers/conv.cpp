@@ -1,4 +1,5 @@
 // conv: cross-correlation in one to three dimensions, as PyTorch's nn.Conv1d, Conv2d and Conv3d.
+#include <algorithm>
 #include <cmath>
 
 #include "base/error.hpp"
@@ -33,16 +34,47 @@ ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   return g;
 }
 
+/// The convolution that makes a part of the output from what is at hand of the input. Padding may be negative: the input may begin before the first
+/// place that is read.
+ConvGeometry part_of(const ConvGeometry& whole, const LayerPart& part) {
+  ConvGeometry g = whole;
+  if (part.split)
+    for (std::size_t a = 0; a < 3; ++a) {
+      g.in[a] = part.input.extent[a];
+      g.out[a] = part.output.extent[a];
+      g.padding[a] = part.input.first[a] - (part.output.first[a] * g.stride[a] - g.padding[a]);
+    }
+  g.in_channels = part.in.of(whole.in_channels);
+  g.out_channels = part.out.of(whole.out_channels);
+  if (whole.groups > 1) g.groups = whole.groups * g.out_channels / whole.out_channels;
+  return g;
+}
+
+Box reach_of(const LayerOptions& options, const Shape& input, const Box& output) {
+  const ConvGeometry g = geometry_of(options, input);
+  Box reach;
+  for (std::size_t a = 0; a < 3; ++a) {
+    const std::int64_t from = output.first[a] * g.stride[a] - g.padding[a],
+                       to = (output.end(a) - 1) * g.stride[a] - g.padding[a] + (g.kernel[a] - 1) * g.dilation[a] + 1;
+    reach.first[a] = std::clamp<std::int64_t>(from, 0, g.in[a] - 1);
+    reach.extent[a] = std::clamp<std::int64_t>(to, reach.first[a] + 1, g.in[a]) - reach.first[a];
+  }
+  return reach;
+}
+
 template <class T>
 class Conv final : public Layer<T> {
  public:
-  Conv(const LayerOptions& options, const std::vector<Shape>& inputs) : plan_(geometry_of(options, inputs[0])) {
+  Conv(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) : plan_(part_of(geometry_of(options, inputs[0]), part)) {
+    const ConvGeometry whole = geometry_of(options, inputs[0]);
     const ConvGeometry& g = plan_.geometry();
-    this->output_ = spatial_shape(g.out_channels, g.out, inputs[0].rank() - 1);
-    const Shape weight = spatial_shape(g.in_channels / g.groups, g.kernel, inputs[0].rank() - 1).with_first(g.out_channels);
-    const double bound = 1 / std::sqrt(static_cast<double>(g.in_channels / g.groups * g.taps()));
-    this->parameters_ = {{"weight", weight, {Initial::Kind::uniform, bound}}};
-    if (options.boolean("bias")) this->parameters_.push_back({"bias", Shape{g.out_channels}, {Initial::Kind::uniform, bound}});
+    const int dims = inputs[0].rank() - 1;
+    this->output_ = spatial_shape(g.out_channels, g.out, dims);
+    const auto weight = [&](const ConvGeometry& of) { return spatial_shape(of.in_channels / of.groups, g.kernel, dims).with_first(of.out_channels); };
+    const Initial initial{Initial::Kind::uniform, 1 / std::sqrt(static_cast<double>(whole.in_channels / whole.groups * g.taps()))};
+    this->parameters_ = {{"weight", weight(g), initial, slice_of(weight(whole), {part.out.first, whole.groups == 1 ? part.in.first : 0})}};
+    if (options.boolean("bias") && part.adds_bias)
+      this->parameters_.push_back({"bias", Shape{g.out_channels}, initial, slice_of(Shape{whole.out_channels}, {part.out.first})});
   }
 
   std::int64_t multiply_adds() const override { return plan_.geometry().multiply_adds(); }
@@ -72,11 +104,17 @@ class Conv final : public Layer<T> {
 
   void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy,
                 std::span<const Span<T>> input_gradients) override {
-    const ConvGradient<T> gradient{.dy = dy, .y = output, .index = this->memory_.state};
-    plan_.backward_weights(pass.exec, pass.samples, inputs[0], gradient, this->memory_.gradients[0], bias(this->memory_.gradients),
-                           this->memory_.workspace);
-    if (input_gradients[0].data() != nullptr)
-      plan_.backward_data(pass.exec, pass.samples, gradient, this->memory_.parameters[0], input_gradients[0], this->memory_.workspace);
+    backward_parameters(pass, inputs[0], output, dy);
+    if (input_gradients[0].data() != nullptr) backward_input(pass, output, dy, input_gradients[0]);
+  }
+  bool backward_in_two() const override { return true; }
+  void backward_input(const Pass& pass, Span<const T> output, Span<const T> dy, Span<T> dx) override {
+    plan_.backward_data(pass.exec, pass.samples, {.dy = dy, .y = output, .index = this->memory_.state}, this->memory_.parameters[0], dx,
+                        this->memory_.workspace);
+  }
+  void backward_parameters(const Pass& pass, Span<const T> x, Span<const T> output, Span<const T> dy) override {
+    plan_.backward_weights(pass.exec, pass.samples, x, {.dy = dy, .y = output, .index = this->memory_.state}, this->memory_.gradients[0],
+                           bias(this->memory_.gradients), this->memory_.workspace);
   }
 
  private:
@@ -99,8 +137,13 @@ LayerKind conv_kind() {
            {"groups", "1", "groups of channels that do not see each other"},
            {"bias", "true", "whether a bias is added"}},
           1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Conv<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Conv<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Conv<float>>(o, s, p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Conv<double>>(o, s, p); },
+          ChannelRole::contracted,
+          PixelRole::window,
+          reach_of,
+          {},
+          [](const LayerOptions& o) { return o.integer("groups", 1); }};
 }
 
 }  // namespace trireme

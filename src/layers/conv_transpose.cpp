@@ -40,17 +40,48 @@ ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   return g;
 }
 
+/// A part: `in` of the geometry is what is made, `out` what is at hand. Padding may be negative, see conv.
+ConvGeometry part_of(const ConvGeometry& whole, const LayerPart& part) {
+  ConvGeometry g = whole;
+  if (part.split)
+    for (std::size_t a = 0; a < 3; ++a) {
+      g.in[a] = part.output.extent[a];
+      g.out[a] = part.input.extent[a];
+      g.padding[a] = g.padding[a] + part.output.first[a] - part.input.first[a] * g.stride[a];
+    }
+  g.in_channels = part.out.of(whole.in_channels);
+  g.out_channels = part.in.of(whole.out_channels);
+  if (whole.groups > 1) g.groups = whole.groups * g.in_channels / whole.in_channels;
+  return g;
+}
+
+/// Input places o with a tap on output places [first, end): o stride - padding + k dilation, 0 <= k < kernel.
+Box reach_of(const LayerOptions& options, const Shape& input, const Box& output) {
+  const ConvGeometry g = geometry_of(options, input);
+  Box reach;
+  for (std::size_t a = 0; a < 3; ++a) {
+    const std::int64_t low = output.first[a] + g.padding[a] - (g.kernel[a] - 1) * g.dilation[a], high = output.end(a) - 1 + g.padding[a];
+    const std::int64_t from = low <= 0 ? 0 : (low + g.stride[a] - 1) / g.stride[a], to = high / g.stride[a] + 1;
+    reach.first[a] = std::clamp<std::int64_t>(from, 0, g.out[a] - 1);
+    reach.extent[a] = std::clamp<std::int64_t>(to, reach.first[a] + 1, g.out[a]) - reach.first[a];
+  }
+  return reach;
+}
+
 template <class T>
 class ConvTranspose final : public Layer<T> {
  public:
-  ConvTranspose(const LayerOptions& options, const std::vector<Shape>& inputs) : plan_(geometry_of(options, inputs[0])) {
+  ConvTranspose(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : plan_(part_of(geometry_of(options, inputs[0]), part)) {
+    const ConvGeometry whole = geometry_of(options, inputs[0]);
     const ConvGeometry& g = plan_.geometry();
     const int dims = inputs[0].rank() - 1;
     this->output_ = spatial_shape(g.in_channels, g.in, dims);
-    const Shape weight = spatial_shape(g.in_channels / g.groups, g.kernel, dims).with_first(g.out_channels);
-    const double bound = 1 / std::sqrt(static_cast<double>(g.in_channels / g.groups * g.taps()));
-    this->parameters_ = {{"weight", weight, {Initial::Kind::uniform, bound}}};
-    if (options.boolean("bias")) this->parameters_.push_back({"bias", Shape{g.in_channels}, {Initial::Kind::uniform, bound}});
+    const auto weight = [&](const ConvGeometry& of) { return spatial_shape(of.in_channels / of.groups, g.kernel, dims).with_first(of.out_channels); };
+    const Initial initial{Initial::Kind::uniform, 1 / std::sqrt(static_cast<double>(whole.in_channels / whole.groups * g.taps()))};
+    this->parameters_ = {{"weight", weight(g), initial, slice_of(weight(whole), {part.in.first, whole.groups == 1 ? part.out.first : 0})}};
+    if (options.boolean("bias") && part.adds_bias)
+      this->parameters_.push_back({"bias", Shape{g.in_channels}, initial, slice_of(Shape{whole.in_channels}, {part.out.first})});
   }
 
   std::int64_t multiply_adds() const override { return plan_.geometry().multiply_adds(); }
@@ -68,14 +99,20 @@ class ConvTranspose final : public Layer<T> {
   }
 
   void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
+    backward_parameters(pass, inputs[0], Span<const T>(), dy);
+    if (dx[0].data() != nullptr) backward_input(pass, Span<const T>(), dy, dx[0]);
+  }
+  bool backward_in_two() const override { return true; }
+  void backward_input(const Pass& pass, Span<const T>, Span<const T> dy, Span<T> dx) override {
+    plan_.forward(pass.exec, pass.samples, dy, this->memory_.parameters[0], Span<T>(), dx, Span<std::uint8_t>(), this->memory_.workspace);
+  }
+  void backward_parameters(const Pass& pass, Span<const T> x, Span<const T>, Span<const T> dy) override {
     const auto& gradients = this->memory_.gradients;
-    plan_.backward_weights(pass.exec, pass.samples, dy, {.dy = inputs[0], .y = {}, .index = {}}, gradients[0], Span<T>(), this->memory_.workspace);
+    plan_.backward_weights(pass.exec, pass.samples, dy, {.dy = x, .y = {}, .index = {}}, gradients[0], Span<T>(), this->memory_.workspace);
     if (has_bias()) {
       const Span<double> sums(reinterpret_cast<double*>(this->memory_.workspace.data()), this->memory_.workspace.size() * sizeof(T) / sizeof(double));
       add_channel_sums<T>(pass.exec, rows(pass), channels(), dy, sums, gradients[1]);
     }
-    if (dx[0].data() != nullptr)
-      plan_.forward(pass.exec, pass.samples, dy, this->memory_.parameters[0], Span<T>(), dx[0], Span<std::uint8_t>(), this->memory_.workspace);
   }
 
  private:
@@ -101,8 +138,13 @@ LayerKind conv_transpose_kind() {
            {"groups", "1", "groups of channels that do not see each other"},
            {"bias", "true", "whether a bias is added"}},
           1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<ConvTranspose<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<ConvTranspose<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<ConvTranspose<float>>(o, s, p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<ConvTranspose<double>>(o, s, p); },
+          ChannelRole::contracted,
+          PixelRole::window,
+          reach_of,
+          {},
+          [](const LayerOptions& o) { return o.integer("groups", 1); }};
 }
 
 }  // namespace trireme

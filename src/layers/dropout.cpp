@@ -41,8 +41,8 @@ class Dropout final : public Layer<T> {
 LayerKind dropout_kind() {
   return {"dropout", "In training sets elements to 0 with probability p and scales the others by 1/(1-p), as nn.Dropout.",
           {{"p", "0.5", "probability of 0"}}, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Dropout<float>>(o, s[0]); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Dropout<double>>(o, s[0]); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart&) { return std::make_unique<Dropout<float>>(o, s[0]); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart&) { return std::make_unique<Dropout<double>>(o, s[0]); }};
 }
 
 }  // namespace trireme

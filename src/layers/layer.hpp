@@ -4,6 +4,7 @@
 // kokkos_kernels/types.hpp; parameters lie as PyTorch has them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -24,10 +25,19 @@ struct Initial {
   double value = 0;  // half-width of the interval, or the constant
 };
 
+/// Where a part of a parameter lies in the whole one; of rank 0: it is the whole.
+struct Slice {
+  Shape whole;
+  std::array<std::int64_t, Shape::max_rank> first{};
+
+  bool is_part() const { return whole.rank() > 0; }
+};
+
 struct ParameterSpec {
   std::string name;  // "weight", "bias"
-  Shape shape;       // PyTorch's
+  Shape shape;       // PyTorch's; of this rank's part
   Initial initial;
+  Slice slice = {};
 };
 
 /// A number that training passes observe instead of a gradient's descent, as batch_norm's running mean: saved with the parameters, read outside
@@ -37,6 +47,7 @@ struct BufferSpec {
   Shape shape;
   double initial = 0;
   double momentum = 0.1;
+  Slice slice = {};
 };
 
 /// What the network must keep for a layer's backward pass, and lend it; memory is planned from this.
@@ -50,6 +61,16 @@ struct LayerNeeds {
   std::int64_t state_per_sample = 0; // the same, for each sample of the largest pass; they lie behind `state`
 };
 
+/// Ranks that hold other parts of the same batch: other samples, other pixels of the same samples, or both.
+enum class Sharers { data, pixels, data_and_pixels };
+
+/// What one rank sends to others in a pass, along one axis of the process grid.
+struct Traffic {
+  const char* axis;
+  std::int64_t messages;
+  std::int64_t elements;       // a sample; of sums over p ranks 2 (p - 1) / p times what is summed, what good algorithms send
+};
+
 /// One pass over a batch. `samples` may be smaller than what memory was planned for, and 0.
 struct Pass {
   Execution exec;
@@ -58,9 +79,10 @@ struct Pass {
   std::uint64_t seed = 0;          // of the run
   std::int64_t step = 0;           // of the run; with seed and first_sample it keys all random numbers
   std::int64_t first_sample = 0;   // place of sample 0 in the global batch
-  /// Adds numbers over the ranks that share the batch, in place, after what is launched on the instance; empty: there is one rank. Collective: a
+  std::int64_t copies = 1;         // ranks that make this pass over the same samples and weigh them by 1/copies each, or over their pixels
+  /// Adds numbers over ranks that share the batch, in place, after what is launched on the instance; empty: there is one rank. Collective: a
   /// layer that calls it does so in every pass, with 0 samples too.
-  std::function<void(const Execution&, Span<double>)> sum_over_ranks = {};
+  std::function<void(const Execution&, Span<double>, Sharers)> sum_over = {};
 };
 
 template <class T>
@@ -82,8 +104,19 @@ class Layer {
   const LayerNeeds& needs() const { return needs_; }
   /// Multiply-adds of the forward pass for one sample (0 where none matter).
   virtual std::int64_t multiply_adds() const { return 0; }
-  void lend(Memory memory) { memory_ = std::move(memory); }
+  virtual void lend(const Memory& memory) { memory_ = memory; }
+  /// Another place for the state: of another micro-batch.
+  virtual void lend_state(Span<std::uint8_t> state) { memory_.state = state; }
 
+  /// A layer without inputs: whether somebody elsewhere wants the gradient of its output.
+  virtual bool wants_gradient() const { return false; }
+  /// A layer without an output: whether its backward pass begins one.
+  virtual bool begins_backward() const { return false; }
+  /// Waits for what still travels from this layer to other ranks.
+  virtual void complete() {}
+  /// Elements a sample of the memory that messages are packed into.
+  virtual std::int64_t message_elements() const { return 0; }
+  virtual std::vector<Traffic> traffic(bool backward) const { return static_cast<void>(backward), std::vector<Traffic>(); }
   /// Tells the largest number of samples of a pass, and how contractions take their operands; needs() is final afterwards.
   virtual void plan_for(std::int64_t samples, Operands operands) { static_cast<void>(samples), static_cast<void>(operands); }
   /// Asks the layer to apply relu to its output in its own last forward pass; false when it cannot. Before the first forward.
@@ -94,6 +127,15 @@ class Layer {
   virtual bool fuse_tail(const ConvTail& tail) { return static_cast<void>(tail), false; }
   /// Whether backward then takes the gradient of the relu's output, and the relu has no backward pass of its own.
   virtual bool relu_in_backward() const { return false; }
+
+  /// Whether backward can be had in two: first what the layer before waits for, then the gradients of the parameters, which nobody waits for.
+  virtual bool backward_in_two() const { return false; }
+  virtual void backward_input(const Pass& pass, Span<const T> output, Span<const T> output_gradient, Span<T> input_gradient) {
+    static_cast<void>(pass), static_cast<void>(output), static_cast<void>(output_gradient), static_cast<void>(input_gradient);
+  }
+  virtual void backward_parameters(const Pass& pass, Span<const T> input, Span<const T> output, Span<const T> output_gradient) {
+    static_cast<void>(pass), static_cast<void>(input), static_cast<void>(output), static_cast<void>(output_gradient);
+  }
 
   virtual void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) = 0;
   /// Writes the gradient of each input (an empty span: not wanted) and adds to the gradients of the parameters. `inputs` and

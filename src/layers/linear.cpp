@@ -14,13 +14,15 @@ namespace {
 template <class T>
 class Linear final : public Layer<T> {
  public:
-  Linear(const LayerOptions& options, const std::vector<Shape>& inputs) : in_(inputs[0].size()), out_(options.integer("out", 1)) {
+  Linear(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : in_(part.in.of(inputs[0].size())), out_(part.out.of(options.integer("out", 1))) {
     if (inputs[0].rank() != 1)
       throw usage_error("{}: needs a flat input, found shape {}. Hint: put 'layer = flatten' before it", options.where(), inputs[0].text());
     this->output_ = Shape{out_};
-    const double bound = 1 / std::sqrt(static_cast<double>(in_));
-    this->parameters_ = {{"weight", Shape{out_, in_}, {Initial::Kind::uniform, bound}}};
-    if (options.boolean("bias")) this->parameters_.push_back({"bias", Shape{out_}, {Initial::Kind::uniform, bound}});
+    const Shape whole{options.integer("out", 1), inputs[0].size()};
+    const Initial initial{Initial::Kind::uniform, 1 / std::sqrt(static_cast<double>(whole[1]))};
+    this->parameters_ = {{"weight", Shape{out_, in_}, initial, slice_of(whole, {part.out.first, part.in.first})}};
+    if (options.boolean("bias") && part.adds_bias) this->parameters_.push_back({"bias", Shape{out_}, initial, slice_of(Shape{whole[0]}, {part.out.first})});
   }
 
   std::int64_t multiply_adds() const override { return in_ * out_; }
@@ -37,10 +39,16 @@ class Linear final : public Layer<T> {
 
   void backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T>, Span<const T> dy,
                 std::span<const Span<T>> input_gradients) override {
-    gemm<T>(pass.exec, weight_shape(pass.samples), dy, inputs[0], this->memory_.gradients[0], this->memory_.workspace);
+    backward_parameters(pass, inputs[0], Span<const T>(), dy);
+    if (input_gradients[0].data() != nullptr) backward_input(pass, Span<const T>(), dy, input_gradients[0]);
+  }
+  bool backward_in_two() const override { return true; }
+  void backward_input(const Pass& pass, Span<const T>, Span<const T> dy, Span<T> dx) override {
+    gemm<T>(pass.exec, data_shape(pass.samples), dy, this->memory_.parameters[0], dx, this->memory_.workspace);
+  }
+  void backward_parameters(const Pass& pass, Span<const T> x, Span<const T>, Span<const T> dy) override {
+    gemm<T>(pass.exec, weight_shape(pass.samples), dy, x, this->memory_.gradients[0], this->memory_.workspace);
     if (has_bias()) add_column_sums<T>(pass.exec, pass.samples, out_, dy, this->memory_.gradients[1]);
-    if (input_gradients[0].data() != nullptr)
-      gemm<T>(pass.exec, data_shape(pass.samples), dy, this->memory_.parameters[0], input_gradients[0], this->memory_.workspace);
   }
 
  private:
@@ -61,8 +69,9 @@ LayerKind linear_kind() {
           "y = x W^T + b, as nn.Linear.",
           {{"out", "", "features of the output"}, {"bias", "true", "whether b is there"}},
           1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Linear<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Linear<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Linear<float>>(o, s, p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Linear<double>>(o, s, p); },
+          ChannelRole::contracted};
 }
 
 }  // namespace trireme

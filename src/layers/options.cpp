@@ -7,11 +7,14 @@
 
 namespace trireme {
 
+bool is_placement_option(const std::string& name) { return name == "tensor" || name == "spatial" || name == "stage"; }
+
 LayerOptions::LayerOptions(const LayerSpec& spec, const std::vector<OptionSpec>& table) : spec_(spec), values_(table) {
   std::vector<std::string> names;
   for (const auto& option : table) names.push_back(option.name);
   for (const auto& [name, value] : spec.options) {
     const auto found = std::ranges::find(values_, name, &OptionSpec::name);
+    if (found == values_.end() && is_placement_option(name)) continue;
     if (found == values_.end()) {
       const std::string close = nearest(name, names);
       throw usage_error("{}: unknown option '{}' in 'layer = {}'. Hint: {}", where(), name, spec.text,

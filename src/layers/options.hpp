@@ -16,6 +16,9 @@ struct OptionSpec {
   std::string help;
 };
 
+/// Options that every layer may have: how it lies on the process grid (src/parallel).
+bool is_placement_option(const std::string& name);
+
 class LayerOptions {
  public:
   /// Throws a usage error for an option that the table does not have or a required one that is missing.

@@ -1,6 +1,8 @@
 // max_pool and avg_pool, as PyTorch's nn.MaxPool1d-3d and nn.AvgPool1d-3d; global_avg_pool, as nn.AdaptiveAvgPool1d-3d(1) and flatten.
 #include "kokkos_kernels/pool.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/reduce.hpp"
@@ -30,14 +32,37 @@ PoolGeometry geometry_of(const LayerOptions& options, const Shape& input) {
     const std::int64_t next = g.out[a] * g.stride[a];
     if (ceil && next + g.kernel[a] - g.stride[a] < g.in[a] + 2 * g.padding[a] && next < g.in[a] + g.padding[a]) ++g.out[a];
   }
+  g.behind = g.padding;
   if (g.window() > 65536) throw usage_error("{}: a window of {} places is too large; at most 65536", options.where(), g.window());
   return g;
+}
+
+PoolGeometry part_of(PoolGeometry g, const LayerPart& part) {
+  g.channels = part.in.of(g.channels);
+  if (part.split)
+    for (std::size_t a = 0; a < 3; ++a) {
+      g.behind[a] += g.in[a] - part.input.end(a);
+      g.in[a] = part.input.extent[a];
+      g.out[a] = part.output.extent[a];
+      g.padding[a] = part.input.first[a] - (part.output.first[a] * g.stride[a] - g.padding[a]);
+    }
+  return g;
+}
+
+Box reach_of(const LayerOptions& options, const Shape& input, const Box& output) {
+  const PoolGeometry g = geometry_of(options, input);
+  Box reach;
+  for (std::size_t a = 0; a < 3; ++a) {
+    reach.first[a] = std::max<std::int64_t>(output.first[a] * g.stride[a] - g.padding[a], 0);
+    reach.extent[a] = std::min((output.end(a) - 1) * g.stride[a] - g.padding[a] + g.kernel[a], g.in[a]) - reach.first[a];
+  }
+  return reach;
 }
 
 template <class T>
 class MaxPool final : public Layer<T> {
  public:
-  MaxPool(const LayerOptions& options, const std::vector<Shape>& inputs) : geometry_(geometry_of(options, inputs[0])) {
+  MaxPool(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) : geometry_(part_of(geometry_of(options, inputs[0]), part)) {
     this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
     this->needs_.input_in_backward = false;
     this->needs_.state_per_sample = this->output_.size() * max_pool_index_bytes(geometry_);
@@ -63,8 +88,8 @@ class MaxPool final : public Layer<T> {
 template <class T>
 class AvgPool final : public Layer<T> {
  public:
-  AvgPool(const LayerOptions& options, const std::vector<Shape>& inputs)
-      : geometry_(geometry_of(options, inputs[0])), count_padding_(options.boolean("count_include_pad")) {
+  AvgPool(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : geometry_(part_of(geometry_of(options, inputs[0]), part)), count_padding_(options.boolean("count_include_pad")) {
     this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
     this->needs_.input_in_backward = false;
   }
@@ -83,19 +108,20 @@ class AvgPool final : public Layer<T> {
 template <class T>
 class GlobalAvgPool final : public Layer<T> {
  public:
-  explicit GlobalAvgPool(const Shape& input) : channels_(channels_of(input)), pixels_(pixels_of(input)) {
+  GlobalAvgPool(const Shape& input, const LayerPart& part)
+      : channels_(part.in.of(channels_of(input))), pixels_(pixels_of(part.input_of(input))), whole_(pixels_of(input)) {
     this->output_ = Shape{channels_};
     this->needs_.input_in_backward = false;
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    mean_over_pixels<T>(pass.exec, pass.samples, pixels_, channels_, inputs[0], output);
+    mean_over_pixels<T>(pass.exec, pass.samples, pixels_, whole_, channels_, inputs[0], output);
   }
   void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) mean_over_pixels_backward<T>(pass.exec, pass.samples, pixels_, channels_, dy, dx[0]);
+    if (dx[0].data() != nullptr) mean_over_pixels_backward<T>(pass.exec, pass.samples, pixels_, whole_, channels_, dy, dx[0]);
   }
 
  private:
-  std::int64_t channels_, pixels_;
+  std::int64_t channels_, pixels_, whole_;
 };
 
 const std::vector<OptionSpec> pool_options{{"kernel", "", "size of the window"},
@@ -107,22 +133,25 @@ const std::vector<OptionSpec> pool_options{{"kernel", "", "size of the window"},
 
 LayerKind max_pool_kind() {
   return {"max_pool", "Largest value of each window, as nn.MaxPool1d-3d.", pool_options, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<MaxPool<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<MaxPool<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<MaxPool<float>>(o, s, p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<MaxPool<double>>(o, s, p); },
+          ChannelRole::kept, PixelRole::window, reach_of};
 }
 
 LayerKind avg_pool_kind() {
   auto options = pool_options;
   options.push_back({"count_include_pad", "true", "whether padding counts as places of the window"});
   return {"avg_pool", "Mean of each window, as nn.AvgPool1d-3d.", options, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<AvgPool<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<AvgPool<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<AvgPool<float>>(o, s, p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<AvgPool<double>>(o, s, p); },
+          ChannelRole::kept, PixelRole::window, reach_of};
 }
 
 LayerKind global_avg_pool_kind() {
   return {"global_avg_pool", "Mean of each channel: (C, ...) to (C), as nn.AdaptiveAvgPool1d-3d(1) and flatten.", {}, 1,
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<GlobalAvgPool<float>>(s[0]); },
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<GlobalAvgPool<double>>(s[0]); }};
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<GlobalAvgPool<float>>(s[0], p); },
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<GlobalAvgPool<double>>(s[0], p); },
+          ChannelRole::kept, PixelRole::summed};
 }
 
 }  // namespace trireme

@@ -22,8 +22,7 @@ const std::vector<LayerKind>& layer_kinds() {
   return kinds;
 }
 
-template <class T>
-std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Shape>& inputs) {
+const LayerKind& kind_of(const LayerSpec& spec) {
   const auto& kinds = layer_kinds();
   const auto kind = std::ranges::find(kinds, spec.kind, &LayerKind::name);
   if (kind == kinds.end()) {
@@ -32,6 +31,12 @@ std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Sh
     throw usage_error("{}: unknown kind '{}' in 'layer = {}'. Hint: did you mean '{}'? Known kinds: {}", spec.called(), spec.kind, spec.text,
                       nearest(spec.kind, names), fmt::join(names, ", "));
   }
+  return *kind;
+}
+
+template <class T>
+std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Shape>& inputs, const LayerPart& part) {
+  const LayerKind* const kind = &kind_of(spec);
   const LayerOptions options(spec, kind->options);
   if (kind->inputs > 0 && inputs.size() != static_cast<std::size_t>(kind->inputs))
     throw usage_error("{}: takes {} input, found {} in 'layer = {}'", options.where(), kind->inputs, inputs.size(), spec.text);
@@ -39,13 +44,13 @@ std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Sh
     throw usage_error("{}: takes two or more inputs, found {} in 'layer = {}'. Hint: name them, as in from=conv1,conv2", options.where(), inputs.size(),
                       spec.text);
   if constexpr (std::is_same_v<T, float>)
-    return kind->make_float(options, inputs);
+    return kind->make_float(options, inputs, part);
   else
-    return kind->make_double(options, inputs);
+    return kind->make_double(options, inputs, part);
 }
 
-template std::unique_ptr<Layer<float>> make_layer(const LayerSpec&, const std::vector<Shape>&);
-template std::unique_ptr<Layer<double>> make_layer(const LayerSpec&, const std::vector<Shape>&);
+template std::unique_ptr<Layer<float>> make_layer(const LayerSpec&, const std::vector<Shape>&, const LayerPart&);
+template std::unique_ptr<Layer<double>> make_layer(const LayerSpec&, const std::vector<Shape>&, const LayerPart&);
 
 std::string layer_reference() {
   std::string text =

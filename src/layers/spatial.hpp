@@ -4,6 +4,7 @@
 #include <array>
 
 #include "base/error.hpp"
+#include "base/shape.hpp"
 #include "layers/options.hpp"
 
 namespace trireme {

@@ -141,36 +141,43 @@ class Concat final : public Layer<T> {
   std::vector<std::int64_t> channels_;
 };
 
+std::vector<Shape> parts_of(const std::vector<Shape>& inputs, const LayerPart& part) {
+  std::vector<Shape> parts;
+  for (const Shape& input : inputs) parts.push_back(part.input_of(input));
+  return parts;
+}
+
 }  // namespace
 
 LayerKind flatten_kind() {
   return {"flatten", "One flat list of features a sample, in PyTorch's order.", {}, 1,
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Reshape<float>>(s[0], Shape{s[0].size()}); },
-          [](const LayerOptions&, const std::vector<Shape>& s) { return std::make_unique<Reshape<double>>(s[0], Shape{s[0].size()}); }};
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Reshape<float>>(p.input_of(s[0]), Shape{p.input_of(s[0]).size()}); },
+          [](const LayerOptions&, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Reshape<double>>(p.input_of(s[0]), Shape{p.input_of(s[0]).size()}); },
+          ChannelRole::flattened};
 }
 
 LayerKind reshape_kind() {
   return {"reshape", "The same numbers in another shape, in PyTorch's order.", {{"shape", "", "shape of a sample, channels first, as in 8x4x4"}}, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<float>>(s[0], reshaped(o, s[0])); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Reshape<double>>(s[0], reshaped(o, s[0])); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart&) { return std::make_unique<Reshape<float>>(s[0], reshaped(o, s[0])); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart&) { return std::make_unique<Reshape<double>>(s[0], reshaped(o, s[0])); }};
 }
 
 LayerKind scale_kind() {
   return {"scale", "factor x", {{"factor", "", "a constant; may be a fraction such as 1/255"}}, 1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Scale<float>>(o, s[0]); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Scale<double>>(o, s[0]); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Scale<float>>(o, p.input_of(s[0])); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Scale<double>>(o, p.input_of(s[0])); }, ChannelRole::kept, PixelRole::pointwise};
 }
 
 LayerKind add_kind() {
   return {"add", "Sum of the inputs named by `from`, all of one shape.", {}, 0,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Add<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Add<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Add<float>>(o, parts_of(s, p)); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Add<double>>(o, parts_of(s, p)); }, ChannelRole::kept, PixelRole::pointwise};
 }
 
 LayerKind concat_kind() {
   return {"concat", "The inputs named by `from`, joined along the channels.", {}, 0,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Concat<float>>(o, s); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Concat<double>>(o, s); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Concat<float>>(o, parts_of(s, p)); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Concat<double>>(o, parts_of(s, p)); }, ChannelRole::mixed, PixelRole::pointwise};
 }
 
 }  // namespace trireme

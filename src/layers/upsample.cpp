@@ -9,18 +9,41 @@ namespace trireme {
 
 namespace {
 
+UpsampleGeometry geometry_of(const LayerOptions& options, const Shape& input) {
+  const int dims = spatial_dims(input, options);
+  const std::string& mode = options.text("mode");
+  if (mode != "nearest" && mode != "linear") throw usage_error("{}: mode = '{}' is neither nearest nor linear", options.where(), mode);
+  UpsampleGeometry g;
+  g.channels = input[0];
+  g.whole = g.in = spatial_extents(input);
+  g.scale = options.extents("scale", dims, 1, 1);
+  for (std::size_t a = 0; a < 3; ++a) g.out[a] = g.whole[a] * g.scale[a];
+  g.linear = mode == "linear";
+  return g;
+}
+
+Box reach_of(const LayerOptions& options, const Shape& input, const Box& output) {
+  const UpsampleGeometry g = geometry_of(options, input);
+  Box reach;
+  for (std::size_t a = 0; a < 3; ++a) {
+    reach.first[a] = upsample_reach(output.first[a], g.whole[a], g.scale[a], g.linear).low;
+    reach.extent[a] = upsample_reach(output.end(a) - 1, g.whole[a], g.scale[a], g.linear).high - reach.first[a];
+  }
+  return reach;
+}
+
 template <class T>
 class Upsample final : public Layer<T> {
  public:
-  Upsample(const LayerOptions& options, const Shape& input) {
-    const int dims = spatial_dims(input, options);
-    const std::string& mode = options.text("mode");
-    if (mode != "nearest" && mode != "linear") throw usage_error("{}: mode = '{}' is neither nearest nor linear", options.where(), mode);
-    geometry_.channels = input[0];
-    geometry_.in = spatial_extents(input);
-    geometry_.scale = options.extents("scale", dims, 1, 1);
-    geometry_.linear = mode == "linear";
-    this->output_ = spatial_shape(input[0], {geometry_.out(0), geometry_.out(1), geometry_.out(2)}, dims);
+  Upsample(const LayerOptions& options, const Shape& input, const LayerPart& part) : geometry_(geometry_of(options, input)) {
+    geometry_.channels = part.in.of(input[0]);
+    if (part.split) {
+      geometry_.in = part.input.extent;
+      geometry_.in_first = part.input.first;
+      geometry_.out = part.output.extent;
+      geometry_.out_first = part.output.first;
+    }
+    this->output_ = spatial_shape(geometry_.channels, geometry_.out, input.rank() - 1);
     this->needs_.input_in_backward = false;
   }
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
@@ -41,8 +64,9 @@ LayerKind upsample_kind() {
           "Enlarges in 1, 2 or 3 dimensions, as nn.Upsample with align_corners=False.",
           {{"scale", "", "whole factor of the extents"}, {"mode", "nearest", "nearest, or linear (PyTorch's linear, bilinear, trilinear)"}},
           1,
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Upsample<float>>(o, s[0]); },
-          [](const LayerOptions& o, const std::vector<Shape>& s) { return std::make_unique<Upsample<double>>(o, s[0]); }};
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Upsample<float>>(o, s[0], p); },
+          [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Upsample<double>>(o, s[0], p); },
+          ChannelRole::kept, PixelRole::window, reach_of};
 }
 
 }  // namespace trireme

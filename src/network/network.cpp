@@ -2,14 +2,11 @@
 
 #include <algorithm>
 #include <limits>
-#include <map>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
-#include "base/text.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "kokkos_kernels/norm.hpp"
-#include "layers/registry.hpp"
 
 namespace trireme {
 
@@ -31,50 +28,43 @@ Operands operands_of(const Deck& deck) {
 }  // namespace
 
 template <class T>
-Network<T>::Network(const Deck& deck, std::int64_t samples, Use use) : samples_(samples), use_(use) {
-  resolve_inputs(deck);
+Network<T>::Network(const Deck& deck, std::int64_t samples, Use use) : Network(deck, samples, use, GridPlace(), nullptr, true) {}
+
+template <class T>
+Network<T>::Network(const Deck& deck, std::int64_t samples, Use use, const ProcessGrid& grid) : Network(deck, samples, use, grid.place(), &grid, true) {}
+
+template <class T>
+Network<T>::Network(const Deck& deck, std::int64_t samples, Use use, const GridPlace& place) : Network(deck, samples, use, place, nullptr, false) {}
+
+template <class T>
+Network<T>::Network(const Deck& deck, std::int64_t samples, Use use, const GridPlace& place, const ProcessGrid* grid, bool allocates)
+    : samples_(samples), use_(use), place_(place), allocates_(allocates), graph_(deck), plan_(graph_, deck, place.shape) {
+  take(make_program<T>(plan_, place_, grid, samples_, operands_of(deck)));
   fuse_tails();
   lay_out_parameters();
   lay_out_buffers();
   plan_memory();
+  if (allocates_) bind();
 }
 
 template <class T>
-void Network<T>::resolve_inputs(const Deck& deck) {
-  shapes_.push_back(Shape::parse(deck.text("model.input"), "model.input"));
+void Network<T>::take(Program<T> program) {
+  shapes_.push_back(program.input);
   consumers_.emplace_back();
-  std::map<std::string, std::size_t> values{{"input", 0}};
-  std::map<std::string, int> running;
-  const Operands operands = operands_of(deck);
-  for (const LayerSpec& spec : deck.layers()) {
-    Step step;
-    step.spec = spec;
-    step.name = spec.name.empty() ? spec.kind + std::to_string(++running[spec.kind]) : spec.name;
-    if (spec.from.empty()) step.inputs = {shapes_.size() - 1};
-    for (const auto& from : spec.from) {
-      const auto found = values.find(from);
-      if (found == values.end()) {
-        std::vector<std::string> names;
-        for (const auto& [name, value] : values) names.push_back(name);
-        throw usage_error("{}: from = '{}' names no earlier layer. Hint: did you mean '{}'? Known here: {}", spec.called(), from,
-                          nearest(from, names), fmt::join(names, ", "));
-      }
-      step.inputs.push_back(found->second);
-    }
-    std::vector<Shape> inputs;
-    for (const std::size_t value : step.inputs) inputs.push_back(shapes_[value]);
-    step.layer = make_layer<T>(spec, inputs);
-    step.layer->plan_for(samples_, operands);
-    if (!values.emplace(step.name, shapes_.size()).second)
-      throw usage_error("{}: the name '{}' is taken by an earlier layer", spec.called(), step.name);
-    for (const std::size_t value : step.inputs) consumers_[value].push_back(layers_.size());
-    shapes_.push_back(step.layer->output());
+  output_ = program.output;
+  input_box_ = program.input_box, output_box_ = program.output_box;
+  input_split_ = program.input_split, output_split_ = program.output_split;
+  for (ProgramStep<T>& from : program.steps) {
+    for (const std::size_t value : from.inputs) consumers_[value].push_back(layers_.size());
+    shapes_.push_back(from.layer->output());
     consumers_.emplace_back();
+    Step step;
+    step.layer = std::move(from.layer);
+    step.kind = std::move(from.kind);
+    step.name = std::move(from.name);
+    step.inputs = std::move(from.inputs);
     layers_.push_back(std::move(step));
   }
-  for (std::size_t value = 1; value + 1 < shapes_.size(); ++value)
-    if (consumers_[value].empty())
-      throw usage_error("{}: nothing uses its output. Hint: name it in a later layer's from=, or remove it", layers_[value - 1].spec.called());
 }
 
 /// A layer may stand for the pooling behind it, and for the slope before or behind that, where nobody else reads what lies between.
@@ -112,10 +102,11 @@ void Network<T>::lay_out_parameters() {
   for (Step& step : layers_) {
     if (!step.layer->parameters().empty()) step.first_parameter = arena_size_;
     for (const ParameterSpec& spec : step.layer->parameters()) {
-      parameters_.push_back({step.name + "." + spec.name, spec.shape, arena_size_, spec.initial});
+      parameters_.push_back({step.name + "." + spec.name, spec.shape, arena_size_, spec.initial, spec.slice});
       arena_size_ += (spec.shape.size() + alignment - 1) / alignment * alignment;
     }
   }
+  if (!allocates_) return;
   values_ = Buffer<T>("trireme::network::values", static_cast<std::size_t>(arena_size_));
 }
 
@@ -123,9 +114,10 @@ template <class T>
 void Network<T>::lay_out_buffers() {
   for (const Step& step : layers_)
     for (const BufferSpec& spec : step.layer->buffers()) {
-      buffers_.push_back({step.name + "." + spec.name, spec.shape, buffers_size_, spec.initial, spec.momentum});
+      buffers_.push_back({step.name + "." + spec.name, spec.shape, buffers_size_, spec.initial, spec.momentum, spec.slice});
       buffers_size_ += spec.shape.size();
     }
+  if (!allocates_) return;
   running_ = Buffer<T>("trireme::network::running", static_cast<std::size_t>(buffers_size_));
   momentum_ = Buffer<T>("trireme::network::momentum", static_cast<std::size_t>(buffers_size_));
   for (const NetworkBuffer& buffer : buffers_)
@@ -145,12 +137,13 @@ void Network<T>::plan_memory() {
   // Which layers work in place: nobody else reads the input, and its producer does not look at it again.
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Step& step = layers_[i];
+    if (step.inputs.empty() || step.absorbed || !step.layer->needs().in_place) continue;
     const std::size_t value = step.inputs[0];
-    if (step.absorbed || !step.layer->needs().in_place || consumers_[value].size() != 1) continue;
+    if (consumers_[value].size() != 1) continue;
     Step* const producer = value == 0 ? nullptr : &layers_[producer_[value]];
     if (training && producer != nullptr && producer->layer->needs().output_in_backward) continue;
     step.in_place = true;
-    step.fused = step.spec.kind == "relu" && producer != nullptr && producer->layer->fuse_relu();
+    step.fused = step.kind == "relu" && producer != nullptr && producer->layer->fuse_relu();
   }
 
   // Activations.
@@ -175,24 +168,25 @@ void Network<T>::plan_memory() {
   memory_.extend(block_of_.back(), count);  // the loss reads it
 
   // State from forward to backward.
-  std::vector<std::size_t> state_block(layers_.size(), none);
+  state_block_.assign(layers_.size(), none);
   if (training)
     for (std::size_t i = 0; i < layers_.size(); ++i)
       if (const LayerNeeds& needs = layers_[i].layer->needs(); needs.state + needs.state_per_sample > 0 && !layers_[i].absorbed)
-        state_block[i] = memory_.add(needs.state + needs.state_per_sample * samples_, forward_time(i), backward_time(i));
+        state_block_[i] = memory_.add(needs.state + needs.state_per_sample * samples_, forward_time(i), backward_time(i));
 
   // Gradients of activations: wanted where a parameter lies upstream.
-  std::vector<bool> wanted(shapes_.size(), false);
+  wanted_.assign(shapes_.size(), false);
   gradient_block_of_.assign(shapes_.size(), none);
-  std::vector<std::vector<std::size_t>> extra(layers_.size());  // blocks for a second, third... contribution to one gradient
+  extra_.resize(layers_.size());
   if (training) {
     for (std::size_t value = 1; value < shapes_.size(); ++value) {
       if (!is_made(value)) continue;
       const Step& producer = layers_[producer_[value]];
-      wanted[value] = !producer.layer->parameters().empty() || std::ranges::any_of(producer.inputs, [&](std::size_t v) { return wanted[v]; });
+      wanted_[value] = !producer.layer->parameters().empty() || producer.layer->wants_gradient() ||
+                       std::ranges::any_of(producer.inputs, [&](std::size_t v) { return wanted_[v]; });
     }
     for (std::size_t value = shapes_.size(); value-- > 1;) {
-      if (!is_made(value) || (!wanted[value] && value + 1 != shapes_.size())) continue;
+      if (!is_made(value) || (!wanted_[value] && value + 1 != shapes_.size())) continue;
       const int first = consumers_[value].empty() ? count : backward_time(consumers_[value].back()), last = backward_time(producer_[value]);
       // In place: the gradient of the output, already planned because values are visited backward.
       const bool shared = consumers_[value].size() == 1 && layers_[consumers_[value][0]].in_place;
@@ -200,64 +194,99 @@ void Network<T>::plan_memory() {
       memory_.extend(gradient_block_of_[value], last);
     }
     for (std::size_t i = 0; i < layers_.size(); ++i) {
-      extra[i].assign(layers_[i].inputs.size(), none);
+      extra_[i].assign(layers_[i].inputs.size(), none);
       if (layers_[i].absorbed) continue;
       for (std::size_t k = 0; k < layers_[i].inputs.size(); ++k) {
         const std::size_t value = layers_[i].inputs[k];
         const bool again_here = std::find(layers_[i].inputs.begin(), layers_[i].inputs.begin() + static_cast<std::ptrdiff_t>(k), value) !=
                                 layers_[i].inputs.begin() + static_cast<std::ptrdiff_t>(k);
-        if (wanted[value] && (consumers_[value].back() != i || again_here))
-          extra[i][k] = memory_.add(bytes_of(value), backward_time(i), backward_time(i));
+        if (wanted_[value] && (consumers_[value].back() != i || again_here))
+          extra_[i][k] = memory_.add(bytes_of(value), backward_time(i), backward_time(i));
       }
     }
   }
 
   memory_.solve();
-  temporary_ = Buffer<std::uint8_t>(Kokkos::view_alloc("trireme::network::temporary", Kokkos::WithoutInitializing), static_cast<std::size_t>(memory_.total()));
   for (const Step& step : layers_) workspace_elements_ = std::max(workspace_elements_, step.layer->needs().workspace);
-  workspace_ = Buffer<T>(Kokkos::view_alloc("trireme::network::workspace", Kokkos::WithoutInitializing), static_cast<std::size_t>(workspace_elements_));
-
-  const auto span_at = [&](std::size_t block, std::size_t value) {
-    return block == none ? Span<T>()
-                         : Span<T>(reinterpret_cast<T*>(temporary_.data() + memory_.offset(block)), static_cast<std::size_t>(samples_ * shapes_[value].size()));
-  };
-  auto parameter = parameters_.begin();
-  auto buffer = buffers_.begin();
-  for (std::size_t i = 0; i < layers_.size(); ++i) {
-    Step& step = layers_[i];
-    typename Layer<T>::Memory lent;
-    for ([[maybe_unused]] const ParameterSpec& spec : step.layer->parameters()) {
-      lent.parameters.push_back(slice<T>(values_, parameter->offset, parameter->shape.size()));
-      if (training) lent.gradients.push_back(slice<T>(gradients_, parameter->offset, parameter->shape.size()));
-      ++parameter;
-    }
-    for ([[maybe_unused]] const BufferSpec& spec : step.layer->buffers()) {
-      lent.buffers.push_back(slice<T>(running_, buffer->offset, buffer->shape.size()));
-      if (training) lent.observed.push_back(slice<T>(gradients_, arena_size_ + control_size + buffer->offset, buffer->shape.size()));
-      ++buffer;
-    }
-    lent.workspace = slice<T>(workspace_, 0, workspace_elements_);
-    if (state_block[i] != none)
-      lent.state = Span<std::uint8_t>(temporary_.data() + memory_.offset(state_block[i]), static_cast<std::size_t>(memory_.bytes(state_block[i])));
-    step.layer->lend(std::move(lent));
-    if (step.absorbed) continue;
-    step.out = span_at(block_of_[step.result], step.result);
-    step.out_gradient = span_at(gradient_block_of_[step.result], step.result);
-    for (std::size_t k = 0; k < step.inputs.size(); ++k) {
-      const std::size_t value = step.inputs[k];
-      step.in.push_back(span_at(block_of_[value], value));
-      const Span<T> gradient = wanted[value] ? span_at(gradient_block_of_[value], value) : Span<T>();
-      const std::size_t second = training ? extra[i][k] : none;
-      step.in_gradient.push_back(second == none ? gradient : span_at(second, value));
-      step.accumulate_into.push_back(second == none ? Span<T>() : gradient);
-    }
-  }
-  output_gradient_ = span_at(gradient_block_of_.back(), shapes_.size() - 1);
+  // 1F1B: a stage has a forward pass under way for each stage behind it, and its own.
+  const std::int64_t behind = place_.shape.pipeline - place_.pipeline;
+  slots_.resize(static_cast<std::size_t>(training ? std::min(behind, plan_.micro_batches()) : 1));
 }
 
 template <class T>
-Span<T> Network<T>::activation(std::size_t value) {
-  return Span<T>(reinterpret_cast<T*>(temporary_.data() + memory_.offset(block_of_[value])), static_cast<std::size_t>(samples_ * shapes_[value].size()));
+void Network<T>::bind() {
+  const bool training = use_ == Use::training;
+  temporary_ = Buffer<std::uint8_t>(Kokkos::view_alloc("trireme::network::temporary", Kokkos::WithoutInitializing),
+                                    slots_.size() * static_cast<std::size_t>(memory_.total()));
+  workspace_ = Buffer<T>(Kokkos::view_alloc("trireme::network::workspace", Kokkos::WithoutInitializing), static_cast<std::size_t>(workspace_elements_));
+  std::size_t parameter = 0, buffer = 0;
+  for (Step& step : layers_) {
+    typename Layer<T>::Memory lent;
+    for (std::size_t k = 0; k < step.layer->parameters().size(); ++k, ++parameter) {
+      const Parameter& p = parameters_[parameter];
+      lent.parameters.push_back(slice<T>(values_, p.offset, p.shape.size()));
+      if (training) lent.gradients.push_back(slice<T>(gradients_, p.offset, p.shape.size()));
+    }
+    for (std::size_t k = 0; k < step.layer->buffers().size(); ++k, ++buffer) {
+      const NetworkBuffer& b = buffers_[buffer];
+      lent.buffers.push_back(slice<T>(running_, b.offset, b.shape.size()));
+      if (training) lent.observed.push_back(slice<T>(gradients_, arena_size_ + control_size + b.offset, b.shape.size()));
+    }
+    lent.workspace = slice<T>(workspace_, 0, workspace_elements_);
+    step.layer->lend(lent);
+  }
+  for (std::size_t s = 0; s < slots_.size(); ++s) {
+    std::uint8_t* const base = temporary_.data() + s * static_cast<std::size_t>(memory_.total());
+    const auto span_at = [&](std::size_t block, std::size_t value) {
+      return block == none ? Span<T>() : Span<T>(reinterpret_cast<T*>(base + memory_.offset(block)), static_cast<std::size_t>(samples_ * shapes_[value].size()));
+    };
+    Slot& slot = slots_[s];
+    slot.input = span_at(block_of_.front(), 0);
+    slot.output = span_at(block_of_.back(), shapes_.size() - 1);
+    slot.output_gradient = span_at(gradient_block_of_.back(), shapes_.size() - 1);
+    for (std::size_t i = 0; i < layers_.size(); ++i) {
+      const Step& step = layers_[i];
+      Bound& bound = slot.steps.emplace_back();
+      if (state_block_[i] != none)
+        bound.state = Span<std::uint8_t>(base + memory_.offset(state_block_[i]), static_cast<std::size_t>(memory_.bytes(state_block_[i])));
+      if (step.absorbed) continue;
+      bound.out = span_at(block_of_[step.result], step.result);
+      bound.out_gradient = span_at(gradient_block_of_[step.result], step.result);
+      for (std::size_t k = 0; k < step.inputs.size(); ++k) {
+        const std::size_t value = step.inputs[k];
+        bound.in.push_back(span_at(block_of_[value], value));
+        const Span<T> gradient = wanted_[value] ? span_at(gradient_block_of_[value], value) : Span<T>();
+        const std::size_t second = training ? extra_[i][k] : none;
+        bound.in_gradient.push_back(second == none ? gradient : span_at(second, value));
+        bound.accumulate_into.push_back(second == none ? Span<T>() : gradient);
+      }
+    }
+  }
+  slot_ = slots_.size();
+  select(0);
+}
+
+template <class T>
+void Network<T>::select(int slot) {
+  if (slot_ == static_cast<std::size_t>(slot)) return;
+  slot_ = static_cast<std::size_t>(slot);
+  for (std::size_t i = 0; i < layers_.size(); ++i) layers_[i].layer->lend_state(slots_[slot_].steps[i].state);
+}
+
+template <class T>
+std::vector<WholeArray> Network<T>::whole_parameters() const {
+  std::vector<WholeArray> all;
+  for (const GraphNode& node : graph_.nodes())
+    for (const ParameterSpec& spec : node.parameters) all.push_back({node.name + "." + spec.name, spec.shape});
+  return all;
+}
+
+template <class T>
+std::vector<WholeArray> Network<T>::whole_buffers() const {
+  std::vector<WholeArray> all;
+  for (const GraphNode& node : graph_.nodes())
+    for (const BufferSpec& spec : node.buffers) all.push_back({node.name + "." + spec.name, spec.shape});
+  return all;
 }
 
 template <class T>
@@ -272,9 +301,11 @@ void Network<T>::initialize(std::uint64_t seed) {
   const auto host = Kokkos::create_mirror_view(values_);
   for (const Parameter& parameter : parameters_) {
     RandomStream stream(mix(seed, hash_of("initialize")), hash_of(parameter.name));
-    for (std::int64_t i = 0; i < parameter.shape.size(); ++i)
-      host(static_cast<std::size_t>(parameter.offset + i)) = static_cast<T>(
-          parameter.initial.kind == Initial::Kind::constant ? parameter.initial.value : stream.uniform(-parameter.initial.value, parameter.initial.value));
+    std::vector<T> whole(static_cast<std::size_t>(parameter.whole().size()));
+    for (T& value : whole)
+      value = static_cast<T>(parameter.initial.kind == Initial::Kind::constant ? parameter.initial.value
+                                                                                : stream.uniform(-parameter.initial.value, parameter.initial.value));
+    take_part(parameter.shape, parameter.slice, whole.data(), host.data() + parameter.offset);
   }
   Kokkos::deep_copy(values_, host);
   for (const NetworkBuffer& buffer : buffers_)
@@ -297,26 +328,32 @@ void Network<T>::forward(const Pass& pass) {
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     Step& step = layers_[i];
     if (!runs_forward(step)) continue;
-    step.layer->forward(pass, step.in, step.out);
+    const Bound& bound = slots_[slot_].steps[i];
+    step.layer->forward(pass, bound.in, bound.out);
     if (observer_) observer_(i, false);
   }
 }
 
 /// Not those that another stands for, nor those without parameters upstream.
 template <class T>
-bool Network<T>::runs_backward(const Step& step) const {
-  return step.out_gradient.data() != nullptr && !(step.fused && layers_[producer_[step.inputs[0]]].layer->relu_in_backward());
+bool Network<T>::runs_backward(std::size_t i) const {
+  const Step& step = layers_[i];
+  if (step.layer->begins_backward()) return true;
+  if (step.layer->output().size() == 0) return false;  // sends what nobody wants the gradient of
+  return !step.absorbed && gradient_block_of_[step.result] != none &&
+         !(step.fused && layers_[producer_[step.inputs[0]]].layer->relu_in_backward());
 }
 
 template <class T>
 void Network<T>::backward(const Pass& pass, const Ready& ready) {
   for (std::size_t i = layers_.size(); i-- > 0;) {
     Step& step = layers_[i];
-    if (!runs_backward(step)) continue;
-    step.layer->backward(pass, step.in, step.out, step.out_gradient, step.in_gradient);
+    if (!runs_backward(i)) continue;
+    const Bound& bound = slots_[slot_].steps[i];
+    step.layer->backward(pass, bound.in, bound.out, bound.out_gradient, bound.in_gradient);
     for (std::size_t k = 0; k < step.inputs.size(); ++k)
-      if (step.accumulate_into[k].data() != nullptr)
-        add_to<T>(pass.exec, pass.samples * shapes_[step.inputs[k]].size(), step.in_gradient[k], step.accumulate_into[k]);
+      if (bound.accumulate_into[k].data() != nullptr)
+        add_to<T>(pass.exec, pass.samples * shapes_[step.inputs[k]].size(), bound.in_gradient[k], bound.accumulate_into[k]);
     if (observer_) observer_(i, true);
     if (step.first_parameter >= 0) ready(step.first_parameter);
   }
@@ -331,14 +368,14 @@ template <class T>
 std::vector<typename Network<T>::LayerWork> Network<T>::work(std::int64_t samples) const {
   const auto bytes = [&](std::int64_t elements) { return elements * static_cast<std::int64_t>(sizeof(T)); };
   std::vector<std::string> kinds;  // with those that each stands for
-  for (const Step& step : layers_) kinds.push_back(step.spec.kind);
+  for (const Step& step : layers_) kinds.push_back(step.kind);
   for (std::size_t i = 0; i < layers_.size(); ++i)
     if (!runs_forward(layers_[i])) {
       std::size_t host = layers_[i].inputs[0] - 1;
       while (!runs_forward(layers_[host])) host = layers_[host].inputs[0] - 1;
-      kinds[host] += "+" + layers_[i].spec.kind;
+      kinds[host] += "+" + layers_[i].kind;
     }
-  const auto is_free = [](const Step& step) { return step.in_place && (step.spec.kind == "reshape" || step.spec.kind == "flatten"); };
+  const auto is_free = [](const Step& step) { return step.in_place && (step.kind == "reshape" || step.kind == "flatten"); };
   std::vector<LayerWork> all;
   const auto parameters_of = [](const Step& step) {
     std::int64_t elements = 0;
@@ -355,13 +392,13 @@ std::vector<typename Network<T>::LayerWork> Network<T>::work(std::int64_t sample
   }
   for (std::size_t i = layers_.size(); i-- > 0;) {
     const Step& step = layers_[i];
-    if (!runs_backward(step)) continue;
+    if (!runs_backward(i)) continue;
     const LayerNeeds& needs = step.layer->needs();
     std::int64_t elements = samples * shapes_[step.result].size() * (needs.output_in_backward ? 2 : 1) + 2 * parameters_of(step), directions = 0;
     for (std::size_t k = 0; k < step.inputs.size(); ++k) {
       const std::int64_t input = samples * shapes_[step.inputs[k]].size();
       if (needs.input_in_backward) elements += input;
-      if (step.in_gradient[k].data() != nullptr) elements += input * (step.accumulate_into[k].data() != nullptr ? 2 : 1), directions = 1;
+      if (wanted_[step.inputs[k]]) elements += input * (extra_[i][k] != none ? 2 : 1), directions = 1;
     }
     if (!step.layer->parameters().empty()) ++directions;
     all.push_back({i, true, step.name, kinds[i], {2 * samples * step.layer->multiply_adds() * directions, is_free(step) ? 0 : bytes(elements) + state_of(needs)}});
@@ -370,13 +407,30 @@ std::vector<typename Network<T>::LayerWork> Network<T>::work(std::int64_t sample
 }
 
 template <class T>
+std::vector<typename Network<T>::LayerTraffic> Network<T>::traffic() const {
+  std::vector<LayerTraffic> all;
+  const auto add = [&](std::size_t i, bool backward) {
+    for (const Traffic& traffic : layers_[i].layer->traffic(backward)) all.push_back({layers_[i].name, layers_[i].kind, backward, traffic});
+  };
+  for (std::size_t i = 0; i < layers_.size(); ++i)
+    if (runs_forward(layers_[i])) add(i, false);
+  if (use_ == Use::training)
+    for (std::size_t i = layers_.size(); i-- > 0;)
+      if (runs_backward(i)) add(i, true);
+  return all;
+}
+
+template <class T>
 typename Network<T>::Summary Network<T>::summary() const {
   Summary s{};
   s.parameters = parameter_count();
   s.arena_bytes = arena_size_ * static_cast<std::int64_t>(sizeof(T));
-  s.temporary_bytes = memory_.total();
+  s.temporary_bytes = memory_.total() * static_cast<std::int64_t>(slots_.size());
   s.workspace_bytes = workspace_elements_ * static_cast<std::int64_t>(sizeof(T));
-  for (const Step& step : layers_) s.multiply_adds += step.layer->multiply_adds();
+  for (const Step& step : layers_) {
+    s.multiply_adds += step.layer->multiply_adds();
+    s.message_bytes += samples_ * step.layer->message_elements() * static_cast<std::int64_t>(sizeof(T));
+  }
   return s;
 }
 
@@ -384,12 +438,12 @@ template <class T>
 std::string Network<T>::describe() const {
   std::size_t width = 14;
   for (const Step& step : layers_) width = std::max(width, step.name.size());
-  std::string text = fmt::format("  {:<{}} {:<12} {:>14}\n", "input", width, "", shapes_.front().text());
+  std::string text = fmt::format("  {:<{}} {:<12} {:>14}\n", "input", width, "", (place_.first_stage() ? shapes_.front() : graph_.shapes().front()).text());
   for (std::size_t i = 0; i < layers_.size(); ++i) {
     const Step& step = layers_[i];
     std::int64_t parameters = 0;
     for (const auto& p : step.layer->parameters()) parameters += p.shape.size();
-    text += fmt::format("  {:<{}} {:<12} {:>14}  {}{}\n", step.name, width, step.spec.kind, shapes_[i + 1].text(),
+    text += fmt::format("  {:<{}} {:<12} {:>14}  {}{}\n", step.name, width, step.kind, shapes_[i + 1].text(),
                         parameters ? fmt::format("{} parameters", parameters) : std::string(), step.fused || step.absorbed ? "(fused)" : step.in_place ? "(in place)" : "");
   }
   return text;

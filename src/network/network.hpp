@@ -10,20 +10,25 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "config/deck.hpp"
 #include "layers/layer.hpp"
 #include "network/memory_plan.hpp"
+#include "parallel/program.hpp"
 
 namespace trireme {
 
 struct Parameter {
   std::string name;  // "conv1.weight"
-  Shape shape;
+  Shape shape;       // of this rank's part
   std::int64_t offset;  // in the arenas, elements
   Initial initial;
+  Slice slice;          // where it lies in the whole one
+
+  const Shape& whole() const { return slice.is_part() ? slice.whole : shape; }
 };
 
 struct NetworkBuffer {
@@ -31,6 +36,15 @@ struct NetworkBuffer {
   Shape shape;
   std::int64_t offset;  // in the arena of buffers, elements
   double initial, momentum;
+  Slice slice;
+
+  const Shape& whole() const { return slice.is_part() ? slice.whole : shape; }
+};
+
+/// An array of the whole model, wherever its parts are.
+struct WholeArray {
+  std::string name;
+  Shape shape;
 };
 
 /// What a computation cannot do without: floating-point operations, and bytes that come from memory or go there when each array that it reads or
@@ -46,18 +60,31 @@ class Network {
 
   enum class Use { training, inference };
 
-  /// Builds the layers of the deck for at most `samples` samples a pass. Usage errors name the layer. Not collective.
+  /// Builds the layers of the deck for at most `samples` samples a pass, whole. Usage errors name the layer. Not collective.
   Network(const Deck& deck, std::int64_t samples, Use use);
+  /// This rank's part of them. All passes are collective over the ranks of the grid that share a batch's samples. `grid` outlives the network.
+  Network(const Deck& deck, std::int64_t samples, Use use, const ProcessGrid& grid);
+  /// The part of a rank of a grid that does not run: everything is laid out and nothing allocated.
+  Network(const Deck& deck, std::int64_t samples, Use use, const GridPlace& place);
   Network(const Network&) = delete;
   Network& operator=(const Network&) = delete;
 
   std::int64_t largest_batch() const { return samples_; }
-  const Shape& input_shape() const { return shapes_.front(); }
-  const Shape& output_shape() const { return shapes_.back(); }
+  /// Shapes of one sample, whole; and this rank's parts of them, of extent 0 where another stage has them.
+  const Shape& input_shape() const { return graph_.shapes().front(); }
+  const Shape& output_shape() const { return graph_.output(); }
+  const Shape& local_input() const { return shapes_.front(); }
+  const Shape& local_output() const { return output_; }
+  /// The pixels of these parts, where they are split.
+  std::optional<Box> input_box() const { return input_split_ ? std::optional(input_box_) : std::nullopt; }
+  std::optional<Box> output_box() const { return output_split_ ? std::optional(output_box_) : std::nullopt; }
+  const GridPlace& place() const { return place_; }
+  const ParallelPlan& parallel_plan() const { return plan_; }
 
   const std::vector<Parameter>& parameters() const { return parameters_; }
   std::int64_t arena_size() const { return arena_size_; }           // elements, gaps for alignment included
   std::int64_t parameter_count() const;                             // without gaps
+  std::int64_t gradient_elements() const { return arena_size_ + control_size + buffers_size_; }  // of gradients_and_control()
   Span<T> values() { return slice<T>(values_, 0, arena_size_); }
   const Buffer<T>& value_arena() const { return values_; }
   Span<T> gradients() { return slice<T>(gradients_, 0, arena_size_); }
@@ -66,6 +93,9 @@ class Network {
   Span<T> gradients_and_control() { return slice<T>(gradients_, 0, arena_size_ + control_size + buffers_size_); }
 
   const std::vector<NetworkBuffer>& buffers() const { return buffers_; }
+  /// All parameters, and all buffers, of the whole model in the order of the deck.
+  std::vector<WholeArray> whole_parameters() const;
+  std::vector<WholeArray> whole_buffers() const;
   const Buffer<T>& buffer_arena() const { return running_; }
   /// Moves the buffers towards what the passes since zero_gradients observed on all ranks together, `samples` in all.
   void update_buffers(const Execution& exec, std::int64_t samples);
@@ -74,9 +104,14 @@ class Network {
   void initialize(std::uint64_t seed);
 
   /// Where the input goes: (samples, ..., C), channels-last.
-  Span<T> input() { return activation(0); }
-  Span<T> output() { return activation(layers_.size()); }
-  Span<T> output_gradient() { return output_gradient_; }
+  Span<T> input() { return slots_[slot_].input; }
+  Span<T> output() { return slots_[slot_].output; }
+  Span<T> output_gradient() { return slots_[slot_].output_gradient; }
+
+  /// Micro-batches that are under way at one time have memory of their own: the passes that follow use slot number `slot`, once what still travels from
+  /// it has arrived.
+  int slots() const { return static_cast<int>(slots_.size()); }
+  void select(int slot);
 
   void zero_gradients(const Execution& exec);
   /// Runs the layers on input(); the result lies in output().
@@ -99,12 +134,19 @@ class Network {
   /// In the order in which a training pass of `samples` samples runs them.
   std::size_t layer_count() const { return layers_.size(); }
   std::vector<LayerWork> work(std::int64_t samples) const;
+  /// What this rank sends to others in a training pass of one sample, one line an axis and direction of a layer.
+  struct LayerTraffic {
+    std::string name, kind;
+    bool backward;
+    Traffic traffic;
+  };
+  std::vector<LayerTraffic> traffic() const;
   /// Called after each of these was launched; for profiles.
   using Observer = std::function<void(std::size_t layer, bool backward)>;
   void observe(Observer observer) { observer_ = std::move(observer); }
 
   struct Summary {
-    std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, multiply_adds;
+    std::int64_t parameters, arena_bytes, temporary_bytes, workspace_bytes, message_bytes, multiply_adds;  // of this rank; temporary: in all slots
   };
   Summary summary() const;
   /// One line a layer: name, kind, output shape, parameters; for people.
@@ -113,32 +155,46 @@ class Network {
  private:
   struct Step {
     std::unique_ptr<Layer<T>> layer;
-    LayerSpec spec;
-    std::string name;
+    std::string kind, name;
     std::vector<std::size_t> inputs;      // values: 0 is the network's input, i + 1 the output of layer i
     bool in_place = false;
     bool fused = false;                   // a relu that the layer before applies, forward only
     bool absorbed = false;                // a layer that one before stands for, forward and backward
     std::size_t result = 0;               // value that it makes: of the last layer that it stands for
     std::int64_t first_parameter = -1;    // offset of its first parameter; -1: none
-    // Per pass, made once:
+  };
+  /// The memory of a step, made once.
+  struct Bound {
     std::vector<Span<const T>> in;
     std::vector<Span<T>> in_gradient;     // empty: not wanted
     std::vector<Span<T>> accumulate_into; // per input: where in_gradient must be added afterwards; empty: nowhere
     Span<T> out, out_gradient;
+    Span<std::uint8_t> state;
+  };
+  struct Slot {
+    std::vector<Bound> steps;
+    Span<T> input, output, output_gradient;
   };
 
+  Network(const Deck& deck, std::int64_t samples, Use use, const GridPlace& place, const ProcessGrid* grid, bool allocates);
   bool runs_forward(const Step& step) const { return !step.fused && !step.absorbed; }
-  bool runs_backward(const Step& step) const;
-  void resolve_inputs(const Deck& deck);
+  bool runs_backward(std::size_t i) const;
+  void take(Program<T> program);
   void fuse_tails();
   void lay_out_parameters();
   void lay_out_buffers();
   void plan_memory();
-  Span<T> activation(std::size_t value);
+  void bind();
 
   std::int64_t samples_;
   Use use_;
+  GridPlace place_;
+  bool allocates_;
+  Graph graph_;
+  ParallelPlan plan_;
+  Shape output_;
+  Box input_box_, output_box_;
+  bool input_split_ = false, output_split_ = false;
   Observer observer_;
   std::vector<Step> layers_;
   std::vector<Shape> shapes_;             // of values
@@ -149,10 +205,14 @@ class Network {
   std::int64_t arena_size_ = 0, buffers_size_ = 0, workspace_elements_ = 0;
   std::vector<std::size_t> block_of_;     // value -> block of memory_
   std::vector<std::size_t> gradient_block_of_;
+  std::vector<std::size_t> state_block_;
+  std::vector<std::vector<std::size_t>> extra_;  // of each step's inputs: block for a second, third... contribution to one gradient
+  std::vector<bool> wanted_;              // values whose gradient is wanted
+  std::vector<Slot> slots_;
+  std::size_t slot_ = 0;
   MemoryPlan memory_;
   Buffer<T> values_, gradients_, running_, momentum_, workspace_;
   Buffer<std::uint8_t> temporary_;
-  Span<T> output_gradient_;
 };
 
 }  // namespace trireme

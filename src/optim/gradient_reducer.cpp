@@ -1,69 +1,456 @@
 #include "optim/gradient_reducer.hpp"
 
+#include <fmt/format.h>
+
 #include <algorithm>
+#include <cmath>
 #include <functional>
 
-#include "base/timer.hpp"
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "kokkos_kernels/elementwise.hpp"
 
 namespace trireme {
 
 namespace {
 
 constexpr std::int64_t largest_message = std::int64_t{1} << 30;  // elements: MPI counts in int
+constexpr std::int64_t smallest_bucket = 64 << 10, largest_bucket = 64 << 20;  // bytes, of those that are measured
 
-std::int64_t usual_bucket(std::int64_t arena_bytes) { return std::clamp<std::int64_t>(arena_bytes / 4, 64 << 10, 4 << 20); }
+template <class E>
+using HostSpan = Kokkos::View<E*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
+
+template <class E>
+HostSpan<E> host_slice(const HostBuffer<E>& buffer, std::int64_t first, std::int64_t count) {
+  return HostSpan<E>(buffer.data() + first, static_cast<std::size_t>(count));
+}
+
+std::uint16_t* bits(Bf16* wire) { return reinterpret_cast<std::uint16_t*>(wire); }
+
+/// Seconds of `action`, the least of `times`, on the slowest rank. Collective.
+template <class F>
+double seconds_of(const Communicator& comm, int times, const F& action) {
+  double best = 1e300;
+  for (int i = 0; i < times; ++i) {
+    comm.barrier();
+    const Timer timer;
+    action();
+    best = std::min(best, timer.seconds());
+  }
+  return comm.all_reduce(best, MPI_MAX);
+}
 
 }  // namespace
 
-template <class T>
-GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, std::int64_t bucket_bytes)
-    : comm_(comm.duplicate()), arena_(arena), staged_(!on_host && comm.size() > 1 && !mpi_takes_device_memory()) {
-  std::ranges::sort(cuts, std::greater<>());
-  const std::int64_t wanted = bucket_bytes > 0 ? bucket_bytes : usual_bucket(bytes());
-  const std::int64_t elements = std::max<std::int64_t>(wanted / static_cast<std::int64_t>(sizeof(T)), 1);
-  std::int64_t end = static_cast<std::int64_t>(arena.size());
-  const auto close = [&](std::int64_t first) {
-    while (end - first > largest_message) firsts_.push_back(end -= largest_message);
-    firsts_.push_back(end = first);
-  };
-  for (const std::int64_t cut : cuts)
-    if (end - cut >= elements) close(cut);
-  if (end > 0 || firsts_.empty()) close(0);
-  requests_.resize(firsts_.size());
-  if (staged_) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
+ReduceOptions ReduceOptions::from(const Deck& deck, std::int64_t gradients) {
+  ReduceOptions options;
+  options.bucket_bytes = static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024);
+  options.gradients = gradients;
+  options.shard = deck.boolean("optimizer.shard");
+  options.bf16 = deck.text("parallel.wire") == "bf16";
+  const std::string& reduce = deck.text("parallel.reduce");
+  options.way = reduce == "flat" ? Way::flat : reduce == "hierarchical" ? Way::hierarchical : Way::automatic;
+  if (options.way == Way::hierarchical && (options.shard || options.bf16))
+    throw usage_error("parallel.reduce = hierarchical does not go with {}: there, no rank makes whole sums. Hint: leave parallel.reduce = auto, or give up {}",
+                      options.shard ? "optimizer.shard = true" : "parallel.wire = bf16", options.shard ? "optimizer.shard" : "parallel.wire");
+  if (options.bf16 && deck.text("train.precision") == "fp64")
+    throw usage_error("parallel.wire = bf16 does not go with train.precision = fp64: gradients of 53 bits would travel with 8. Hint: set parallel.wire = full");
+  return options;
 }
 
 template <class T>
-void GradientReducer<T>::start(const Execution& exec, std::size_t bucket) {
-  const std::int64_t first = firsts_[bucket], end = bucket == 0 ? static_cast<std::int64_t>(arena_.size()) : firsts_[bucket - 1];
-  const std::size_t count = static_cast<std::size_t>(end - first);
-  T* buffer = arena_.data() + first;
-  if (staged_) {
-    buffer = staging_.data() + first;
-    Kokkos::deep_copy(exec, Kokkos::View<T*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(buffer, count),
-                      slice<T>(arena_, first, end - first));
+template <class E>
+void GradientReducer<T>::Wire<E>::make(const std::string& label, std::int64_t count, bool staged) {
+  memory = Buffer<E>("trireme::reducer::" + label, static_cast<std::size_t>(count));
+  if (staged) host = HostBuffer<E>("trireme::reducer::" + label + "_staging", static_cast<std::size_t>(count));
+}
+
+template <class T>
+template <class E>
+void GradientReducer<T>::Wire<E>::to_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const {
+  if (host.size() > 0 && count > 0) Kokkos::deep_copy(exec, host_slice(host, first, count), slice<E>(memory, first, count));
+}
+
+template <class T>
+template <class E>
+void GradientReducer<T>::Wire<E>::from_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const {
+  if (host.size() > 0 && count > 0) Kokkos::deep_copy(exec, slice<E>(memory, first, count), host_slice(host, first, count));
+}
+
+template <class T>
+GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, const ReduceOptions& options)
+    : comm_(comm.duplicate()),
+      arena_(arena),
+      gradients_(options.gradients < 0 ? static_cast<std::int64_t>(arena.size()) : options.gradients),
+      shard_(options.shard && comm.size() > 1),
+      bf16_(options.bf16 && comm.size() > 1),
+      axis_(options.axis),
+      shards_(gradients_),
+      staged_(!on_host && comm.size() > 1 && !mpi_takes_device_memory()) {
+  if (gradients_ > end()) throw internal_error("reducer: {} gradients in an arena of {}", gradients_, end());
+  comm_.named(axis_ + ": gradients");
+  mode_ = bf16_ ? Mode::exchange : shard_ ? Mode::scatter : Mode::sum;
+  choose(gradients_ * static_cast<std::int64_t>(sizeof(T)), options);
+  cut(std::move(cuts), bucket_bytes_);
+  if (mode_ == Mode::scatter || mode_ == Mode::exchange) {
+    divide();
+    tail_comm_.emplace(comm.duplicate()).named(axis_ + ": control");
+    if (mode_ == Mode::scatter) own_.make("own", shards_.size(), staged_);
+  }
+  if (mode_ == Mode::exchange) {
+    std::int64_t own = 0;
+    for (const Bucket& bucket : buckets_) own += bucket.own_last - bucket.own_first;
+    sent_.make("sent", gradients_, staged_);
+    received_.make("received", own * (comm_.size() - 1), staged_);
+    error_ = Buffer<T>("trireme::reducer::error", static_cast<std::size_t>(gradients_));
+    if (!shard_) second_.emplace(comm.duplicate()).named(axis_ + ": sums");
+  }
+  if (shard_) third_.emplace(comm.duplicate()).named(axis_ + ": values"), gathers_.resize(buckets_.size());
+  stages_ = mode_ == Mode::hierarchical ? 3 : mode_ == Mode::exchange && !shard_ ? 2 : 1;
+  if (staged_) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
+  if (staged_ && shard_) gather_staging_ = HostBuffer<T>("trireme::reducer::gather_staging", static_cast<std::size_t>(gradients_));
+}
+
+// Size of buckets and way of the sums. Where something is measured, the slowest rank's times decide, which all ranks know.
+template <class T>
+void GradientReducer<T>::choose(std::int64_t gradient_bytes, const ReduceOptions& options) {
+  bucket_bytes_ = options.bucket_bytes;
+  const bool measures = bucket_bytes_ == 0 && comm_.size() > 1 && gradient_bytes > smallest_bucket;
+  if (bucket_bytes_ == 0) bucket_bytes_ = smallest_bucket;
+  HostBuffer<T> host;
+  Buffer<T> device;
+  const auto scratch = [&](std::int64_t elements) {
+    if (!staged_) return (device = Buffer<T>("trireme::reducer::measured", static_cast<std::size_t>(elements))).data();
+    return (host = HostBuffer<T>("trireme::reducer::measured", static_cast<std::size_t>(elements))).data();
+  };
+  const auto flat = [&](T* memory, std::int64_t elements) { comm_.begin_all_reduce(memory, static_cast<std::size_t>(elements)).wait(); };
+  if (measures) {
+    const std::int64_t small = 1024 / sizeof(T), large = std::min<std::int64_t>(1 << 20, gradient_bytes) / static_cast<std::int64_t>(sizeof(T));
+    T* const memory = scratch(large);
+    Kokkos::fence("trireme::reducer: scratch is made");
+    const double start = seconds_of(comm_, 7, [&] { flat(memory, small); });
+    const double all = seconds_of(comm_, 4, [&] { flat(memory, large); });
+    const double a_byte = std::max(all - start, 0.1 * all) / static_cast<double>((large - small) * static_cast<std::int64_t>(sizeof(T)));
+    const double best = std::sqrt(static_cast<double>(gradient_bytes) * start / a_byte);
+    bucket_bytes_ = std::clamp<std::int64_t>(std::int64_t{1} << std::lround(std::log2(best)), smallest_bucket, largest_bucket);
+    why_ = fmt::format("measured: {:.1f} us a sum and {:.0f} us a MiB", 1e6 * start, 1e6 * a_byte * (1 << 20));
+  }
+  if (options.way == ReduceOptions::Way::flat || mode_ != Mode::sum || comm_.size() == 1) return;
+  Communicator node = comm_.split_by_node();
+  leads_ = node.rank() == 0;
+  ranks_of_node_ = comm_.all_reduce(node.size(), MPI_MAX);
+  nodes_ = comm_.all_reduce(leads_ ? 1 : 0);
+  if (options.way == ReduceOptions::Way::automatic && (nodes_ == 1 || nodes_ == comm_.size())) return;
+  second_.emplace(comm_.split(leads_ ? 0 : 1, comm_.rank())).named(axis_ + ": nodes");
+  const auto hierarchical = [&](T* memory, std::int64_t elements) {
+    const auto n = static_cast<std::size_t>(elements);
+    node.begin_reduce(memory, n, 0).wait();
+    if (leads_) second_->begin_all_reduce(memory, n).wait();
+    node.begin_broadcast(memory, n, 0).wait();
+  };
+  bool takes = options.way == ReduceOptions::Way::hierarchical;
+  if (!takes) {
+    const std::int64_t elements = std::min(bucket_bytes_, gradient_bytes) / static_cast<std::int64_t>(sizeof(T));
+    T* const memory = scratch(std::max<std::int64_t>(elements, 1));
+    Kokkos::fence("trireme::reducer: scratch is made");
+    const double one = seconds_of(comm_, 4, [&] { flat(memory, elements); }), other = seconds_of(comm_, 4, [&] { hierarchical(memory, elements); });
+    takes = other < 0.9 * one;  // a tie is flat: less can go wrong between runs
+    why_ += fmt::format("{}{} nodes of up to {} ranks: a bucket's sum takes {:.0f} us flat, {:.0f} us by nodes", why_.empty() ? "" : "; ", nodes_, ranks_of_node_,
+                        1e6 * one, 1e6 * other);
+  }
+  if (!takes) return second_.reset();
+  mode_ = Mode::hierarchical;
+  third_.emplace(node.duplicate()).named(axis_ + ": back to the node");
+  node_ = std::move(node);
+  node_->named(axis_ + ": within the node");
+}
+
+template <class T>
+void GradientReducer<T>::cut(std::vector<std::int64_t> cuts, std::int64_t bucket_bytes) {
+  std::ranges::sort(cuts, std::greater<>());
+  const std::int64_t elements = std::max<std::int64_t>(bucket_bytes / static_cast<std::int64_t>(sizeof(T)), 1);
+  // Control numbers travel with the first bucket where all of it comes to all ranks as it is.
+  std::int64_t last = mode_ == Mode::sum || mode_ == Mode::hierarchical ? end() : gradients_;
+  const auto close = [&](std::int64_t first) {
+    const auto add = [&](std::int64_t from) {
+      Bucket bucket;
+      bucket.first = from, bucket.last = last;
+      buckets_.push_back(std::move(bucket));
+      last = from;
+    };
+    while (last - first > largest_message) add(last - largest_message);
+    add(first);
+  };
+  for (const std::int64_t at : cuts)
+    if (last - at >= elements) close(at);
+  if (last > 0 || buckets_.empty()) close(0);
+}
+
+template <class T>
+void GradientReducer<T>::divide() {
+  const int ranks = comm_.size(), rank = comm_.rank();
+  const auto to_int = [](std::int64_t n) { return static_cast<int>(n); };
+  std::vector<std::int64_t> bounds{0};
+  std::int64_t own_at = 0;
+  // Compact memory runs upward, as Shards has it.
+  for (auto bucket = buckets_.rbegin(); bucket != buckets_.rend(); ++bucket) {
+    const std::int64_t m = bucket->last - bucket->first;
+    bounds.push_back(bucket->last);
+    for (int r = 0; r < ranks; ++r) {
+      bucket->starts.push_back(to_int(Shards::begin(m, ranks, r)));
+      bucket->counts.push_back(to_int(Shards::begin(m, ranks, r + 1) - Shards::begin(m, ranks, r)));
+    }
+    const std::int64_t own = bucket->counts[static_cast<std::size_t>(rank)];
+    bucket->own_first = bucket->first + bucket->starts[static_cast<std::size_t>(rank)];
+    bucket->own_last = bucket->own_first + own;
+    bucket->own_at = own_at;
+    own_at += own;
+    if (mode_ != Mode::exchange) continue;
+    for (int r = 0; r < ranks; ++r) {
+      bucket->send_counts.push_back(r == rank ? 0 : bucket->counts[static_cast<std::size_t>(r)]);
+      bucket->receive_counts.push_back(r == rank ? 0 : to_int(own));
+      bucket->receive_starts.push_back(to_int((r - (r > rank ? 1 : 0)) * own));
+    }
+    if (own * (ranks - 1) > largest_message)
+      throw usage_error("parallel.wire = bf16: a bucket of {} gradients is too large for MPI's counts. Hint: give a smaller parallel.bucket", m);
+  }
+  if (shard_) shards_ = Shards(bounds, ranks, rank);
+}
+
+template <class T>
+void GradientReducer<T>::to_staging(const Execution& exec, std::int64_t first, std::int64_t last) {
+  if (staged_ && last > first) Kokkos::deep_copy(exec, host_slice(staging_, first, last - first), slice<T>(arena_, first, last - first));
+}
+
+template <class T>
+void GradientReducer<T>::start(const Execution& exec, std::size_t index) {
+  Bucket& bucket = buckets_[index];
+  const bool tail = index == 0 && tail_comm_ && end() > gradients_;
+  if (tail) to_staging(exec, gradients_, end());
+  begin(exec, bucket);
+  bucket.stage = 1;
+  if (tail) tail_ = tail_comm_->begin_all_reduce(memory(gradients_), static_cast<std::size_t>(end() - gradients_));
+}
+
+template <class T>
+void GradientReducer<T>::begin(const Execution& exec, Bucket& bucket) {
+  const auto count = static_cast<std::size_t>(bucket.last - bucket.first);
+  if (mode_ == Mode::exchange) {
+    // What this rank sums itself does not travel, and is not rounded.
+    for (const auto& [first, last] : {std::pair(bucket.first, bucket.own_first), std::pair(bucket.own_last, bucket.last)}) {
+      if (first == last) continue;
+      encode<T>(exec, last - first, slice<T>(arena_, first, last - first), slice<T>(error_, first, last - first), slice<Bf16>(sent_.memory, first, last - first));
+      sent_.to_mpi(exec, first, last - first);
+    }
+  } else {
+    to_staging(exec, bucket.first, bucket.last);
   }
   exec.fence("trireme::reducer: bucket complete before MPI");
-  requests_[bucket] = comm_.begin_all_reduce(buffer, count);
+  switch (mode_) {
+    case Mode::sum: bucket.request = comm_.begin_all_reduce(memory(bucket.first), count); break;
+    case Mode::hierarchical: bucket.request = node_->begin_reduce(memory(bucket.first), count, 0); break;
+    case Mode::scatter: bucket.request = comm_.begin_reduce_scatter(memory(bucket.first), own_.data() + bucket.own_at, bucket.counts.data()); break;
+    case Mode::exchange:
+      bucket.request = comm_.begin_all_to_all(bits(sent_.data()) + bucket.first, bucket.send_counts.data(), bucket.starts.data(),
+                                              bits(received_.data()) + bucket.own_at * (comm_.size() - 1), bucket.receive_counts.data(),
+                                              bucket.receive_starts.data());
+      break;
+  }
+}
+
+template <class T>
+void GradientReducer<T>::advance(const Execution& exec, Bucket& bucket) {
+  const auto count = static_cast<std::size_t>(bucket.last - bucket.first);
+  const std::int64_t own = bucket.own_last - bucket.own_first;
+  switch (mode_) {
+    case Mode::sum: break;
+    case Mode::hierarchical:
+      if (bucket.stage == 1 && leads_) bucket.request = second_->begin_all_reduce(memory(bucket.first), count);
+      if (bucket.stage == 2) bucket.request = third_->begin_broadcast(memory(bucket.first), count, 0);
+      break;
+    case Mode::scatter:
+      if (own == 0) break;
+      own_.from_mpi(exec, bucket.own_at, own);
+      copy<T>(exec, own, slice<T>(own_.memory, bucket.own_at, own), slice<T>(arena_, bucket.own_first, own));
+      break;
+    case Mode::exchange:
+      if (bucket.stage == 2) {
+        sent_.from_mpi(exec, bucket.first, bucket.last - bucket.first);
+        decode<T>(exec, bucket.last - bucket.first, slice<Bf16>(sent_.memory, bucket.first, bucket.last - bucket.first),
+                  slice<T>(arena_, bucket.first, bucket.last - bucket.first));
+        break;
+      }
+      if (own > 0) {
+        const std::int64_t others = comm_.size() - 1, at = bucket.own_at * others;
+        const Span<T> sums = slice<T>(arena_, bucket.own_first, own), error = slice<T>(error_, bucket.own_first, own);
+        received_.from_mpi(exec, at, own * others);
+        add_received<T>(exec, own, others, comm_.rank(), slice<Bf16>(received_.memory, at, own * others), error, sums);
+        fill<T>(exec, own, T{}, error);
+        if (!shard_) {
+          encode<T>(exec, own, sums, error, slice<Bf16>(sent_.memory, bucket.own_first, own));
+          sent_.to_mpi(exec, bucket.own_first, own);
+        }
+      }
+      if (shard_) break;
+      exec.fence("trireme::reducer: rounded sums complete before MPI");
+      bucket.request = second_->begin_all_gather(bits(sent_.data()) + bucket.first, bucket.counts.data(), bucket.starts.data());
+      break;
+  }
+  ++bucket.stage;
+}
+
+// Operations of one kind begin in the order of the buckets, on every rank.
+template <class T>
+void GradientReducer<T>::poll(const Execution& exec) {
+  for (std::size_t b = 0; b < next_; ++b) {
+    Bucket& bucket = buckets_[b];
+    while (bucket.stage <= stages_ && (b == 0 || buckets_[b - 1].stage > bucket.stage) && bucket.request.done()) advance(exec, bucket);
+    // A non-blocking sum moves on only when MPI is asked.
+    if (bucket.stage <= stages_) bucket.request.done();
+  }
+  tail_.done();
 }
 
 template <class T>
 void GradientReducer<T>::ready(const Execution& exec, std::int64_t offset) {
   if (comm_.size() == 1) return;
-  for (; next_ < firsts_.size() && firsts_[next_] >= offset; ++next_) start(exec, next_);
-  // A non-blocking sum moves on only when MPI is asked.
-  for (std::size_t bucket = 0; bucket < next_; ++bucket) requests_[bucket].done();
+  for (; next_ < buckets_.size() && buckets_[next_].first >= offset; ++next_) start(exec, next_);
+  poll(exec);
 }
 
 template <class T>
 void GradientReducer<T>::finish(const Execution& exec) {
   if (comm_.size() == 1) return;
-  for (; next_ < firsts_.size(); ++next_) start(exec, next_);
+  for (; next_ < buckets_.size(); ++next_) start(exec, next_);
   const Timer timer;
-  for (auto& request : requests_) request.wait();
-  exposed_ += timer.seconds();
-  if (staged_) Kokkos::deep_copy(exec, arena_, staging_);
+  for (int stage = 1; stage <= stages_; ++stage)
+    for (Bucket& bucket : buckets_) {
+      if (bucket.stage != stage) continue;
+      bucket.request.wait();
+      advance(exec, bucket);
+    }
+  tail_.wait();
+  reduces_.add(timer.seconds());
+  if (staged_) {
+    if (mode_ == Mode::sum || mode_ == Mode::hierarchical)
+      Kokkos::deep_copy(exec, arena_, staging_);
+    else if (end() > gradients_)
+      Kokkos::deep_copy(exec, slice<T>(arena_, gradients_, end() - gradients_), host_slice(staging_, gradients_, end() - gradients_));
+  }
+  for (Bucket& bucket : buckets_) bucket.stage = 0;
   next_ = 0;
+}
+
+template <class T>
+void GradientReducer<T>::begin_gather(const Execution& exec, Span<T> values) {
+  if (!shard_) return;
+  gathered_ = values;
+  T* const from = staged_ ? gather_staging_.data() : values.data();
+  if (staged_)
+    for (const Bucket& bucket : buckets_)
+      if (const std::int64_t own = bucket.own_last - bucket.own_first; own > 0)
+        Kokkos::deep_copy(exec, host_slice(gather_staging_, bucket.own_first, own), slice<T>(values, bucket.own_first, own));
+  exec.fence("trireme::reducer: updated values complete before MPI");
+  for (std::size_t b = 0; b < buckets_.size(); ++b)
+    gathers_[b] = third_->begin_all_gather(from + buckets_[b].first, buckets_[b].counts.data(), buckets_[b].starts.data());
+}
+
+template <class T>
+void GradientReducer<T>::finish_gather(const Execution& exec) {
+  if (!shard_ || gathered_.data() == nullptr) return;
+  const Timer timer;
+  for (Request& request : gathers_) request.wait();
+  gather_waits_.add(timer.seconds());
+  if (staged_) Kokkos::deep_copy(exec, slice<T>(gathered_, 0, gradients_), host_slice(gather_staging_, 0, gradients_));
+  gathered_ = Span<T>();
+}
+
+template <class T>
+std::vector<T> GradientReducer<T>::whole_error(const Execution& exec) {
+  if (mode_ != Mode::exchange) return {};
+  std::vector<T> whole(static_cast<std::size_t>(gradients_));
+  exec.fence("trireme::reducer: errors are read");
+  Kokkos::deep_copy(Kokkos::View<T*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(whole.data(), whole.size()), error_);
+  for (std::size_t at = 0; at < whole.size(); at += largest_message)
+    comm_.all_reduce(std::span(whole).subspan(at, std::min<std::size_t>(whole.size() - at, largest_message)));
+  take_error(exec, whole);
+  return whole;
+}
+
+template <class T>
+void GradientReducer<T>::take_error(const Execution& exec, const std::vector<T>& whole) {
+  if (mode_ != Mode::exchange) return;
+  const auto host = Kokkos::create_mirror_view(error_);
+  std::fill_n(host.data(), host.size(), T{});
+  for (const Bucket& bucket : buckets_)
+    std::copy(whole.begin() + bucket.own_first, whole.begin() + bucket.own_last, host.data() + bucket.own_first);
+  exec.fence("trireme::reducer: errors are written");
+  Kokkos::deep_copy(error_, host);
+}
+
+template <class T>
+void GradientReducer<T>::measure(const Execution& exec) {
+  if (comm_.size() == 1) return;
+  fill<T>(exec, end(), T{}, arena_);
+  alone_ = seconds_of(comm_, 3, [&] { finish(exec); });
+  if (shard_)
+    gather_alone_ = seconds_of(comm_, 3, [&] {
+      begin_gather(exec, slice<T>(arena_, 0, gradients_));
+      finish_gather(exec);
+    });
+  exec.fence("trireme::reducer: measured");
+  reduces_ = gather_waits_ = Waits();
+}
+
+template <class T>
+double GradientReducer<T>::Waits::least(const Communicator& comm) const {
+  const std::size_t n = std::min(steps, remembered);
+  if (n == 0) return 0;
+  std::vector<double> waits(last.begin(), last.begin() + static_cast<std::ptrdiff_t>(n));
+  comm.all_reduce(std::span(waits), MPI_MIN);
+  double sum = 0;
+  for (const double wait : waits) sum += wait;
+  return sum / static_cast<double>(n);
+}
+
+template <class T>
+std::string GradientReducer<T>::plan() const {
+  if (comm_.size() == 1) return fmt::format("{}: one rank, nothing is summed", axis_);
+  const char* const ways[] = {"all-reduce", "all-reduce by nodes", "reduce-scatter, and all-gather of the updated values", "bf16 exchange"};
+  return fmt::format("{} over {} ranks: {}{} in {} bucket(s) of about {}{}", axis_, comm_.size(), ways[static_cast<int>(mode_)],
+                     mode_ == Mode::exchange ? shard_ ? ", and all-gather of the updated values" : " and bf16 all-gather" : "", buckets_.size(),
+                     human_bytes(static_cast<double>(bucket_bytes_)), why_.empty() ? "" : " (" + why_ + ")");
+}
+
+template <class T>
+void GradientReducer<T>::report(CommunicationReport& report) const {
+  if (comm_.size() == 1) return;
+  const double p = comm_.size(), m = nodes_, share = (p - 1) / p, size = sizeof(T), n = static_cast<double>(buckets_.size());
+  const double all = static_cast<double>(end()), gradients = static_cast<double>(gradients_), tail = end() > gradients_ ? 1 : 0;
+  double own = 0;
+  for (const Bucket& bucket : buckets_) own += static_cast<double>(bucket.own_last - bucket.own_first);
+  CommunicationLine line{.axis = axis_, .alone_s = alone_ > 0 ? alone_ : -1, .exposed_s = reduces_.least(comm_), .waited_s = reduces_.mean()};
+  const double control = 2 * share * (all - gradients) * size;
+  switch (mode_) {
+    case Mode::sum: line.what = "all-reduce", line.messages = n, line.bytes = 2 * share * all * size; break;
+    case Mode::hierarchical:
+      line.what = "all-reduce by nodes", line.messages = (leads_ ? 3 : 2) * n, line.bytes = leads_ ? 2 * (m - 1) / m * all * size : 0;
+      break;
+    case Mode::scatter: line.what = "reduce-scatter", line.messages = n + tail, line.bytes = share * gradients * size + control; break;
+    case Mode::exchange:
+      line.what = shard_ ? "bf16 exchange" : "bf16 exchange and all-gather", line.messages = (shard_ ? 1 : 2) * n + tail;
+      line.bytes = 2 * (gradients - own + (shard_ ? 0 : (p - 1) * own)) + control;
+      break;
+  }
+  report.add(line);
+  if (shard_)
+    report.add({.axis = axis_,
+                .what = "all-gather of values",
+                .messages = n,
+                .bytes = (p - 1) * own * size,
+                .alone_s = gather_alone_ > 0 ? gather_alone_ : -1,
+                .exposed_s = gather_waits_.least(comm_),
+                .waited_s = gather_waits_.mean()});
 }
 
 template class GradientReducer<float>;

@@ -1,6 +1,7 @@
 #include "train/evaluator.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "kokkos_kernels/metrics.hpp"
 
@@ -30,14 +31,23 @@ std::string Metrics::text() const {
 
 template <class T>
 Evaluator<T>::Evaluator(const Deck& deck, const Communicator& comm, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch)
-    : comm_(comm),
+    : Evaluator(deck, *new ProcessGrid(comm, {.data = comm.size()}), network, data, io, batch) {
+  own_grid_.reset(&grid_);
+}
+
+template <class T>
+Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch)
+    : grid_(grid),
       network_(network),
       data_(data),
+      sharer_sums_(grid),
+      last_(grid.place().last_stage()),
+      counts_samples_(last_ && grid.place().tensor == 0 && (network.output_box() || grid.place().spatial_rank() == 0)),
       seed_(static_cast<std::uint64_t>(deck.integer("run.seed"))),
-      stream_(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks}),
-      stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch()),
-      loss_(deck, network.output_shape(), network.largest_batch()) {
-  const auto outputs = static_cast<std::size_t>(network.output_shape().size());
+      stream_(data, io, {.batch = batch, .rank = grid.place().data, .ranks = grid.shape().data, .order = BatchStream::Order::blocks}),
+      batch_(deck, data, network, network.largest_batch()),
+      loss_(deck, network.output_shape(), network.local_output().size(), network.largest_batch()) {
+  const auto outputs = static_cast<std::size_t>(network.local_output().size());
   if (data.labels().kind == LabelDemand::Kind::classes)
     counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 2 + outputs * outputs);
   else
@@ -45,56 +55,71 @@ Evaluator<T>::Evaluator(const Deck& deck, const Communicator& comm, Network<T>& 
 }
 
 template <class T>
+void Evaluator<T>::evaluate(const Execution& exec) {
+  const std::int64_t outputs = network_.local_output().size();
+  stream_.seek(0, 0);
+  while (true) {
+    const HostBatch& batch = stream_.next();
+    if (batch.count == 0) break;
+    const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .sum_over = sharer_sums_.function()};
+    const Targets<T> targets = batch_.load(pass, batch);
+    network_.forward(pass);
+    if (!last_) continue;
+    const Span<const T> output = output_ ? output_(pass, batch) : network_.output();
+    loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
+    if (data_.labels().kind == LabelDemand::Kind::classes)
+      count_classes<T>(exec, batch.count, outputs, output, targets.classes, counts_);
+    else
+      sum_errors<T>(exec, batch.count, outputs, output, targets.values, sums_);
+    double value = 0;
+    Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
+                      Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
+    exec.fence("trireme::evaluator: loss to the host");
+    loss_sum_ += value;
+  }
+}
+
+template <class T>
 Metrics Evaluator<T>::run(const Execution& exec) {
   const std::int64_t outputs = network_.output_shape().size();
   const bool classes = data_.labels().kind == LabelDemand::Kind::classes;
+  const Communicator& run = grid_.run();
   if (classes)
     Kokkos::deep_copy(exec, counts_, 0);
   else
     Kokkos::deep_copy(exec, sums_, 0.0);
-  double loss_sum = 0;
-  comm_.together([&] {
-    stream_.seek(0, 0);
-    while (true) {
-      const HostBatch& batch = stream_.next();
-      if (batch.count == 0) break;
-      Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_};
-      const Targets<T> targets = stager_.load(pass, batch, network_.input());
-      network_.forward(pass);
-      loss_.apply(exec, batch.count, batch.count, network_.output(), targets, Span<T>());
-      if (classes)
-        count_classes<T>(exec, batch.count, outputs, network_.output(), targets.classes, counts_);
-      else
-        sum_errors<T>(exec, batch.count, outputs, network_.output(), targets.values, sums_);
-      double value = 0;
-      Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
-                        Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
-      exec.fence("trireme::evaluator: loss to the host");
-      loss_sum += value;
-    }
-  });
+  loss_sum_ = 0;
+  // Ranks that hold parts of one model talk while they compute: an error on one of them cannot wait for the others.
+  if (grid_.shape().model_ranks() > 1)
+    evaluate(exec);
+  else
+    run.together([&] { evaluate(exec); });
   Metrics m;
   m.samples = data_.size();
   m.classification = classes;
-  m.loss = loss_.mean(comm_.all_reduce(loss_sum), m.samples);
+  m.loss = loss_.mean(run.all_reduce(counts_samples_ ? loss_sum_ : 0.0), m.samples);
   if (classes) {
-    auto counts = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), counts_);
-    comm_.all_reduce(std::span(counts.data(), counts.size()));
+    std::vector<std::int64_t> counts(2 + static_cast<std::size_t>(outputs * outputs), 0);
+    if (counts_samples_) Kokkos::deep_copy(Kokkos::View<std::int64_t*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(counts.data(), counts.size()), counts_);
+    run.all_reduce(std::span(counts));
     m.classes = outputs;
-    m.accuracy = static_cast<double>(counts(0)) / static_cast<double>(m.samples);
-    m.top5 = static_cast<double>(counts(1)) / static_cast<double>(m.samples);
-    m.confusion.assign(counts.data() + 2, counts.data() + counts.size());
+    m.accuracy = static_cast<double>(counts[0]) / static_cast<double>(m.samples);
+    m.top5 = static_cast<double>(counts[1]) / static_cast<double>(m.samples);
+    m.confusion.assign(counts.begin() + 2, counts.end());
   } else {
     auto sums = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), sums_);
-    comm_.all_reduce(std::span(sums.data(), sums.size()));
+    grid_.data().all_reduce(std::span(sums.data(), sums.size()));
     const double n = static_cast<double>(m.samples);
-    double absolute = 0;
-    for (std::size_t o = 0; o < static_cast<std::size_t>(outputs); ++o) {
+    std::array<double, 2> totals{};  // of this rank's outputs: absolute errors, R^2
+    for (std::size_t o = 0; counts_samples_ && o < sums.size() / 4; ++o) {
       const double spread = sums(4 * o + 3) - sums(4 * o + 2) * sums(4 * o + 2) / n;
-      absolute += sums(4 * o);
-      m.r2 += (spread > 0 ? 1 - sums(4 * o + 1) / spread : 0) / static_cast<double>(outputs);
+      totals[0] += sums(4 * o);
+      totals[1] += spread > 0 ? 1 - sums(4 * o + 1) / spread : 0;
     }
-    m.mae = absolute / (n * static_cast<double>(outputs));
+    if (grid_.place().data != 0) totals = {};
+    run.all_reduce(std::span<double>(totals));
+    m.mae = totals[0] / (n * static_cast<double>(outputs));
+    m.r2 = totals[1] / static_cast<double>(outputs);
   }
   return m;
 }

@@ -3,10 +3,14 @@
 
 #include <nlohmann/json.hpp>
 
+#include <functional>
+#include <memory>
 #include <vector>
 
 #include "comm/communicator.hpp"
 #include "network/network.hpp"
+#include "parallel/sharer_sums.hpp"
+#include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 
 namespace trireme {
@@ -31,21 +35,32 @@ struct Metrics {
 template <class T>
 class Evaluator {
  public:
-  /// `network` and `data` outlive it. `batch`: samples of a global batch; each rank's share must fit the network.
+  /// `network`, the ranks and `data` outlive it. `batch`: samples of a global batch; each share must fit the network. Of a whole network on each rank of
+  /// `comm`, which divide the rows; or of one whose parts lie on a grid. Collective.
   Evaluator(const Deck& deck, const Communicator& comm, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch);
+  Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& network, const DataSet& data, IoThread& io, std::int64_t batch);
+  /// From now on what this gives of a batch that the network has run on is evaluated, instead of the network's output.
+  void replace_output(std::function<Span<const T>(const Pass&, const HostBatch&)> output) { output_ = std::move(output); }
   /// One pass over the whole data set. Collective.
   Metrics run(const Execution& exec);
 
  private:
-  const Communicator& comm_;
+  void evaluate(const Execution& exec);
+
+  std::unique_ptr<const ProcessGrid> own_grid_;
+  const ProcessGrid& grid_;
   Network<T>& network_;
   const DataSet& data_;
+  SharerSums sharer_sums_;
+  bool last_, counts_samples_;          // whether this rank has the output; whether its numbers of it count in sums over all ranks
   std::uint64_t seed_;  // of the run
   BatchStream stream_;
-  BatchStager<T> stager_;
+  LocalBatch<T> batch_;
   LossFunction<T> loss_;
+  std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
   Buffer<std::int64_t> counts_;
   Buffer<double> sums_;
+  double loss_sum_ = 0;
 };
 
 }  // namespace trireme

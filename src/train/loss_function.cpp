@@ -32,9 +32,9 @@ LabelDemand label_demand(const Deck& deck, const Shape& input, const Shape& outp
 }
 
 template <class T>
-LossFunction<T>::LossFunction(const Deck& deck, const Shape& output, std::int64_t samples)
+LossFunction<T>::LossFunction(const Deck& deck, const Shape& output, std::int64_t local, std::int64_t samples)
     : kind_(loss_kind(deck)),
-      outputs_(output.size()),
+      outputs_(local),
       smoothing_(static_cast<T>(deck.real("loss.label_smoothing"))),
       divisor_(kind_ == LossKind::cross_entropy ? 1.0 : static_cast<double>(output.size())),
       per_sample_("trireme::loss::per_sample", static_cast<std::size_t>(samples)),

@@ -15,7 +15,8 @@ LabelDemand label_demand(const Deck& deck, const Shape& input, const Shape& outp
 template <class T>
 class LossFunction {
  public:
-  LossFunction(const Deck& deck, const Shape& output, std::int64_t samples);
+  /// `output`: the whole shape; `local`: elements of it that this rank has of a sample.
+  LossFunction(const Deck& deck, const Shape& output, std::int64_t local, std::int64_t samples);
 
   /// Sum over the n samples into value(0) (on the device); with `gradient` also the gradient of the mean over `global_count` samples
   /// (and over a sample's outputs for all losses but cross_entropy, as PyTorch's mean reduction).

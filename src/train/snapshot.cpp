@@ -2,11 +2,15 @@
 
 #include <algorithm>
 #include <array>
+#include <map>
 #include <type_traits>
+#include <vector>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/sha256.hpp"
+#include "layers/part.hpp"
+#include "optim/sharded_state.hpp"
 
 namespace trireme {
 
@@ -22,25 +26,49 @@ std::string damage_of(const std::filesystem::path& file) {
   }
 }
 
-/// Arenas by the path of their arrays in the file, as "model/".
-template <class T>
-using Arenas = std::vector<std::pair<std::string, Buffer<T>>>;
+/// Where the arrays of the whole model lie in one host array, in the deck's order.
+struct WholePlaces {
+  explicit WholePlaces(const std::vector<WholeArray>& list) : arrays(list) {
+    for (const WholeArray& array : arrays) {
+      offsets.emplace(array.name, size);
+      size += array.shape.size();
+    }
+  }
+  std::vector<WholeArray> arrays;
+  std::map<std::string, std::int64_t> offsets;
+  std::int64_t size = 0;
+};
 
-template <class T>
-Arenas<T> arenas_of(const Network<T>& network, const Optimizer<T>* optimizer, const WeightAverage<T>* average) {
-  Arenas<T> arenas{{"model/", network.value_arena()}};
-  if (optimizer != nullptr)
-    for (const auto& state : optimizer->states()) arenas.emplace_back("optimizer/" + state.name + "/", state.values);
-  if (average != nullptr) arenas.emplace_back("ema/", average->values());
-  return arenas;
+/// The whole of what the ranks of a model hold in parts: each gives its own, of replicas the first rank's count, and bits are joined, so that every
+/// number arrives as it was. `parts`: Parameter or NetworkBuffer, with `from` parallel to them.
+template <class T, class Part>
+std::vector<T> whole_of(const ProcessGrid& grid, const WholePlaces& places, const std::vector<Part>& parts, const T* from) {
+  std::vector<T> whole(static_cast<std::size_t>(places.size), T{});
+  for (const Part& part : parts)
+    if (grid.place().tensor == 0 || !(part.whole() == part.shape))
+      put_part(part.shape, part.slice, from + part.offset, whole.data() + places.offsets.at(part.name));
+  constexpr std::int64_t piece = 1 << 27;
+  for (std::int64_t first = 0; first < places.size; first += piece)
+    grid.model().all_reduce(std::as_writable_bytes(std::span(whole).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(std::min(piece, places.size - first)))), MPI_BOR);
+  return whole;
+}
+
+template <class T, class Part>
+void take_parts(const WholePlaces& places, const std::vector<Part>& parts, const T* whole, T* to) {
+  for (const Part& part : parts) take_part(part.shape, part.slice, whole + places.offsets.at(part.name), to + part.offset);
 }
 
 template <class T>
-Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const Arenas<T>& arenas) {
+Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const std::string& prefix, const Optimizer<T>* optimizer,
+              const WeightAverage<T>* average) {
+  const WholePlaces parameters(network.whole_parameters()), buffers(network.whole_buffers());
+  std::vector<std::string> prefixes{prefix};
+  if (average != nullptr) prefixes.push_back("ema/");
+  if (optimizer != nullptr)
+    for (const auto& state : optimizer->states()) prefixes.push_back("optimizer/" + state.name + "/");
+  std::vector<std::vector<T>> wholes(prefixes.size(), std::vector<T>(static_cast<std::size_t>(parameters.size)));
+  std::vector<T> running(static_cast<std::size_t>(buffers.size));
   Progress progress;
-  std::vector<HostMirror<T>> hosts;
-  for (const auto& [prefix, arena] : arenas) hosts.push_back(Kokkos::create_mirror_view(arena));
-  const auto running = Kokkos::create_mirror_view(network.buffer_arena());
   comm.together([&] {
     if (comm.rank() != 0) return;
     const CheckpointReader reader(file);
@@ -53,9 +81,9 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
                                found->shape.tuple(), shape.tuple());
       reader.read(name, to, shape.size());
     };
-    for (std::size_t a = 0; a < arenas.size(); ++a)
-      for (const Parameter& parameter : network.parameters()) read(arenas[a].first + parameter.name, parameter.shape, hosts[a].data() + parameter.offset);
-    for (const NetworkBuffer& buffer : network.buffers()) read("model/" + buffer.name, buffer.shape, running.data() + buffer.offset);
+    for (std::size_t a = 0; a < wholes.size(); ++a)
+      for (const WholeArray& array : parameters.arrays) read(prefixes[a] + array.name, array.shape, wholes[a].data() + parameters.offsets.at(array.name));
+    for (const WholeArray& array : buffers.arrays) read("model/" + array.name, array.shape, running.data() + buffers.offsets.at(array.name));
     const auto& content = reader.content();
     const auto integer = [&](const char* key) {
       const auto found = content.integers.find(key);
@@ -65,12 +93,21 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
     progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), integer("epoch_steps"),
                 content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0};
   });
-  for (std::size_t a = 0; a < arenas.size(); ++a) {
-    comm.broadcast(std::span(hosts[a].data(), hosts[a].size()));
-    Kokkos::deep_copy(arenas[a].second, hosts[a]);
+  const auto arena = HostArena<T>("trireme::snapshot::arena", static_cast<std::size_t>(network.arena_size()));
+  for (std::size_t a = 0, state = 0; a < wholes.size(); ++a) {
+    comm.broadcast(std::span(wholes[a]));
+    take_parts(parameters, network.parameters(), wholes[a].data(), arena.data());
+    if (a == 0)
+      Kokkos::deep_copy(network.value_arena(), arena);
+    else if (prefixes[a] == "ema/")
+      Kokkos::deep_copy(average->values(), arena);
+    else
+      take_state<T>(*optimizer, optimizer->states()[state++].name, arena);
   }
-  comm.broadcast(std::span(running.data(), running.size()));
-  Kokkos::deep_copy(network.buffer_arena(), running);
+  comm.broadcast(std::span(running));
+  const auto local = Kokkos::create_mirror_view(network.buffer_arena());
+  take_parts(buffers, network.buffers(), running.data(), local.data());
+  Kokkos::deep_copy(network.buffer_arena(), local);
   std::array<std::int64_t, 5> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples, progress.epoch_steps};
   comm.broadcast(std::span<std::int64_t>(integers));
   comm.broadcast(std::span(&progress.epoch_loss, 1));
@@ -80,19 +117,29 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
 }  // namespace
 
 template <class T>
-std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
+std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const ProcessGrid& grid, IoThread& io, const Network<T>& network,
                            const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress) {
   // On the host the arenas are written from where they lie; a device's are brought over first.
-  std::vector<std::pair<std::string, HostMirror<T>>> arenas;
-  for (const auto& [prefix, arena] : arenas_of<T>(network, &optimizer, average))
-    arenas.emplace_back(prefix, Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena));
+  std::vector<std::pair<std::string, HostArena<T>>> arenas;
+  const auto to_host = [](const Buffer<T>& arena) { return HostArena<T>(Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena)); };
+  arenas.emplace_back("model/", to_host(network.value_arena()));
+  if (average != nullptr) arenas.emplace_back("ema/", to_host(average->values()));
+  for (const auto& state : optimizer.states()) arenas.emplace_back("optimizer/" + state.name + "/", whole_state(grid.reduction(), optimizer, state.name));
+  const auto running = to_host(network.buffer_arena());
+
   std::vector<CheckpointArray> arrays;
-  for (const auto& [prefix, arena] : arenas)
-    for (const Parameter& parameter : network.parameters())
-      arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, arena.data() + parameter.offset});
-  const auto running = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.buffer_arena());
-  for (const NetworkBuffer& buffer : network.buffers())
-    arrays.push_back({"model/" + buffer.name, buffer.shape, std::is_same_v<T, double>, running.data() + buffer.offset});
+  std::vector<std::vector<T>> wholes;  // where ranks hold parts of the model
+  const auto add = [&](const std::string& prefix, const std::vector<WholeArray>& list, const auto& parts, const T* from) {
+    if (grid.model().size() == 1) {
+      for (const auto& part : parts) arrays.push_back({prefix + part.name, part.shape, std::is_same_v<T, double>, from + part.offset});
+      return;
+    }
+    const WholePlaces places(list);
+    wholes.push_back(whole_of(grid, places, parts, from));
+    for (const WholeArray& array : list) arrays.push_back({prefix + array.name, array.shape, std::is_same_v<T, double>, wholes.back().data() + places.offsets.at(array.name)});
+  };
+  for (const auto& [prefix, arena] : arenas) add(prefix, network.whole_parameters(), network.parameters(), arena.data());
+  add("model/", network.whole_buffers(), network.buffers(), running.data());
   CheckpointContent content;
   content.deck = deck.resolved();
   content.integers = {{"step", progress.step},
@@ -102,18 +149,18 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
                       {"epoch_steps", progress.epoch_steps},
                       {"seed", deck.integer("run.seed")}};
   content.reals = {{"epoch_loss", progress.epoch_loss}};
-  return io.run([&] { return write_checkpoint(file, arrays, content, comm.handle()); });
+  return io.run([&] { return write_checkpoint(file, arrays, content, grid.run().handle()); });
 }
 
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer,
                        WeightAverage<T>* average) {
-  return load<T>(file, comm, network, arenas_of<T>(network, optimizer, average));
+  return load<T>(file, comm, network, "model/", optimizer, average);
 }
 
 template <class T>
 Progress load_for_inference(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, Network<T>& network) {
-  return load<T>(file, comm, network, {{deck.real("train.ema") > 0 ? "ema/" : "model/", network.value_arena()}});
+  return load<T>(file, comm, network, deck.real("train.ema") > 0 ? "ema/" : "model/", nullptr, nullptr);
 }
 
 std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where) {
@@ -153,22 +200,41 @@ Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file
 }
 
 template <class T>
-std::string parameters_sha256(const Network<T>& network) {
+std::string parameters_sha256(const Network<T>& network, const ProcessGrid* grid) {
   const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.value_arena());
+  const auto running = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.buffer_arena());
   Sha256 sha;
+  if (grid != nullptr && grid->model().size() > 1) {
+    sha.update(std::as_bytes(std::span<const T>(whole_of(*grid, WholePlaces(network.whole_parameters()), network.parameters(), host.data()))));
+    sha.update(std::as_bytes(std::span<const T>(whole_of(*grid, WholePlaces(network.whole_buffers()), network.buffers(), running.data()))));
+    return sha.hex();
+  }
   for (const Parameter& parameter : network.parameters())
     sha.update(std::as_bytes(std::span(host.data() + parameter.offset, static_cast<std::size_t>(parameter.shape.size()))));
-  const auto running = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), network.buffer_arena());
   sha.update(std::as_bytes(std::span(running.data(), running.size())));
   return sha.hex();
 }
 
+template <class T>
+std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, const Network<T>& network, Span<const T> arena) {
+  const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena);
+  const WholePlaces places(network.whole_parameters());
+  const std::vector<T> whole = whole_of(grid, places, network.parameters(), host.data());
+  std::map<std::string, std::vector<T>> arrays;
+  for (const WholeArray& array : places.arrays) {
+    const auto first = whole.begin() + places.offsets.at(array.name);
+    arrays.emplace(array.name, std::vector<T>(first, first + array.shape.size()));
+  }
+  return arrays;
+}
+
 #define TRIREME_INSTANTIATE(T)                                                                                                           \
-  template std::int64_t save_snapshot(const std::filesystem::path&, const Deck&, const Communicator&, IoThread&, const Network<T>&,       \
+  template std::int64_t save_snapshot(const std::filesystem::path&, const Deck&, const ProcessGrid&, IoThread&, const Network<T>&,       \
                                       const Optimizer<T>&, const WeightAverage<T>*, const Progress&);                                    \
   template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*);     \
   template Progress load_for_inference(const std::filesystem::path&, const Deck&, const Communicator&, Network<T>&);                     \
-  template std::string parameters_sha256(const Network<T>&);
+  template std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid&, const Network<T>&, Span<const T>);                      \
+  template std::string parameters_sha256(const Network<T>&, const ProcessGrid*);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE

@@ -3,9 +3,11 @@
 
 #include <filesystem>
 #include <optional>
+#include <map>
 #include <string>
+#include <vector>
 
-#include "comm/communicator.hpp"
+#include "comm/process_grid.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/io_thread.hpp"
 #include "network/network.hpp"
@@ -25,9 +27,9 @@ struct Progress {
 };
 
 /// Writes a checkpoint: /model/PARAMETER, /optimizer/STATE/PARAMETER and, where there is an average of the parameters, /ema/PARAMETER.
-/// Collective; runs on the I/O thread while the caller waits. Returns bytes written.
+/// It says nothing of the grid. Collective; runs on the I/O thread while the caller waits. Returns bytes written.
 template <class T>
-std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, IoThread& io, const Network<T>& network,
+std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const ProcessGrid& grid, IoThread& io, const Network<T>& network,
                            const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress);
 
 /// Reads a checkpoint (on rank 0, then broadcast): parameters and buffers, and what else is given to be filled. Checkpoint errors name what
@@ -47,8 +49,13 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
 /// The deck inside a checkpoint. Collective.
 Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file);
 
-/// SHA-256 of all parameters' bytes in their order, without the arena's gaps, then of all buffers'. Not collective.
+/// SHA-256 of all parameters' bytes in their order, without the arena's gaps, then of all buffers', of the whole model. Collective over grid.model()
+/// where there is a grid; else the network is whole and it is not.
 template <class T>
-std::string parameters_sha256(const Network<T>& network);
+std::string parameters_sha256(const Network<T>& network, const ProcessGrid* grid = nullptr);
+
+/// What an arena parallel to the parameters holds, by parameter, whole, on every rank. Collective over grid.model().
+template <class T>
+std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, const Network<T>& network, Span<const T> arena);
 
 }  // namespace trireme

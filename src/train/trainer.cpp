@@ -1,10 +1,13 @@
 #include "train/trainer.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <map>
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/random.hpp"
 #include "base/text.hpp"
 #include "data/sampler.hpp"
 #include "kokkos_kernels/gemm.hpp"
@@ -13,21 +16,17 @@ namespace trireme {
 
 namespace {
 
-std::int64_t largest_share(const Deck& deck, int ranks) {
-  const auto up = [&](std::int64_t n) { return (n + ranks - 1) / ranks; };
-  const std::int64_t batch = deck.integer("data.batch"), test = deck.integer("data.test_batch");
-  return std::max(up(batch), up(test > 0 ? test : batch));
-}
-
 ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
 
 const Communicator& checked(const Deck& deck, const Communicator& comm) {
-  const std::int64_t data = deck.integer("parallel.data");
-  if (data != 0 && data != comm.size())
-    throw usage_error("parallel.data = {} but the job has {} rank(s). Hint: start it with mpiexec -n {}, or set parallel.data = 0 for all ranks", data,
-                      comm.size(), data);
   if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());
   return comm;
+}
+
+// Stream 0 is the seed itself: runs without streams keep their bits.
+std::uint64_t stream_seed(const Deck& deck) {
+  const auto seed = static_cast<std::uint64_t>(deck.integer("run.seed")), stream = static_cast<std::uint64_t>(deck.integer("run.stream"));
+  return stream == 0 ? seed : mix(mix(seed, 0x73747265616dull), stream);  // "stream"
 }
 
 bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
@@ -49,9 +48,9 @@ constexpr std::int64_t control_read = 2;
 
 // nvcc allows no kernel in a private member function.
 template <class T>
-void add_to_control(const Execution& exec, Span<const double> loss, T stop, Span<T> control) {
+void add_to_control(const Execution& exec, Span<const double> loss, double share, T stop, Span<T> control) {
   Kokkos::parallel_for("trireme::trainer::control", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
-    control(loss_slot) += static_cast<T>(loss(0));
+    if (share > 0) control(loss_slot) += static_cast<T>(share * loss(0));
     control(stop_slot) = stop;
   });
 }
@@ -59,28 +58,33 @@ void add_to_control(const Execution& exec, Span<const double> loss, T stop, Span
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
+Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook)
     : deck_(deck),
       comm_(checked(deck, comm)),
+      hook_(hook),
+      stream_seed_(stream_seed(deck)),
       batch_(deck.integer("data.batch")),
-      share_(largest_share(deck, comm.size())),
       accumulate_(deck.integer("train.accumulate")),
-      network_(deck, share_, Network<T>::Use::training),
+      grid_(comm, grid_shape(deck, comm.size())),
+      share_((batch_ + grid_.shape().data - 1) / grid_.shape().data),
+      network_(deck, largest_pass(deck, grid_.shape()), Network<T>::Use::training, grid_),
       train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.input_shape(), network_.output_shape())),
       batches_(train_data_, io_,
                {.batch = batch_,
-                .rank = comm.rank(),
-                .ranks = comm.size(),
+                .rank = grid_.place().data,
+                .ranks = grid_.shape().data,
                 .order = deck.boolean("data.shuffle") ? BatchStream::Order::shuffled : BatchStream::Order::stored,
-                .seed = static_cast<std::uint64_t>(deck.integer("run.seed")),
+                .seed = stream_seed_,
                 .chunk = deck.integer("data.chunk"),
                 .window = deck.integer("data.window"),
                 .cache_bytes = deck.integer("data.cache") * 1024 * 1024}),
-      stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), share_),
-      loss_(deck, network_.output_shape(), share_),
-      reducer_(comm, network_.gradients_and_control(), cuts(network_), static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024)),
-      optimizer_(deck, network_),
+      local_batch_(deck, train_data_, network_, network_.largest_batch()),
+      loss_(deck, network_.output_shape(), network_.local_output().size(), network_.largest_batch()),
+      reducer_(grid_.reduction(), network_.gradients_and_control(), cuts(network_), ReduceOptions::from(deck, network_.arena_size())),
+      optimizer_(deck, network_, reducer_.shards(), norm_scope()),
       control_("trireme::trainer::control", control_read),
+      sharer_sums_(grid_),
+      passes_(static_cast<std::size_t>(network_.parallel_plan().micro_batches())),
       replays_(!on_host && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
       total_steps_(deck.integer("train.epochs") * epoch_steps_),
@@ -91,9 +95,10 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm)
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
     const std::int64_t test_batch = deck.integer("data.test_batch");
     test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
-    evaluator_.emplace(deck, comm_, network_, *test_data_, io_, test_batch > 0 ? test_batch : batch_);
+    evaluator_.emplace(deck, grid_, network_, *test_data_, io_, test_batch > 0 && passes_.size() == 1 ? test_batch : network_.largest_batch() * grid_.shape().data);
   }
   if (deck.boolean("train.profile")) begin_profile();
+  reducer_.measure(exec_);
   resume();
 }
 
@@ -101,8 +106,8 @@ template <class T>
 void Trainer<T>::begin_profile() {
   profile_.emplace();
   const auto size = static_cast<std::int64_t>(sizeof(T));
-  const std::int64_t samples = accumulate_ * ((batch_ + comm_.size() - 1) / comm_.size()), parameters = network_.parameter_count() * size,
-                     input = samples * network_.input_shape().size(), output = samples * network_.output_shape().size();
+  const std::int64_t samples = accumulate_ * share_, parameters = network_.parameter_count() * size,
+                     input = samples * network_.local_input().size(), output = samples * network_.local_output().size();
   const auto states = static_cast<std::int64_t>(optimizer_.states().size());
   parts_.data = profile_->add("data", "wait for the batch", {});
   parts_.zero = profile_->add("gradients", "set to zero", {0, parameters});
@@ -157,6 +162,7 @@ void Trainer<T>::resume() {
   const auto summary = network_.summary();
   log::info("Trireme {}  |  {} rank(s) x {} thread(s), {}, gemm: {}  |  {}", TRIREME_VERSION, comm_.size(), exec_.concurrency(), Execution::name(),
             gemm_provider(), deck_.text("train.precision"));
+  if (grid_.shape().model_ranks() > 1) log::info("grid: {}", grid_.shape().text());
   log::info("deck {}  ->  {}", deck_.origin(), path.string());
   log::info("network: {} parameters, {:.2f} M multiply-adds a sample\n{}", summary.parameters, static_cast<double>(summary.multiply_adds) * 1e-6,
             network_.describe());
@@ -165,25 +171,27 @@ void Trainer<T>::resume() {
   log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);
+  if (grid_.reduction().size() > 1) log::info("reduce over {}", reducer_.plan());
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
   directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
                      {"threads", exec_.concurrency()}, {"batch", batch_}, {"accumulate", accumulate_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
                      {"total_steps", total_steps_}});
 }
 
+/// Of parameters that lie whole on every rank of the tensor axis, the first one's count.
 template <class T>
-void Trainer<T>::sum_over_ranks(const Execution& exec, Span<double> values) {
-  double* buffer = values.data();
-  using Host = Kokkos::View<double*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
-  const bool staged = !on_host && !mpi_takes_device_memory();
-  if (staged) {
-    if (staging_.size() < values.size()) staging_ = HostBuffer<double>("trireme::trainer::staging", values.size());
-    buffer = staging_.data();
-    Kokkos::deep_copy(exec, Host(buffer, values.size()), values);
+NormScope Trainer<T>::norm_scope() const {
+  NormScope scope{.shards = &grid_.reduction()};
+  if (grid_.model().size() == 1) return scope;
+  scope.model = &grid_.model();
+  std::map<std::string, std::int32_t> numbers;
+  for (const WholeArray& array : network_.whole_parameters()) numbers.emplace(array.name, static_cast<std::int32_t>(numbers.size()));
+  for (const Parameter& parameter : network_.parameters()) {
+    scope.counts.push_back(grid_.place().tensor == 0 || !(parameter.whole() == parameter.shape) ? 1 : 0);
+    scope.global_number.push_back(numbers.at(parameter.name));
   }
-  exec.fence("trireme::trainer: sums complete before MPI");
-  comm_.all_reduce(std::span(buffer, values.size()));
-  if (staged) Kokkos::deep_copy(exec, values, Host(buffer, values.size()));
+  scope.global_parameters = static_cast<std::int32_t>(numbers.size());
+  return scope;
 }
 
 template <class T>
@@ -202,7 +210,9 @@ void Trainer<T>::step() {
   {
     const Trace::Phase phase(trace_, "update", seconds_.update);
     optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+    reducer_.begin_gather(exec_, network_.values());
     network_.update_buffers(exec_, samples);
+    reducer_.finish_gather(exec_);
     if (average_) average_->update(exec_, progress_.step);
     mark(parts_.update);
   }
@@ -221,33 +231,67 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
     batch = &next_batch();
     mark(parts_.data);
   }
-  Pass pass{.exec = exec_,
-            .samples = batch->count,
-            .training = true,
-            .seed = static_cast<std::uint64_t>(deck_.integer("run.seed")),
-            .step = progress_.step,
-            .first_sample = before + batch->first};
-  if (comm_.size() > 1) pass.sum_over_ranks = [this](const Execution& exec, Span<double> values) { sum_over_ranks(exec, values); };
-  const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
-  {
-    const Trace::Phase phase(trace_, "forward", seconds_.forward);
-    const Targets<T> targets = stager_.load(pass, *batch, network_.input());
-    mark(parts_.stage);
-    if (replays_) {
-      replay(pass, samples, targets);
-      return add_to_control<T>(exec_, loss_.value(), stop, network_.control());
+  const auto parts = static_cast<std::int64_t>(passes_.size());
+  const auto slice_of_share = [&](std::int64_t m) { return share_of(batch->count, static_cast<int>(m), static_cast<int>(parts)); };
+  for (std::int64_t m = 0; m < parts; ++m) {
+    const Share part = slice_of_share(m);
+    passes_[static_cast<std::size_t>(m)] = {.exec = exec_,
+                                            .samples = part.count,
+                                            .training = true,
+                                            .seed = stream_seed_,
+                                            .step = progress_.step,
+                                            .first_sample = before + batch->first + part.first,
+                                            .copies = grid_.shape().spatial_ranks(),
+                                            .sum_over = sharer_sums_.function()};
+  }
+  if (parts == 1) {
+    forward(passes_[0], *batch, samples);
+    if (!replays_) backward(passes_[0], last);
+    return;
+  }
+  // One forward, one backward (Narayanan et al. 2019, PipeDream-Flush): a stage is as many micro-batches ahead as there are stages behind it, and keeps
+  // no more than these.
+  const std::int64_t ahead = std::min<std::int64_t>(grid_.shape().pipeline - grid_.place().pipeline - 1, parts);
+  const auto select = [&](std::int64_t m) { network_.select(static_cast<int>(m % network_.slots())); };
+  for (std::int64_t m = 0; m < parts + ahead; ++m) {
+    if (m < parts) {
+      const Share part = slice_of_share(m);
+      if (!on_host) exec_.fence("trireme::trainer: staging memory is not read any more");
+      select(m);
+      forward(passes_[static_cast<std::size_t>(m)], part_of(*batch, part.first, part.count), samples);
     }
-    network_.forward(pass);
-    loss_.apply(exec_, batch->count, samples, network_.output(), targets, network_.output_gradient());
-    add_to_control<T>(exec_, loss_.value(), stop, network_.control());
-    mark(parts_.loss);
+    if (m >= ahead) {
+      select(m - ahead);
+      backward(passes_[static_cast<std::size_t>(m - ahead)], last && m - ahead + 1 == parts);
+    }
   }
-  {
-    const Trace::Phase phase(trace_, "backward", seconds_.backward);
-    network_.backward(pass, [&](std::int64_t offset) {
-      if (last) reducer_.ready(exec_, offset);
-    });
+}
+
+template <class T>
+void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t samples) {
+  const Trace::Phase phase(trace_, "forward", seconds_.forward);
+  const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
+  const Targets<T> targets = local_batch_.load(pass, batch);
+  mark(parts_.stage);
+  // Ranks that have the same outputs count one sample's loss once together.
+  const std::int64_t copies = network_.output_box() ? 1 : pass.copies;
+  const double share = network_.place().last_stage() ? 1 / static_cast<double>(copies) : 0;
+  if (replays_) {
+    replay(pass, samples, targets);
+    return add_to_control<T>(exec_, loss_.value(), share, stop, network_.control());
   }
+  network_.forward(pass);
+  if (network_.place().last_stage()) loss_.apply(exec_, pass.samples, samples * copies, network_.output(), targets, network_.output_gradient());
+  add_to_control<T>(exec_, loss_.value(), share, stop, network_.control());
+  mark(parts_.loss);
+}
+
+template <class T>
+void Trainer<T>::backward(const Pass& pass, bool last) {
+  const Trace::Phase phase(trace_, "backward", seconds_.backward);
+  network_.backward(pass, [&](std::int64_t offset) {
+    if (last) reducer_.ready(exec_, offset);
+  });
 }
 
 template <class T>
@@ -265,7 +309,7 @@ void Trainer<T>::prefetch() {
   const Trace::Phase phase(trace_, "data wait", seconds_.data);
   try {
     prefetched_ = &batches_.next();
-    stager_.stage(*prefetched_);
+    if (passes_.size() == 1) local_batch_.stage(*prefetched_);
   } catch (const Error&) {
     prefetch_error_ = std::current_exception();
   }
@@ -282,9 +326,14 @@ template <class T>
 void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   Kokkos::deep_copy(exec_, control_, slice<T>(network_.control(), 0, control_read));
   exec_.fence("trireme::trainer: the step's loss to the host");
-  const double loss = static_cast<double>(control_(loss_slot));
+  double loss = static_cast<double>(control_(loss_slot)), stops = static_cast<double>(control_(stop_slot));
+  if (grid_.model().size() > 1) {
+    std::array<double, 2> told{grid_.place().tensor == 0 && network_.place().last_stage() ? loss : 0, stops};
+    grid_.model().all_reduce(std::span<double>(told));
+    loss = told[0], stops = told[1];
+  }
   last_loss_ = loss_.mean(loss, samples);
-  stop_ = control_(stop_slot) > T{0};
+  stop_ = stops > 0;
   progress_.epoch_loss += loss;
   progress_.epoch_samples += samples;
   samples_done_ += samples;
@@ -294,6 +343,18 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   if (!std::isfinite(last_loss_))
     throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, or "
                "set optimizer.clip_norm", progress_.step, last_loss_);
+}
+
+template <class T>
+std::int64_t Trainer<T>::samples_of(std::int64_t step) const {
+  return step / epoch_steps_ * train_data_.size() + std::min(step % epoch_steps_ * accumulate_ * batch_, train_data_.size());
+}
+
+template <class T>
+std::vector<Buffer<T>> Trainer<T>::model_arrays() const {
+  std::vector<Buffer<T>> arrays{network_.value_arena(), network_.buffer_arena()};
+  if (average_) arrays.push_back(average_->values());
+  return arrays;
 }
 
 template <class T>
@@ -354,7 +415,7 @@ void Trainer<T>::checkpoint() {
   std::int64_t bytes = 0;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    bytes = save_snapshot<T>(file, deck_, comm_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, progress_);
+    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, progress_);
   }
   last_checkpoint_ = progress_.step;
   pause_ += timer.seconds();
@@ -377,16 +438,23 @@ template <class T>
 ExitCode Trainer<T>::run() {
   const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
   if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
-  if (progress_.step < total_steps_) batches_.seek(progress_.epoch, progress_.batch);
+  if (hook_ != nullptr) hook_->begin(*this);
+  if (progress_.step < total_steps_) begin();
   clock_.reset();
   while (progress_.step < total_steps_ && !stop_) {
+    if (hook_ != nullptr && !hook_->before_step(*this)) {
+      stop_ = true;
+      break;
+    }
     step();
+    if (hook_ != nullptr) hook_->after_step(*this);
     if (progress_.step % log_every == 0 || progress_.step == total_steps_) log_step();
     if (progress_.batch == 0) end_epoch();
     if (save_every > 0 && progress_.step % save_every == 0) checkpoint();
   }
   const bool stopped = stop_ && progress_.step < total_steps_;
   checkpoint();
+  if (hook_ != nullptr) hook_->end(*this, stopped);
   finish(stopped);
   return stopped ? ExitCode::requeue : ExitCode::done;
 }
@@ -396,7 +464,7 @@ void Trainer<T>::finish(bool stopped) {
   // A run that ends within an epoch, or was complete before it began, still says how good the network is that it leaves.
   if (!stopped && evaluator_ && measured_step_ != progress_.step) last_metrics_ = measure();
   const double total = clock_.seconds();
-  const std::string digest = parameters_sha256(network_);
+  const std::string digest = parameters_sha256(network_, &grid_);
   nlohmann::json event{{"event", stopped ? "stop" : "end"},
                        {"step", progress_.step},
                        {"epoch", progress_.epoch},
@@ -411,12 +479,16 @@ void Trainer<T>::finish(bool stopped) {
                          {"evaluate", seconds_.evaluate},
                          {"checkpoint", seconds_.checkpoint}}}};
   if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
+  CommunicationReport communication;
+  reducer_.report(communication);
+  if (progress_.step > first_step_ && !communication.empty()) event["communication"] = communication.json();
   directory_->event(event);
   trace_.write(comm_, directory_->path() / "trace.json");
   if (progress_.step > first_step_)
     log::info("time {}: forward {}, backward {}, reduce (exposed) {}, update {}, data wait {}, evaluate {}, checkpoint {}", human_seconds(total),
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),
               human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
+  if (progress_.step > first_step_ && !communication.empty()) log::info("{}", communication.text());
   if (profile_ && profile_->steps() > 0) {
     const MachineRates rates = measure_rates<T>(exec_);
     log::info("{}", profile_->table(rates));

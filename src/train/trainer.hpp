@@ -1,4 +1,4 @@
-// Training: data-parallel steps over the batches of a data set, evaluation, checkpoints, and their record in the run directory.
+// Training: steps over the batches of a data set, evaluation, checkpoints, and their record in the run directory.
 #pragma once
 
 #include <exception>
@@ -15,11 +15,14 @@
 #include "optim/optimizer.hpp"
 #include "optim/schedule.hpp"
 #include "optim/weight_average.hpp"
+#include "parallel/sharer_sums.hpp"
 #include "train/evaluator.hpp"
+#include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 #include "train/profile.hpp"
 #include "train/run_directory.hpp"
 #include "train/snapshot.hpp"
+#include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
 
 namespace trireme {
@@ -27,12 +30,21 @@ namespace trireme {
 template <class T>
 class Trainer {
  public:
-  /// Builds everything that the deck names, and goes to where the run directory stands. Collective; throws what its parts throw.
-  Trainer(const Deck& deck, const Communicator& comm);
+  /// Builds everything that the deck names, and goes to where the run directory stands. `hook`, which outlives it, is called between steps.
+  /// Collective; throws what its parts throw.
+  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr);
+
+  ~Trainer() {
+    if (hook_ != nullptr) hook_->release();
+  }
+  Trainer(const Trainer&) = delete;
+  Trainer& operator=(const Trainer&) = delete;
 
   /// Trains to the end of the deck or to a stop signal. Collective. Returns ExitCode::done or ExitCode::requeue.
   ExitCode run();
 
+  /// Goes to the first batch of what is left; before the first step() of a caller that does not run().
+  void begin() { batches_.seek(progress_.epoch, progress_.batch); }
   /// One update of the parameters.
   void step();
 
@@ -40,6 +52,19 @@ class Trainer {
   const Progress& progress() const { return progress_; }
   /// Mean loss of the last step's global batch.
   double last_loss() const { return last_loss_; }
+
+  // For hooks.
+  const Deck& deck() const { return deck_; }
+  const Communicator& comm() const { return comm_; }
+  const ProcessGrid& grid() const { return grid_; }
+  const Execution& execution() const { return exec_; }
+  IoThread& io() { return io_; }
+  std::int64_t total_steps() const { return total_steps_; }
+  bool told_to_stop() const { return stop_; }
+  /// Training samples that `step` steps take, from the first on.
+  std::int64_t samples_of(std::int64_t step) const;
+  /// What describes a model beside its optimiser's state: parameters, buffers and, where there is one, the parameters' average.
+  std::vector<Buffer<T>> model_arrays() const;
 
  private:
   void resume();
@@ -50,12 +75,14 @@ class Trainer {
   }
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  void forward(const Pass& pass, const HostBatch& batch, std::int64_t samples);
+  void backward(const Pass& pass, bool last);
   /// Forward, loss and backward in one, where they are the same in every step.
   void replay(const Pass& pass, std::int64_t samples, const Targets<T>& targets);
   /// Waits for the next step's first batch and starts its copy to the device, beside the step that runs there. Errors come when it is taken.
   void prefetch();
   const HostBatch& next_batch();
-  void sum_over_ranks(const Execution& exec, Span<double> values);
+  NormScope norm_scope() const;
   void account(std::int64_t samples, std::int64_t batches);
   void log_step();
   void end_epoch();
@@ -65,15 +92,19 @@ class Trainer {
 
   const Deck& deck_;
   const Communicator& comm_;
+  StepHook<T>* hook_;
+  std::uint64_t stream_seed_;           // of the order of samples, augmentation and dropout
   Execution exec_;
   IoThread io_;
-  std::int64_t batch_, share_;          // global batch; the most that this rank takes of one
+  std::int64_t batch_;                  // global batch
   std::int64_t accumulate_;             // batches a step
+  ProcessGrid grid_;
+  std::int64_t share_;                  // the most that this rank's place on the data axis takes of a batch
   Network<T> network_;
   DataSet train_data_;
   std::optional<DataSet> test_data_;
   BatchStream batches_;
-  BatchStager<T> stager_;
+  LocalBatch<T> local_batch_;
   LossFunction<T> loss_;
   GradientReducer<T> reducer_;
   Optimizer<T> optimizer_;
@@ -82,7 +113,8 @@ class Trainer {
   const HostBatch* prefetched_ = nullptr;
   std::exception_ptr prefetch_error_;
   HostBuffer<T> control_;               // what account() reads of the network's control numbers
-  HostBuffer<double> staging_;          // of sum_over_ranks, where MPI may not touch the device's memory
+  SharerSums sharer_sums_;
+  std::vector<Pass> passes_;            // of the micro-batches of a batch
   bool replays_;
   Recording recording_;
   std::int64_t epoch_steps_, total_steps_;

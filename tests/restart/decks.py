@@ -43,6 +43,7 @@ LARS = ["--optimizer.kind=lars", "--optimizer.lr=5", "--optimizer.momentum=0.9",
 LAMB = ["--optimizer.kind=lamb", "--optimizer.lr=0.01", "--optimizer.weight_decay=0.02"]
 DOUBLE = ["--train.precision=fp64"]
 AVERAGE = ["--train.ema=0.9"]
+SHARD = ["--optimizer.shard=true", "--parallel.bucket=0.03"]
 ACCUMULATE = ["--train.accumulate=3"]  # 7 steps an epoch, the last one of 2 batches
 AUGMENT = ["--data.flip=x,y", "--data.crop=3", "--data.noise=0.1"]
 FROM_FILES = ["--data.cache=0", "--data.chunk=16", "--data.window=128"]

@@ -133,6 +133,20 @@ class Ranks(program.ProgramTest):
         # Every parameter travels on its own; rows come from the files, window by window, instead of from memory.
         self.curves(CNN, SGD, "--parallel.bucket=0.0001", "--data.cache=0", "--data.chunk=16", "--data.window=64")
 
+    def test_sharded_state(self):
+        for optimizer in (ADAMW, "kind = lamb\nlr = 0.01\nweight_decay = 0.02", "kind = lars\nlr = 2\ntrust = 0.01\nmomentum = 0.9"):
+            self.curves(MLP, optimizer, "--optimizer.shard=true", "--parallel.bucket=0.02")
+        end = self.runs[4].events("end")[-1]["communication"]
+        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "all-gather of values"])
+
+    def test_gradients_in_bf16(self):
+        # Rounded, but with nothing lost over the steps: the curve stays near that of one rank, which sends nothing.
+        for words in ([], ["--optimizer.shard=true"]):
+            self.curves(MLP, SGD, "--parallel.wire=bf16", *words, tolerance=0.05)
+
+    def test_sums_by_nodes(self):
+        self.curves(CNN, SGD, "--parallel.reduce=hierarchical")
+
     def test_augmented_samples(self):
         augment = ["--data.flip=x,y", "--data.crop=3", "--data.noise=0.2"]
         losses = self.curves(CNN, SGD, "--data.batch=31", *augment)

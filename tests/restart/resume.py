@@ -3,7 +3,7 @@
 
 import shutil
 
-from decks import ACCUMULATE, ADAM, AUGMENT, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, NORMALISED, RMSPROP, STEPS, RestartTest, program
+from decks import ACCUMULATE, ADAM, AUGMENT, AVERAGE, LAMB, LARS, MOMENTUM, NESTEROV, NORMALISED, RMSPROP, SHARD, STEPS, RestartTest, program
 
 CONSTANT = [word for word in MOMENTUM if not word.startswith("--schedule")]
 
@@ -33,6 +33,19 @@ class Resume(RestartTest):
                 self.ok(*self.words(f"parts-{number}", *words, f"--train.steps={steps}"), ranks=ranks)
             whole = self.whole(*words, ranks=ranks, name=f"whole-{number}")
             self.assert_same_run(program.RunFolder(self.folder / f"parts-{number}"), whole)
+
+    def test_sharded_state_in_parts(self):
+        # Files have whole arrays: a run may change between sharded and whole state, and between numbers of ranks. Two ranks' sums have one order.
+        for steps, words in ((21, SHARD), (33, []), (STEPS, SHARD)):
+            self.ok(*self.words("parts", *ADAM[:2], *words, f"--train.steps={steps}"), ranks=2)
+        self.assert_same_run(program.RunFolder(self.folder / "parts"), self.whole(*ADAM[:2], ranks=2))
+        for steps in (20, STEPS):
+            self.ok(*self.words("parts-3", *LAMB, *AVERAGE, *SHARD, "--optimizer.clip_norm=1", f"--train.steps={steps}"), ranks=3)
+        self.assert_same_run(program.RunFolder(self.folder / "parts-3"),
+                             self.whole(*LAMB, *AVERAGE, *SHARD, "--optimizer.clip_norm=1", ranks=3, name="whole-3"))
+        for ranks, steps in ((3, 40), (1, 70), (4, 100)):
+            self.ok(*self.words("mixed", *RMSPROP, *SHARD, f"--train.steps={steps}"), ranks=ranks)
+        self.assert_close(program.RunFolder(self.folder / "mixed"), self.whole(*RMSPROP, "--train.steps=100", name="one"), 1e-3)
 
     def test_average_of_the_parameters(self):
         plain = self.whole(*ADAM, "--train.steps=60", name="plain")

@@ -25,7 +25,7 @@ BOOST_AUTO_TEST_CASE(unknown_sections_and_keys_name_the_nearest) {
   check_refused(deck_text("[train]\ndata.batch = 3\n"), {"did you mean 'data.batch'?"});
   check_refused("batch = 3\n" + deck_text(), {"line 1", "'batch' names no section", "did you mean 'data.batch'?"});
   check_refused("lr = 3\n" + deck_text(), {"'lr' names no section", "did you mean 'optimizer.lr'?"});
-  check_refused(deck_text("[run]\nnme = 3\n"), {"did you mean 'run.name'?", "Keys of [run] are name, seed, output"});
+  check_refused(deck_text("[run]\nnme = 3\n"), {"did you mean 'run.name'?", "Keys of [run] are name, seed, stream, output"});
   check_refused(deck_text("[data]\n= 3\n"), {"line 7", "[data] has no key ''"});
 }
 

@@ -36,8 +36,8 @@ void check(std::uint64_t seed) {
         sums.push_back(out.values());
         BOOST_TEST(out.guards_hold());
       }
-      mean_over_pixels<T>(Execution(), n, pixels, channels, in, y);
-      mean_over_pixels_backward<T>(Execution(), n, pixels, channels, gradient, dx);
+      mean_over_pixels<T>(Execution(), n, pixels, pixels, channels, in, y);
+      mean_over_pixels_backward<T>(Execution(), n, pixels, pixels, channels, gradient, dx);
       BOOST_TEST_CONTEXT("seed " << seed << ", " << sizeof(T) << "-byte, n " << n << ", pixels " << pixels << ", channels " << channels) {
         BOOST_TEST(same_bits(sums.front(), sums.back()));
         BOOST_TEST(distance(sums[0], total, 1) <= rounding<T>);

@@ -45,7 +45,7 @@ void check(const Drawn& d, RandomStream& random) {
   const Communicator world = Communicator::world();
   Guarded<T> arena(d.size);
   const Execution exec;
-  GradientReducer<T> reducer(world, arena, d.cuts, d.bucket_bytes);
+  GradientReducer<T> reducer(world, arena, d.cuts, {.bucket_bytes = d.bucket_bytes});
   BOOST_TEST(reducer.bytes() == d.size * static_cast<std::int64_t>(sizeof(T)));
   const std::int64_t elements = std::max<std::int64_t>(1, d.bucket_bytes / static_cast<std::int64_t>(sizeof(T)));
   BOOST_TEST(static_cast<std::int64_t>(reducer.buckets()) <= d.size / elements + 1);  // all but the last are full
@@ -108,7 +108,7 @@ BOOST_AUTO_TEST_CASE(all_ranks_hold_the_same_bits) {
   RandomStream random(test_seed(), 500 + static_cast<std::uint64_t>(world.rank()));
   const std::int64_t size = 5003;
   const Guarded<float> arena(random_numbers<float>(random, size));
-  GradientReducer<float> reducer(world, arena, {0, 1000, 1001, 4000}, 4096);
+  GradientReducer<float> reducer(world, arena, {0, 1000, 1001, 4000}, {.bucket_bytes = 4096});
   for (const std::int64_t cut : {4000, 1001, 1000, 0}) reducer.ready(Execution(), cut);
   reducer.finish(Execution());
   const auto mine = arena.values();
@@ -120,11 +120,11 @@ BOOST_AUTO_TEST_CASE(all_ranks_hold_the_same_bits) {
 BOOST_AUTO_TEST_CASE(small_buckets_follow_every_cut) {
   const Guarded<double> arena(std::vector<double>(100));
   const Communicator world = Communicator::world();
-  BOOST_TEST(GradientReducer<double>(world, arena, {0, 30, 70}, 1).buckets() == 3u);
-  BOOST_TEST(GradientReducer<double>(world, arena, {70, 30}, 1).buckets() == 3u);  // the arena's beginning is always covered
-  BOOST_TEST(GradientReducer<double>(world, arena, {0, 30, 70}, 1 << 20).buckets() == 1u);
-  BOOST_TEST(GradientReducer<double>(world, arena, {}, 1).buckets() == 1u);
-  BOOST_TEST(GradientReducer<double>(world, arena, {0, 30, 70}, 8 * 50).buckets() == 2u);  // 70 would be too small, 30 is not
+  BOOST_TEST(GradientReducer<double>(world, arena, {0, 30, 70}, {.bucket_bytes = 1}).buckets() == 3u);
+  BOOST_TEST(GradientReducer<double>(world, arena, {70, 30}, {.bucket_bytes = 1}).buckets() == 3u);  // the arena's beginning is always covered
+  BOOST_TEST(GradientReducer<double>(world, arena, {0, 30, 70}, {.bucket_bytes = 1 << 20}).buckets() == 1u);
+  BOOST_TEST(GradientReducer<double>(world, arena, {}, {.bucket_bytes = 1}).buckets() == 1u);
+  BOOST_TEST(GradientReducer<double>(world, arena, {0, 30, 70}, {.bucket_bytes = 8 * 50}).buckets() == 2u);  // 70 would be too small, 30 is not
 }
 
 BOOST_AUTO_TEST_SUITE_END()

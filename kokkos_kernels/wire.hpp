@@ -1,0 +1,22 @@
+// Gradients as they travel: bf16 with error feedback (Seide et al. 2014; Karimireddy et al. 2019). What rounding takes from a number is kept beside it
+// and added to the next one that is sent from the same place, so that nothing is lost over the steps. Sums are in T.
+#pragma once
+
+#include "kokkos_kernels/detail/operands.hpp"
+
+namespace trireme {
+
+using detail::Bf16;
+
+/// wire = bf16(x + error);  error = x + error - wire. To nearest, ties to even; infinities and NaN stay what they are.
+template <class T>
+void encode(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> error, Span<Bf16> wire);
+/// x = wire
+template <class T>
+void decode(const Execution& exec, std::int64_t count, Span<const Bf16> wire, Span<T> x);
+/// x += error and what came from the `others`: wire has their `count` numbers each, in the order of ranks; x stands between those of others before
+/// `place` and the rest. The order of the sum is that of the ranks, whoever makes it.
+template <class T>
+void add_received(const Execution& exec, std::int64_t count, std::int64_t others, std::int64_t place, Span<const Bf16> wire, Span<const T> error, Span<T> x);
+
+}  // namespace trireme

@@ -1,0 +1,60 @@
+#include "comm/process_grid.hpp"
+
+#include <fmt/format.h>
+
+#include "base/error.hpp"
+
+namespace trireme {
+
+std::string GridShape::text() const {
+  std::string text;
+  const auto add = [&](const std::string& part) { text += (text.empty() ? "" : " x ") + part; };
+  if (data > 1) add(fmt::format("data {}", data));
+  if (pipeline > 1) add(fmt::format("pipeline {}", pipeline));
+  if (spatial_ranks() > 1) add(fmt::format("spatial {}x{}x{}", spatial[0], spatial[1], spatial[2]));
+  if (tensor > 1) add(fmt::format("tensor {}", tensor));
+  return text.empty() ? "one rank" : text;
+}
+
+GridPlace::GridPlace(const GridShape& grid, int rank) : shape(grid) {
+  const auto take = [&](int size) {
+    const int at = rank % size;
+    rank /= size;
+    return at;
+  };
+  tensor = take(shape.tensor);
+  for (std::size_t a = 3; a-- > 0;) spatial[a] = take(shape.spatial[a]);
+  pipeline = take(shape.pipeline);
+  data = rank;
+}
+
+namespace {
+
+GridPlace checked(const Communicator& run, const GridShape& shape) {
+  if (run.size() != shape.ranks()) throw internal_error("a grid of {} ranks on {} ranks", shape.ranks(), run.size());
+  return {shape, run.rank()};
+}
+
+// The ranks that agree with this one in all axes but those that `zero` sets to 0.
+template <class Zero>
+Communicator among(const Communicator& run, const GridPlace& place, const char* name, const Zero& zero) {
+  GridPlace base = place;
+  zero(base);
+  Communicator group = run.split(base.rank(), run.rank());
+  TRIREME_MPI(MPI_Comm_set_name(group.handle(), name));
+  return group;
+}
+
+}  // namespace
+
+ProcessGrid::ProcessGrid(const Communicator& run, const GridShape& shape)
+    : run_(run),
+      place_(checked(run, shape)),
+      data_(among(run, place_, "data", [](GridPlace& p) { p.data = 0; })),
+      pipeline_(among(run, place_, "pipeline", [](GridPlace& p) { p.pipeline = 0; })),
+      spatial_(among(run, place_, "spatial", [](GridPlace& p) { p.spatial = {0, 0, 0}; })),
+      tensor_(among(run, place_, "tensor", [](GridPlace& p) { p.tensor = 0; })),
+      reduction_(among(run, place_, "reduction", [](GridPlace& p) { p.data = 0, p.spatial = {0, 0, 0}; })),
+      model_(among(run, place_, "model", [](GridPlace& p) { p.pipeline = 0, p.tensor = 0; })) {}
+
+}  // namespace trireme

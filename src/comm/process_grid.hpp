@@ -1,0 +1,64 @@
+// The process grid: the ranks of one run along named axes. Tensor is the fastest axis, then spatial, pipeline, data: ranks that talk most, and with the
+// largest messages, are neighbours, mostly on one node. (The task axis lies outside: each task is a run on a communicator of its own.)
+#pragma once
+
+#include <array>
+#include <string>
+
+#include "comm/communicator.hpp"
+
+namespace trireme {
+
+/// Ranks along each axis; spatial: along depth, height and width, right-aligned as base/box.hpp has them.
+struct GridShape {
+  int data = 1, pipeline = 1, tensor = 1;
+  std::array<int, 3> spatial{1, 1, 1};
+
+  int spatial_ranks() const { return spatial[0] * spatial[1] * spatial[2]; }
+  /// Ranks that hold one copy of the model together, and those that share its samples' pixels.
+  int model_ranks() const { return pipeline * spatial_ranks() * tensor; }
+  int ranks() const { return data * model_ranks(); }
+  /// "data 2 x pipeline 1 x spatial 1x2x2 x tensor 1": axes of one rank are left out.
+  std::string text() const;
+  bool operator==(const GridShape&) const = default;
+};
+
+/// Where one rank stands.
+struct GridPlace {
+  GridShape shape;
+  int data = 0, pipeline = 0, tensor = 0;
+  std::array<int, 3> spatial{0, 0, 0};
+
+  GridPlace() = default;
+  GridPlace(const GridShape& shape, int rank);
+  int spatial_rank() const { return (spatial[0] * shape.spatial[1] + spatial[1]) * shape.spatial[2] + spatial[2]; }
+  int rank() const { return ((data * shape.pipeline + pipeline) * shape.spatial_ranks() + spatial_rank()) * shape.tensor + tensor; }
+  bool first_stage() const { return pipeline == 0; }
+  bool last_stage() const { return pipeline + 1 == shape.pipeline; }
+};
+
+/// The same with its communicators. Each holds the ranks that differ from this one in the axes that it is named for, in the order of the grid.
+class ProcessGrid {
+ public:
+  /// Collective over `run`, whose size is shape.ranks(); `run` outlives the grid.
+  ProcessGrid(const Communicator& run, const GridShape& shape);
+
+  const GridPlace& place() const { return place_; }
+  const GridShape& shape() const { return place_.shape; }
+  const Communicator& run() const { return run_; }
+  const Communicator& data() const { return data_; }
+  const Communicator& pipeline() const { return pipeline_; }
+  const Communicator& spatial() const { return spatial_; }
+  const Communicator& tensor() const { return tensor_; }
+  /// Data and spatial: the ranks over which gradients of parameters are summed.
+  const Communicator& reduction() const { return reduction_; }
+  /// Pipeline and tensor: the ranks that hold the parameters of one model together.
+  const Communicator& model() const { return model_; }
+
+ private:
+  const Communicator& run_;
+  GridPlace place_;
+  Communicator data_, pipeline_, spatial_, tensor_, reduction_, model_;
+};
+
+}  // namespace trireme

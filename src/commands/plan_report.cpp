@@ -1,0 +1,152 @@
+#include "commands/plan_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "base/text.hpp"
+#include "layers/part.hpp"
+#include "network/network.hpp"
+#include "optim/optimizer.hpp"
+
+namespace trireme {
+
+namespace {
+
+std::string channels_of(const NodePlan& node) {
+  switch (node.channels) {
+    case NodePlan::Channels::whole: return "whole";
+    case NodePlan::Channels::column: return "column";
+    case NodePlan::Channels::row: return "row";
+    case NodePlan::Channels::grouped: return "groups";
+    case NodePlan::Channels::kept: return "as input";
+  }
+  return "";
+}
+
+template <class T>
+void fill_ranks(PlanReport& report, const Deck& deck) {
+  const auto size = static_cast<std::int64_t>(sizeof(T));
+  const GridShape& grid = report.grid;
+  const std::int64_t reducers = grid.data * grid.spatial_ranks(), states = static_cast<std::int64_t>(optimizer_states(deck).size());
+  const bool shard = deck.boolean("optimizer.shard");
+  const std::int64_t share = (deck.integer("data.batch") + grid.data - 1) / grid.data, batches = deck.integer("train.accumulate");
+  for (int rank = 0; rank < grid.model_ranks(); ++rank) {
+    const GridPlace place(grid, rank);
+    const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, place);
+    const auto summary = network.summary();
+    RankMemory memory;
+    memory.parameters = summary.arena_bytes;
+    memory.gradients = network.gradient_elements() * size;
+    memory.state = states * (shard ? (summary.arena_bytes + reducers - 1) / reducers : summary.arena_bytes);
+    memory.average = deck.real("train.ema") > 0 ? summary.arena_bytes : 0;
+    memory.activations = summary.temporary_bytes;
+    memory.workspace = summary.workspace_bytes;
+    memory.messages = summary.message_bytes;
+    report.places.push_back(place);
+    report.memory.push_back(memory);
+
+    auto& traffic = report.traffic.emplace_back();
+    for (const auto& line : network.traffic()) {
+      AxisTraffic& axis = traffic[line.traffic.axis];
+      axis.messages += static_cast<double>(line.traffic.messages * report.micro_batches * batches);
+      axis.bytes += static_cast<double>(line.traffic.elements * share * batches * size);
+    }
+    if (reducers > 1) {
+      AxisTraffic& axis = traffic["gradients"];
+      axis.messages += 1;
+      axis.bytes += 2.0 * static_cast<double>(reducers - 1) / static_cast<double>(reducers) * static_cast<double>(network.gradient_elements() * size);
+    }
+  }
+}
+
+}  // namespace
+
+PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, ranks)) {
+  const Graph graph(deck);
+  const ParallelPlan plan(graph, deck, grid);
+  micro_batches = plan.micro_batches();
+  pass_samples = largest_pass(deck, grid);
+  for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
+    const GraphNode& node = graph.nodes()[i];
+    const NodePlan& how = plan.node(i);
+    PlannedLayerLine line{how.stage, node.name, node.spec.kind, graph.shapes()[i + 1].text(), {}, channels_of(how), how.split ? "split" : "whole", 0};
+    LayerPart part;
+    if (!how.out.empty()) part.out = {0, how.out[1]};
+    part.split = plan.value(i + 1).split;
+    part.output = plan.boxes(graph.shapes()[i + 1], part.split)[0];
+    line.part = part.output_of(graph.shapes()[i + 1]).text();
+    for (const ParameterSpec& parameter : node.parameters) line.parameters += parameter.shape.size();
+    layers.push_back(line);
+  }
+  double work = 0;
+  for (const double cost : plan.stage_costs()) work += cost;
+  for (const double cost : plan.stage_costs()) stage_shares.push_back(cost / work);
+  bubble = static_cast<double>(grid.pipeline - 1) / static_cast<double>(micro_batches + grid.pipeline - 1);
+  if (deck.text("train.precision") == "fp64")
+    fill_ranks<double>(*this, deck);
+  else
+    fill_ranks<float>(*this, deck);
+}
+
+std::int64_t PlanReport::most_memory() const {
+  std::int64_t most = 0;
+  for (const RankMemory& rank : memory) most = std::max(most, rank.total());
+  return most;
+}
+
+std::string PlanReport::text() const {
+  std::string out = fmt::format("grid: {} ({} rank(s)); {} sample(s) a pass, {} micro-batch(es) a batch\n\n", grid.text(), grid.ranks(), pass_samples, micro_batches);
+  out += fmt::format("{:<7}{:<18} {:<15} {:>14} {:>14} {:<10} {:<8} {:>12}\n", "stage", "layer", "kind", "whole", "first rank's", "channels", "pixels", "parameters");
+  for (const PlannedLayerLine& line : layers)
+    out += fmt::format("{:<7}{:<18} {:<15} {:>14} {:>14} {:<10} {:<8} {:>12}\n", line.stage, line.name, line.kind, line.shape, line.part, line.channels, line.pixels,
+                       line.parameters);
+  if (grid.pipeline > 1) {
+    out += "\npipeline: shares of the work";
+    for (const double share : stage_shares) out += fmt::format(" {:.0f} %", 100 * share);
+    out += fmt::format("; bubble (p - 1)/(m + p - 1) = {:.0f} % of a step where stages are even\n", 100 * bubble);
+  }
+  const auto bytes = [](std::int64_t n) { return human_bytes(static_cast<double>(n)); };
+  out += fmt::format("\nmemory a rank (data coordinate 0; the others hold the same)\n{:<26} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", "pipeline, spatial, tensor",
+                     "parameters", "gradients", "state", "activations", "workspace", "messages", "total");
+  for (std::size_t r = 0; r < memory.size(); ++r) {
+    const RankMemory& m = memory[r];
+    const GridPlace& p = places[r];
+    out += fmt::format("{:<26} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", fmt::format("{}, {}x{}x{}, {}", p.pipeline, p.spatial[0], p.spatial[1], p.spatial[2], p.tensor),
+                       bytes(m.parameters), bytes(m.gradients), bytes(m.state + m.average), bytes(m.activations), bytes(m.workspace), bytes(m.messages), bytes(m.total()));
+  }
+  std::map<std::string, AxisTraffic> most;
+  for (const auto& rank : traffic)
+    for (const auto& [axis, sent] : rank) {
+      most[axis].messages = std::max(most[axis].messages, sent.messages);
+      most[axis].bytes = std::max(most[axis].bytes, sent.bytes);
+    }
+  out += "\nsent a step, of the rank that sends most along each axis\n";
+  if (most.empty()) out += "  nothing\n";
+  for (const auto& [axis, sent] : most) {
+    if (axis == "gradients")
+      out += fmt::format("  {:<10} {} in buckets (data and spatial axes: 2 (p - 1)/p of the gradients)\n", axis, human_bytes(sent.bytes));
+    else
+      out += fmt::format("  {:<10} {} in {:.0f} operations\n", axis, human_bytes(sent.bytes), sent.messages);
+  }
+  return out;
+}
+
+nlohmann::json PlanReport::json() const {
+  nlohmann::json object{{"ranks", grid.ranks()}, {"data", grid.data}, {"pipeline", grid.pipeline}, {"tensor", grid.tensor}, {"spatial", grid.spatial},
+                        {"micro_batches", micro_batches}, {"bubble", bubble}, {"stage_shares", stage_shares}, {"most_memory", most_memory()}};
+  for (const PlannedLayerLine& line : layers)
+    object["layers"].push_back({{"name", line.name}, {"kind", line.kind}, {"stage", line.stage}, {"shape", line.shape}, {"part", line.part},
+                                {"channels", line.channels}, {"pixels", line.pixels}, {"parameters", line.parameters}});
+  for (std::size_t r = 0; r < memory.size(); ++r) {
+    const RankMemory& m = memory[r];
+    nlohmann::json rank{{"pipeline", places[r].pipeline}, {"spatial", places[r].spatial}, {"tensor", places[r].tensor}, {"parameters", m.parameters},
+                        {"gradients", m.gradients}, {"state", m.state}, {"average", m.average}, {"activations", m.activations}, {"workspace", m.workspace},
+                        {"messages", m.messages}, {"total", m.total()}};
+    for (const auto& [axis, sent] : traffic[r]) rank["sent"][axis] = {{"messages", sent.messages}, {"bytes", sent.bytes}};
+    object["memory"].push_back(rank);
+  }
+  return object;
+}
+
+}  // namespace trireme

@@ -1,0 +1,51 @@
+#include "parallel/graph.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+
+namespace trireme {
+
+Graph::Graph(const Deck& deck) {
+  shapes_.push_back(Shape::parse(deck.text("model.input"), "model.input"));
+  consumers_.emplace_back();
+  std::map<std::string, std::size_t> values{{"input", 0}};
+  std::map<std::string, int> running;
+  for (const LayerSpec& spec : deck.layers()) {
+    GraphNode node;
+    node.spec = spec;
+    node.kind = &kind_of(spec);
+    node.name = spec.name.empty() ? spec.kind + std::to_string(++running[spec.kind]) : spec.name;
+    if (spec.from.empty()) node.inputs = {shapes_.size() - 1};
+    for (const auto& from : spec.from) {
+      const auto found = values.find(from);
+      if (found == values.end()) {
+        std::vector<std::string> names;
+        for (const auto& [name, value] : values) names.push_back(name);
+        throw usage_error("{}: from = '{}' names no earlier layer. Hint: did you mean '{}'? Known here: {}", spec.called(), from,
+                          nearest(from, names), fmt::join(names, ", "));
+      }
+      node.inputs.push_back(found->second);
+    }
+    std::vector<Shape> inputs;
+    for (const std::size_t value : node.inputs) inputs.push_back(shapes_[value]);
+    const auto layer = make_layer<float>(spec, inputs);
+    if (!values.emplace(node.name, shapes_.size()).second)
+      throw usage_error("{}: the name '{}' is taken by an earlier layer", spec.called(), node.name);
+    for (const std::size_t value : node.inputs) consumers_[value].push_back(nodes_.size());
+    node.parameters = layer->parameters();
+    node.buffers = layer->buffers();
+    node.multiply_adds = layer->multiply_adds();
+    node.trains = !node.parameters.empty() || std::ranges::any_of(node.inputs, [&](std::size_t value) { return trains(value); });
+    shapes_.push_back(layer->output());
+    consumers_.emplace_back();
+    nodes_.push_back(std::move(node));
+  }
+  for (std::size_t value = 1; value + 1 < shapes_.size(); ++value)
+    if (consumers_[value].empty())
+      throw usage_error("{}: nothing uses its output. Hint: name it in a later layer's from=, or remove it", nodes_[value - 1].spec.called());
+}
+
+}  // namespace trireme

@@ -1,0 +1,263 @@
+#include "parallel/plan.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "base/error.hpp"
+#include "base/text.hpp"
+#include "layers/spatial.hpp"
+
+namespace trireme {
+
+namespace {
+
+struct Run {
+  std::int64_t first, count;
+};
+
+Run even_share(std::int64_t n, std::int64_t rank, std::int64_t ranks) {
+  const std::int64_t each = n / ranks, more = n % ranks;
+  return {rank * each + std::min(rank, more), each + (rank < more ? 1 : 0)};
+}
+
+std::string option(const GraphNode& node, const char* name, const std::string& fallback) {
+  const auto found = node.spec.options.find(name);
+  return found == node.spec.options.end() ? fallback : found->second;
+}
+
+[[noreturn]] void refuse(const GraphNode& node, const char* name, const std::string& value, const char* expected) {
+  throw usage_error("{}: {} = '{}' in 'layer = {}'. Expected {}", node.spec.called(), name, value, node.spec.text, expected);
+}
+
+std::int64_t pixels_or_one(const Shape& shape) { return shape.size() / std::max<std::int64_t>(1, shape[0]); }
+
+// What a layer costs, in multiply-adds: memory that passes costs as much as some arithmetic.
+double cost_of(const Graph& graph, std::size_t i) {
+  constexpr double element = 10;
+  const GraphNode& node = graph.nodes()[i];
+  return static_cast<double>(node.multiply_adds) + element * static_cast<double>(graph.shapes()[i + 1].size());
+}
+
+}  // namespace
+
+GridShape grid_shape(const Deck& deck, int ranks) {
+  GridShape grid;
+  const auto axis = [&](const char* key) { return static_cast<int>(deck.integer(key)); };
+  grid.tensor = axis("parallel.tensor");
+  grid.pipeline = axis("parallel.pipeline");
+  const std::string& text = deck.text("parallel.spatial");
+  const Shape parts = Shape::parse(text, "parallel.spatial");
+  const int dims = Shape::parse(deck.text("model.input"), "model.input").rank() - 1;
+  if (parts.size() > 1) {
+    if (dims < 1 || dims > 3)
+      throw usage_error("parallel.spatial = {} splits pixels, but model.input = {} has no spatial dimensions. Hint: use parallel.tensor", text,
+                        deck.text("model.input"));
+    if (parts.rank() != 1 && parts.rank() != dims)
+      throw usage_error("parallel.spatial = {} has {} numbers; model.input = {} has {} spatial dimension(s). Expected {} numbers, or one for the first "
+                        "dimension", text, parts.rank(), deck.text("model.input"), dims, dims);
+    for (int d = 0; d < parts.rank(); ++d) grid.spatial[static_cast<std::size_t>(3 - dims + d)] = static_cast<int>(parts[d]);
+  }
+  const int others = grid.model_ranks();
+  const int wanted = axis("parallel.data");
+  if (wanted == 0 && ranks % others != 0)
+    throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} take {} rank(s) together, which do not divide the {} of the job. Hint: start it "
+                      "with a multiple of {}", grid.pipeline, text, grid.tensor, others, ranks, others);
+  grid.data = wanted == 0 ? ranks / others : wanted;
+  if (grid.ranks() != ranks)
+    throw usage_error("the grid of [parallel] is data {} x pipeline {} x spatial {} x tensor {} = {} rank(s), but the job has {}. Hint: start it with "
+                      "mpiexec -n {}, or set parallel.data = 0 for what the other axes leave over", grid.data, grid.pipeline, text, grid.tensor, grid.ranks(),
+                      ranks, grid.ranks());
+  return grid;
+}
+
+std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
+  const std::int64_t wanted = deck.integer("parallel.micro_batches");
+  return wanted > 0 ? wanted : grid.pipeline > 1 ? 4 * grid.pipeline : 1;
+}
+
+std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
+  const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
+  const std::int64_t micro = micro_batches(deck, grid), share = up(up(deck.integer("data.batch"), grid.data), micro);
+  return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), grid.data));
+}
+
+ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape& grid)
+    : graph_(graph), grid_(grid), nodes_(graph.nodes().size()), values_(graph.shapes().size()) {
+  micro_batches_ = trireme::micro_batches(deck, grid);
+  values_[0].split = can_split(graph.shapes()[0]);
+  for (std::size_t i = 0; i < nodes_.size(); ++i) place_node(i);
+  place_stages(deck);
+}
+
+bool ParallelPlan::can_split(const Shape& shape) const {
+  if (grid_.spatial_ranks() == 1 || shape.rank() < 2 || shape.rank() > 4) return false;
+  const auto extents = spatial_extents(shape);
+  for (std::size_t a = 0; a < 3; ++a)
+    if (extents[a] < grid_.spatial[a]) return false;
+  return true;
+}
+
+ChannelCuts ParallelPlan::even_cuts(std::int64_t channels, std::int64_t unit) const {
+  ChannelCuts cuts{0};
+  for (int r = 0; r < grid_.tensor; ++r) {
+    const Run run = even_share(channels / unit, r, grid_.tensor);
+    cuts.push_back((run.first + run.count) * unit);
+  }
+  return cuts;
+}
+
+std::vector<Box> ParallelPlan::boxes(const Shape& shape, bool split) const {
+  std::vector<Box> all;
+  const auto extents = spatial_extents(shape);
+  for (int d = 0; d < grid_.spatial[0]; ++d)
+    for (int h = 0; h < grid_.spatial[1]; ++h)
+      for (int w = 0; w < grid_.spatial[2]; ++w) {
+        Box box;
+        const std::array<int, 3> at{d, h, w};
+        for (std::size_t a = 0; a < 3; ++a) {
+          const Run run = split ? even_share(extents[a], at[a], grid_.spatial[a]) : Run{0, extents[a]};
+          box.first[a] = run.first;
+          box.extent[a] = run.count;
+        }
+        all.push_back(box);
+      }
+  return all;
+}
+
+void ParallelPlan::place_contraction(const GraphNode& node, NodePlan& plan, const ValuePlan& input, bool last) {
+  using Channels = NodePlan::Channels;
+  const std::string wish = option(node, "tensor", "auto");
+  if (wish != "auto" && wish != "column" && wish != "row" && wish != "whole") refuse(node, "tensor", wish, "auto, column, row or whole");
+  if (grid_.tensor == 1) return;
+  const Shape& in = graph_.shapes()[node.inputs[0]];
+  const std::int64_t in_channels = in[0], out_channels = graph_.shapes()[static_cast<std::size_t>(&node - graph_.nodes().data()) + 1][0];
+  const LayerOptions options(node.spec, node.kind->options);
+  const std::int64_t groups = node.kind->groups ? node.kind->groups(options) : 1;
+  if (groups > 1) {
+    if (wish == "column" || wish == "row")
+      throw usage_error("{}: tensor = {} in 'layer = {}': its {} groups are dealt out whole. Expected auto or whole", node.spec.called(), wish, node.spec.text,
+                        groups);
+    if (wish == "whole" || groups % grid_.tensor != 0) return;
+    plan.channels = Channels::grouped;
+    plan.in = even_cuts(in_channels, in_channels / groups);
+    plan.out = even_cuts(out_channels, out_channels / groups);
+    return;
+  }
+  if ((wish == "column" && out_channels < grid_.tensor) || (wish == "row" && in_channels < grid_.tensor))
+    throw usage_error("{}: tensor = {} in 'layer = {}': {} channels are fewer than the {} ranks of parallel.tensor", node.spec.called(), wish, node.spec.text,
+                      wish == "column" ? out_channels : in_channels, grid_.tensor);
+  if (wish == "row" || (wish == "auto" && !input.cuts.empty())) {
+    plan.channels = Channels::row;
+    plan.in = input.cuts.empty() ? even_cuts(in_channels) : input.cuts;
+  } else if (wish == "column" || (wish == "auto" && !last && out_channels >= grid_.tensor)) {
+    plan.channels = Channels::column;
+    plan.out = even_cuts(out_channels);
+  }
+}
+
+void ParallelPlan::place_node(std::size_t i) {
+  using Channels = NodePlan::Channels;
+  const GraphNode& node = graph_.nodes()[i];
+  NodePlan& plan = nodes_[i];
+  ValuePlan& made = values_[i + 1];
+  const Shape& output = graph_.shapes()[i + 1];
+
+  const std::string wish = option(node, "spatial", "auto");
+  if (wish != "auto" && wish != "whole") refuse(node, "spatial", wish, "auto or whole");
+  const bool inputs_split = std::ranges::all_of(node.inputs, [&](std::size_t v) { return can_split(graph_.shapes()[v]); });
+  switch (node.kind->pixels) {
+    case PixelRole::mixed: break;
+    case PixelRole::pointwise:
+    case PixelRole::window: plan.split = made.split = wish == "auto" && inputs_split && can_split(output); break;
+    case PixelRole::summed: plan.split = wish == "auto" && inputs_split && values_[node.inputs[0]].split; break;
+  }
+
+  const ChannelCuts& cuts = values_[node.inputs[0]].cuts;
+  switch (node.kind->channels) {
+    case ChannelRole::mixed: break;
+    case ChannelRole::contracted: {
+      const bool last = std::none_of(graph_.nodes().begin() + static_cast<std::ptrdiff_t>(i) + 1, graph_.nodes().end(),
+                                     [](const GraphNode& other) { return other.kind->channels == ChannelRole::contracted; });
+      place_contraction(node, plan, values_[node.inputs[0]], last);
+      break;
+    }
+    case ChannelRole::kept: {
+      const LayerOptions options(node.spec, node.kind->options);
+      const std::int64_t unit = node.kind->channel_unit ? node.kind->channel_unit(options, graph_.shapes()[node.inputs[0]]) : 1;
+      const bool fits = std::ranges::all_of(cuts, [&](std::int64_t cut) { return cut % unit == 0; }) &&
+                        std::ranges::all_of(node.inputs, [&](std::size_t v) { return values_[v].cuts == cuts; });
+      if (fits && !cuts.empty()) plan.channels = Channels::kept, plan.in = plan.out = cuts;
+      break;
+    }
+    case ChannelRole::flattened:
+      if (!cuts.empty()) {
+        plan.channels = Channels::kept;
+        plan.in = plan.out = cuts;
+        for (std::int64_t& cut : plan.out) cut *= pixels_or_one(graph_.shapes()[node.inputs[0]]);
+      }
+      break;
+  }
+  made.cuts = plan.out;
+}
+
+std::vector<std::size_t> ParallelPlan::crossing(int stage) const {
+  std::vector<std::size_t> values;
+  for (std::size_t v = 0; v < values_.size(); ++v)
+    if (stage_of(v) <= stage && std::ranges::any_of(graph_.consumers(v), [&](std::size_t node) { return nodes_[node].stage > stage; })) values.push_back(v);
+  return values;
+}
+
+/// Dynamic programming over where stages end: the largest stage as cheap as can be; what crosses a border is charged to the stage before it.
+void ParallelPlan::place_stages(const Deck& deck) {
+  const std::size_t count = nodes_.size(), stages = static_cast<std::size_t>(grid_.pipeline);
+  if (stages > count)
+    throw usage_error("parallel.pipeline = {} asks for more stages than the network of {} has layers ({})", grid_.pipeline, deck.origin(), count);
+  std::vector<double> sum(count + 1, 0);
+  for (std::size_t i = 0; i < count; ++i) sum[i + 1] = sum[i] + cost_of(graph_, i);
+  const auto find_costs = [&] {
+    stage_costs_.assign(stages, 0);
+    for (std::size_t i = 0; i < count; ++i) stage_costs_[static_cast<std::size_t>(nodes_[i].stage)] += sum[i + 1] - sum[i];
+  };
+
+  const bool by_hand = std::ranges::any_of(graph_.nodes(), [](const GraphNode& node) { return node.spec.options.contains("stage"); });
+  if (by_hand && stages > 1) {
+    int stage = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+      const GraphNode& node = graph_.nodes()[i];
+      if (node.spec.options.contains("stage")) {
+        const std::string text = option(node, "stage", "");
+        const std::int64_t next = parse_integer(text, node.spec.called() + " stage");
+        if (next != stage && next != stage + 1) refuse(node, "stage", text, "the stage of the layer before, or the next one");
+        if (i == 0 && next != 0) refuse(node, "stage", text, "0 for the first layer");
+        stage = static_cast<int>(next);
+      }
+      nodes_[i].stage = stage;
+    }
+    if (stage + 1 != grid_.pipeline)
+      throw usage_error("the layers' stage= name {} stage(s), but parallel.pipeline = {}", stage + 1, grid_.pipeline);
+    return find_costs();
+  }
+
+  // Elements that cross where node i is the first behind the border.
+  std::vector<double> cross(count + 1, 0);
+  for (std::size_t i = 1; i < count; ++i)
+    for (std::size_t v = 0; v <= i; ++v)
+      if (std::ranges::any_of(graph_.consumers(v), [&](std::size_t node) { return node >= i; })) cross[i] += 10 * static_cast<double>(graph_.shapes()[v].size());
+  constexpr double infinity = std::numeric_limits<double>::infinity();
+  std::vector<std::vector<double>> best(stages + 1, std::vector<double>(count + 1, infinity));
+  std::vector<std::vector<std::size_t>> from(stages + 1, std::vector<std::size_t>(count + 1, 0));
+  best[0][0] = 0;
+  for (std::size_t s = 1; s <= stages; ++s)
+    for (std::size_t end = s; end <= count; ++end)
+      for (std::size_t begin = s - 1; begin < end; ++begin) {
+        const double largest = std::max(best[s - 1][begin], sum[end] - sum[begin] + cross[end] + cross[begin]);
+        if (largest < best[s][end]) best[s][end] = largest, from[s][end] = begin;
+      }
+  for (std::size_t s = stages, end = count; s > 0; --s) {
+    for (std::size_t i = from[s][end]; i < end; ++i) nodes_[i].stage = static_cast<int>(s) - 1;
+    end = from[s][end];
+  }
+  find_costs();
+}
+
+}  // namespace trireme

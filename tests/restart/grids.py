@@ -1,0 +1,101 @@
+#!/usr/bin/env python3
+"""Checkpoints say nothing of the grid: a run that goes on under one plan after another ends as the run on one rank; and the plan tells the truth."""
+
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import program  # noqa: E402
+
+DECK = """
+[run]
+output = {output}
+seed = 5
+[data]
+train = {data}/train
+test = {data}/test
+batch = 31
+scale = 1/255
+[model]
+input = 1x28x28
+layer = conv out=6 kernel=5 stride=2
+layer = batch_norm sync=true
+layer = relu
+layer = conv out=5 kernel=4 padding=1
+layer = max_pool kernel=2
+layer = flatten
+layer = linear out=19
+layer = tanh
+layer = dropout p=0.2
+layer = linear out=10
+[optimizer]
+kind = adam
+lr = 0.002
+clip_norm = 1
+[train]
+epochs = 1000
+steps = 40
+log_every = 1
+evaluate_every = 1000
+precision = fp64
+ema = 0.9
+[parallel]
+micro_batches = 1
+[checkpoint]
+every = 0
+"""
+
+GRIDS = [(2, "--parallel.tensor=2"), (4, "--parallel.spatial=2x2"), (3, "--parallel.pipeline=3"), (4, "--parallel.tensor=2", "--optimizer.shard=true"),
+         (4, "--parallel.pipeline=2", "--parallel.spatial=1x2"), (1,), (3, "--parallel.spatial=3x1", "--optimizer.shard=true"), (2, "--parallel.data=2")]
+
+
+class Grids(program.ProgramTest):
+    def setUp(self):
+        super().setUp()
+        self.deck = self.write_deck(DECK.format(output=self.folder / "unused", data=self.make_digits(train=622)))
+
+    def run_on(self, name, grid, *words):
+        self.ok("train", self.deck, f"--run.output={self.folder / name}", *grid[1:], *words, ranks=grid[0], timeout=200)
+        return program.RunFolder(self.folder / name)
+
+    def test_a_run_that_changes_its_grid(self):
+        one = self.run_on("one", (1,))
+        for number, grid in enumerate(GRIDS):
+            changing = self.run_on("changing", grid, f"--train.steps={5 * (number + 1)}")
+        self.assertEqual(sorted(changing.losses()), sorted(one.losses()))
+        for step, loss in one.losses().items():
+            self.assertLess(abs(changing.losses()[step] - loss), 1e-9 * abs(loss), f"loss of step {step}")
+        ends = [run.events("end")[-1] for run in (one, changing)]
+        self.assertEqual(*[end["test"]["confusion"] for end in ends])
+        self.assertAlmostEqual(*[end["test"]["loss"] for end in ends], delta=1e-9)
+
+    def test_a_checkpoint_is_the_same_whatever_grid_loads_it(self):
+        one = self.run_on("one", (1,), "--train.steps=7")
+        for number, grid in enumerate(GRIDS):
+            # Nothing is left to do: the run is loaded, evaluated and told of.
+            there = self.run_on("one", grid, "--train.steps=7")
+            self.assertEqual(there.events("end")[-1]["parameters_sha256"], one.digest(), f"on {grid}")
+        self.assertEqual(len({str(event["test"]["confusion"]) for event in there.events("end")}), 1)
+
+    def test_plans(self):
+        for grid in GRIDS:
+            plan = self.ok("plan", self.deck, "--ranks", grid[0], "--json", *grid[1:]).json()
+            self.assertEqual(plan["ranks"], grid[0])
+            self.assertEqual(len(plan["memory"]), grid[0] // plan["data"])
+        whole = self.ok("plan", self.deck, "--ranks", 1, "--json").json()
+        tensor = self.ok("plan", self.deck, "--ranks", 2, "--json", "--parallel.tensor=2").json()
+        self.assertLess(tensor["most_memory"], whole["most_memory"])
+        sharded = self.ok("plan", self.deck, "--ranks", 2, "--json", "--optimizer.shard=true").json()
+        self.assertAlmostEqual(sharded["memory"][0]["state"], whole["memory"][0]["state"] / 2, delta=1)
+
+    def test_what_does_not_fit_is_refused(self):
+        for words, ranks, said in ((["--parallel.tensor=2"], 3, "do not divide the 3"), (["--parallel.spatial=2x2x2"], 8, "Expected 2 numbers"),
+                                   (["--parallel.pipeline=11"], 11, "more stages than"), (["--parallel.data=3"], 2, "mpiexec -n 3"),
+                                   (["--memory=0.0001"], 1, "does not fit")):
+            failed = program.run("plan", self.deck, "--ranks", ranks, *words)
+            self.assertEqual(failed.code, 2)
+            self.assertIn(said, failed.err)
+
+
+if __name__ == "__main__":
+    program.main()

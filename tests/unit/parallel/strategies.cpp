@@ -1,0 +1,123 @@
+// Every strategy is the same mathematics: drawn networks on drawn grids against one rank - losses, gradients, parameters after each step.
+//   TRIREME_CASES (240), TRIREME_SEED (20261126), TRIREME_CASE (one case alone, which is then shown)
+#include <boost/test/unit_test.hpp>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "drawn.hpp"
+#include "support/temporary_directory.hpp"
+#include "train/trainer.hpp"
+
+namespace trireme::test {
+namespace {
+
+std::uint64_t setting(const char* name, std::uint64_t fallback) {
+  const char* const text = std::getenv(name);
+  return text == nullptr ? fallback : std::strtoull(text, nullptr, 10);
+}
+
+using Arrays = std::map<std::string, std::vector<double>>;
+
+struct Course {
+  std::vector<double> losses;
+  Arrays gradients;   // of the first step
+  Arrays parameters;  // after the last
+};
+
+template <class T>
+Arrays arrays_of(Trainer<T>& trainer, Span<const T> arena) {
+  Arrays arrays;
+  for (const auto& [name, values] : whole_arrays<T>(trainer.grid(), trainer.network(), arena)) arrays[name].assign(values.begin(), values.end());
+  return arrays;
+}
+
+template <class T>
+Course run(const Deck& deck, const Communicator& comm) {
+  Trainer<T> trainer(deck, comm);
+  Course course;
+  trainer.begin();
+  while (trainer.progress().step < trainer.total_steps()) {
+    trainer.step();
+    course.losses.push_back(trainer.last_loss());
+    if (trainer.progress().step == 1) course.gradients = arrays_of<T>(trainer, trainer.network().gradients());
+  }
+  course.parameters = arrays_of<T>(trainer, trainer.network().values());
+  return course;
+}
+
+Course run(const DrawnCase& c, const std::string& text, const Communicator& comm) {
+  const Deck deck(text, "drawn");
+  try {
+    return c.fp64 ? run<double>(deck, comm) : run<float>(deck, comm);
+  } catch (const std::exception& error) {  // the other ranks may wait for this one for ever
+    std::fprintf(stderr, "rank %d: %s\nin\n%s\n", comm.rank(), error.what(), text.c_str());
+    MPI_Abort(MPI_COMM_WORLD, 1);
+    throw;
+  }
+}
+
+/// The largest difference, against the largest number of all arrays and 1e-3.
+double difference(const Arrays& a, const Arrays& b) {
+  double largest = 1e-3, off = 0;
+  BOOST_REQUIRE(a.size() == b.size());
+  for (const auto& [name, values] : a) {
+    const auto& others = b.at(name);
+    BOOST_REQUIRE(values.size() == others.size());
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      largest = std::max(largest, std::abs(values[i]));
+      off = std::max(off, std::isfinite(others[i]) ? std::abs(values[i] - others[i]) : 1e300);
+    }
+  }
+  return off / largest;
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
+  const Communicator world = Communicator::world();
+  const std::uint64_t seed = setting("TRIREME_SEED", 20261126), cases = setting("TRIREME_CASES", 240), alone = setting("TRIREME_CASE", ~0ull);
+  if (world.rank() == 0) std::printf("seed %llu, %llu cases on at most %d ranks\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(cases), world.size());
+  TemporaryDirectory folder;
+  const std::string place = world.broadcast(folder.path().string());
+  double worst64 = 0, worst32 = 0;
+  int ran = 0;
+  for (std::uint64_t number = 0; number < cases; ++number) {
+    if (alone != ~0ull && number != alone) continue;
+    const DrawnCase c = CaseMaker(seed, number).make();
+    if (c.ranks > world.size() || (c.ranks == 1 && number % 8 != 0)) continue;
+    ++ran;
+    const std::string base = place + "/" + std::to_string(number), data = base + "-data.h5";
+    const auto text = [&](const std::string& run_name, const std::string& parallel) {
+      return c.deck + "train = " + data + "\n[run]\noutput = " + base + "-" + run_name + "\n[checkpoint]\nresume = never\n" + parallel;
+    };
+    if (alone != ~0ull && world.rank() == 0) std::printf("%s\n", text("parallel", c.parallel).c_str()), std::fflush(stdout);
+    if (world.rank() == 0) make_rows(data, c, seed + number);
+    world.barrier();
+    const Communicator group = world.split(world.rank() < c.ranks ? 0 : 1, world.rank()), self(MPI_COMM_SELF);
+    Course one, many;
+    if (world.rank() == 0) one = run(c, text("one", "[parallel]\nmicro_batches = 1\n"), self);
+    group.barrier();
+    if (world.rank() < c.ranks) many = run(c, text("many", c.parallel), group);
+    if (world.rank() == 0) {
+      const double tolerance = c.fp64 ? 1e-10 : 1e-4;
+      double off = 0;
+      BOOST_REQUIRE(one.losses.size() == many.losses.size());
+      for (std::size_t s = 0; s < one.losses.size(); ++s) off = std::max(off, std::abs(one.losses[s] - many.losses[s]) / std::max(1.0, std::abs(one.losses[s])));
+      const double gradients = c.shards ? 0 : difference(one.gradients, many.gradients), parameters = difference(one.parameters, many.parameters);
+      const std::string what = "case " + std::to_string(number) + " of seed " + std::to_string(seed) + ":\n" + text("parallel", c.parallel);
+      BOOST_TEST(off <= tolerance, "losses differ by " << off << " in " << what);
+      BOOST_TEST(gradients <= tolerance, "gradients differ by " << gradients << " in " << what);
+      BOOST_TEST(parameters <= tolerance, "parameters differ by " << parameters << " in " << what);
+      double& worst = c.fp64 ? worst64 : worst32;
+      worst = std::max({worst, off, gradients, parameters});
+      std::filesystem::remove_all(base + "-one");
+      std::filesystem::remove_all(base + "-many");
+      std::filesystem::remove(data);
+    }
+    world.barrier();
+  }
+  if (world.rank() == 0) std::printf("%d cases ran; largest differences: fp64 %.2g, fp32 %.2g\n", ran, worst64, worst32);
+}
+
+}  // namespace trireme::test

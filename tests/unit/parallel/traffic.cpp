@@ -1,0 +1,104 @@
+// What a training pass sends along each axis, counted at MPI, against what theory says and what the plan tells. On two ranks.
+#include <boost/test/unit_test.hpp>
+
+#include "network/network.hpp"
+#include "parallel/sharer_sums.hpp"
+#include "support/counted_mpi.hpp"
+
+namespace trireme::test {
+namespace {
+
+constexpr std::int64_t samples = 3, number = sizeof(double);
+
+struct Told {
+  double messages = 0, bytes = 0;
+};
+
+/// One forward and one backward pass on a grid; what MPI was given on communicators of that axis; what the plan says of it.
+struct Counted {
+  Counted(const std::string& layers, const GridShape& shape, const std::string& axis, const std::vector<std::string>& calls)
+      : deck("[parallel]\nmicro_batches = 1\n[model]\n" + layers, "counted"), world(Communicator::world()), grid(world, shape),
+        network(deck, samples, Network<double>::Use::training, grid) {
+    network.initialize(1);
+    SharerSums sums(grid);
+    const Execution exec;
+    const Pass pass{.exec = exec, .samples = samples, .training = true, .sum_over = sums.function()};
+    CountedMpi counted;
+    network.forward(pass);
+    network.backward(pass, [](std::int64_t) {});
+    for (const std::string& call : calls) {
+      calls_made += counted.of(axis, call).calls;
+      bytes += counted.of(axis, call).bytes;
+    }
+    // Nothing else travels.
+    for (const auto& [what, count] : counted.all())
+      BOOST_TEST((count.calls == 0 || (what.first == axis && std::ranges::find(calls, what.second) != calls.end()) || what.second == "Irecv"),
+                 what.second << " on " << what.first);
+    for (const auto& line : network.traffic()) {
+      BOOST_TEST(line.traffic.axis == axis);
+      told.messages += static_cast<double>(line.traffic.messages);
+      told.bytes += static_cast<double>(line.traffic.elements * samples * number);
+    }
+  }
+
+  Deck deck;
+  Communicator world;
+  ProcessGrid grid;
+  Network<double> network;
+  std::int64_t calls_made = 0, bytes = 0;
+  Told told;
+};
+
+void check(const Counted& found, std::int64_t calls, std::int64_t elements) {
+  BOOST_TEST(found.calls_made == calls);
+  BOOST_TEST(found.bytes == elements * samples * number);
+  BOOST_TEST(found.told.messages == static_cast<double>(calls));
+  BOOST_TEST(found.told.bytes == static_cast<double>(elements * samples * number));
+}
+
+}  // namespace
+
+// A pair of linear layers sums its outputs forward (7) and the gradient of its inputs backward (12), nothing between; of two ranks a sum sends
+// 2 (p - 1)/p = 1 times its numbers.
+BOOST_AUTO_TEST_CASE(tensor_pair) {
+  check(Counted("input = 5\nlayer = linear out=12 tensor=whole\nlayer = tanh\nlayer = linear out=10\nlayer = tanh\nlayer = linear out=7\nlayer = linear out=2 tensor=whole",
+                {.tensor = 2}, "tensor", {"Iallreduce"}),
+        2, 7 + 12);
+}
+
+// Where the first layer's input needs no gradient, forward alone.
+BOOST_AUTO_TEST_CASE(tensor_pair_at_the_input) {
+  check(Counted("input = 5\nlayer = linear out=10\nlayer = relu\nlayer = linear out=7", {.tensor = 2}, "tensor", {"Iallreduce"}), 1, 7);
+}
+
+// A whole layer behind a cut one: the shares are gathered forward, each rank sends its own; backward each takes its part of what it has.
+BOOST_AUTO_TEST_CASE(tensor_gather) {
+  check(Counted("input = 5\nlayer = linear out=10 tensor=column\nlayer = linear out=4 tensor=whole", {.tensor = 2}, "tensor", {"Allgatherv"}), 1, 5);
+}
+
+// Rows of 6 pixels and 4 channels: a kernel of 3 needs one of the neighbour, one of 5 two; backward their gradients go back. The input needs none.
+BOOST_AUTO_TEST_CASE(spatial_halos) {
+  const std::string head = "layer = conv out=4 kernel=3 padding=1\nlayer = relu\n";
+  check(Counted("input = 2x8x6\n" + head, {.spatial = {1, 2, 1}}, "spatial", {"Isend"}), 1, 2 * 6);
+  check(Counted("input = 2x8x6\n" + head + "layer = conv out=3 kernel=5 padding=2\n", {.spatial = {1, 2, 1}}, "spatial", {"Isend"}), 3, 2 * 6 + 2 * (2 * 4 * 6));
+  // Pools whose windows end where the ranks' rows do need nothing, elementwise layers neither.
+  check(Counted("input = 2x8x6\n" + head + "layer = max_pool kernel=2\nlayer = tanh\n", {.spatial = {1, 2, 1}}, "spatial", {"Isend"}), 1, 2 * 6);
+}
+
+// The mean of each channel is summed forward and its gradient backward.
+BOOST_AUTO_TEST_CASE(spatial_global_mean) {
+  check(Counted("input = 2x8x6\nlayer = conv out=4 kernel=1\nlayer = global_avg_pool\n", {.spatial = {1, 2, 1}}, "spatial", {"Iallreduce"}), 2, 4 + 4);
+}
+
+// What crosses the border travels forward, its gradient backward: a skip connection crosses beside it, the network's input without a gradient.
+BOOST_AUTO_TEST_CASE(pipeline_borders) {
+  const bool first = Communicator::world().rank() == 0;
+  check(Counted("input = 5\nlayer = linear name=a out=12\nlayer = tanh stage=1\nlayer = linear out=3", {.pipeline = 2}, "pipeline", {"Isend"}), 1, 12);
+  check(Counted("input = 5\nlayer = linear name=a out=12\nlayer = linear name=b out=12\nlayer = add from=a,b stage=1\nlayer = linear out=3", {.pipeline = 2}, "pipeline",
+                {"Isend"}),
+        2, 2 * 12);
+  check(Counted("input = 5\nlayer = linear name=a out=12\nlayer = concat from=input,a stage=1\nlayer = linear out=3", {.pipeline = 2}, "pipeline", {"Isend"}), first ? 2 : 1,
+        first ? 5 + 12 : 12);
+}
+
+}  // namespace trireme::test
