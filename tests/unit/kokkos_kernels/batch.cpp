@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <map>
 
+#include "regions.hpp"
 #include "support/arrays.hpp"
 
 using namespace trireme;
@@ -72,7 +73,7 @@ Augmented augmented(const Augmentation& augmentation, std::int64_t n, std::int64
   const RawSamples samples{.each = nullptr,
                            .first = reinterpret_cast<const std::byte*>(dev_raw.span().data()),
                            .bytes = elements * static_cast<std::int64_t>(sizeof(float))};
-  augment_batch<float, float>(Execution(), n, channels, samples, factor, shift, augmentation, out);
+  augment_batch<float, float>(Execution(), n, channels, samples, factor, shift, augmentation, augmentation.whole(), out);
   BOOST_TEST(out.guards_hold());
   return {out.values(), elements};
 }
@@ -178,6 +179,21 @@ BOOST_AUTO_TEST_CASE(without_augmentation_are_only_cast) {
   std::vector<double> raw(static_cast<std::size_t>(2 * elements));
   for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<double>(1 + static_cast<std::int64_t>(i) % elements);
   BOOST_TEST(distance(values, to_channels_last(raw, Shape{3, 2, 2, 3})) == 0.0);
+}
+
+// Boxes of pixels, ranges of channels: what each gets is what the whole gets there.
+BOOST_AUTO_TEST_CASE(get_the_noise_of_their_region) {
+  RandomStream random(test_seed(), 7);
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::int64_t n = draw(random, 0, 4), channels = draw(random, 1, 9);
+    const Region region = random_region(random, channels);
+    const std::int64_t elements = channels * region.extents[0] * region.extents[1] * region.extents[2];
+    Guarded<double> whole(std::vector<double>(static_cast<std::size_t>(n * elements), 1)), part(std::vector<double>(static_cast<std::size_t>(n * region.elements()), 1));
+    add_noise<double>(Execution(), n, elements, 0.5, test_seed(), 3, whole);
+    add_noise<double>(Execution(), n, region.elements(), 0.5, test_seed(), 3, part, region);
+    BOOST_TEST(part.guards_hold());
+    BOOST_TEST(same_bits(part.values(), in_region(whole.values(), n, elements, region)));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

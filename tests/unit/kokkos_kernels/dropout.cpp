@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "regions.hpp"
 #include "support/arrays.hpp"
 
 using namespace trireme;
@@ -82,6 +83,21 @@ BOOST_AUTO_TEST_CASE(differ_between_keys_samples_and_elements) {
   BOOST_TEST(std::abs(agree([&](auto s, auto e) { return b[static_cast<std::size_t>(s * elements + e)]; }) - 0.5) < 0.07);
   BOOST_TEST(std::abs(agree([&](auto s, auto e) { return a[static_cast<std::size_t>((s + 1) * elements + e)]; }) - 0.5) < 0.07);
   BOOST_TEST(std::abs(agree([&](auto s, auto e) { return a[static_cast<std::size_t>(s * elements + e + 1)]; }) - 0.5) < 0.07);
+}
+
+BOOST_AUTO_TEST_CASE(of_a_region_fall_as_those_of_the_whole) {
+  RandomStream random(test_seed(), 8);
+  for (int trial = 0; trial < 60; ++trial) {
+    const std::int64_t n = draw(random, 0, 4), channels = draw(random, 1, 9);
+    const Region region = random_region(random, channels);
+    const std::int64_t elements = channels * region.extents[0] * region.extents[1] * region.extents[2];
+    const auto x = random_numbers<float>(random, n * elements);
+    const auto whole = dropped<float>(n, elements, 0.4, test_seed(), 3, x);
+    Guarded<float> part(in_region(x, n, elements, region));
+    dropout<float>(Execution(), n, region.elements(), 0.4, test_seed(), 3, part, part, region);
+    BOOST_TEST(part.guards_hold());
+    BOOST_TEST(same_bits(part.values(), in_region(whole, n, elements, region)));
+  }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
+#include "layers/spatial.hpp"
 #include "support/arrays.hpp"
 #include "support/temporary_directory.hpp"
 #include "unit/data/made_shards.hpp"
@@ -137,6 +138,123 @@ BOOST_AUTO_TEST_CASE(other_samples_have_noise_in_training_only) {
   BOOST_TEST(distance(seen.input, clean(3, 30)) < 1e-12);
   BOOST_TEST(seen.target.empty());
   check_is_noise_of(loader.load(true, 0, Loader::rows).input, clean(0, Loader::rows), 0.5);
+}
+
+// From the files to the network, by ranks that have a box of each sample: together what one rank has, bit for bit.
+BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
+  const Communicator self(MPI_COMM_SELF);
+  const Shape sample{2, 3, 4, 5}, label{3, 4, 5};
+  const std::int64_t rows = 11;
+  // Of input and of output (right-aligned; the output lacks a dimension): boxes that cover all.
+  const std::vector<std::vector<Box>> divisions = {{{.first = {0, 0, 0}, .extent = {3, 1, 5}}, {.first = {0, 1, 0}, .extent = {3, 3, 5}}},
+                                                   {{.first = {0, 0, 0}, .extent = {3, 4, 2}}, {.first = {0, 0, 2}, .extent = {3, 4, 3}}},
+                                                   {{.first = {0, 0, 0}, .extent = {1, 4, 5}}, {.first = {1, 0, 0}, .extent = {2, 1, 5}},
+                                                    {.first = {1, 1, 0}, .extent = {2, 3, 4}}, {.first = {1, 1, 4}, .extent = {2, 3, 1}}}};
+  const auto put = [](const Numbers& part, const Box& box, const Shape& shape, std::vector<double>& whole) {
+    const auto extents = spatial_extents(shape);
+    std::size_t from = 0;
+    for (std::int64_t s = 0; s < rows; ++s)
+      for (std::int64_t z = box.first[0]; z < box.end(0); ++z)
+        for (std::int64_t y = box.first[1]; y < box.end(1); ++y)
+          for (std::int64_t x = box.first[2]; x < box.end(2); ++x)
+            for (std::int64_t c = 0; c < shape[0]; ++c)
+              whole[static_cast<std::size_t>((((s * extents[0] + z) * extents[1] + y) * extents[2] + x) * shape[0] + c)] = part[from++];
+    BOOST_TEST(from == part.size());
+  };
+  int slabs_read = 0, wholes_read = 0;
+  for (const bool flat : {false, true})
+    for (const auto kind : {LabelDemand::Kind::features, LabelDemand::Kind::values, LabelDemand::Kind::none}) {
+      const TemporaryDirectory folder(self);
+      make_shards(folder.path(), {4, rows - 4},
+                  {.elements = sample.size(), .feature_type = ElementType::f32, .classes = 0, .label_count = label.size(), .gzip = flat ? 0 : 1,
+                   .sample = flat ? Shape{} : sample, .label = flat ? Shape{} : label});
+      const bool own = kind == LabelDemand::Kind::features;
+      const Shape& output = own ? sample : label;
+      const DataSet data(self, folder.path().string(), ShardNames{}, sample, LabelDemand{kind, output.size()});
+      IoThread io;
+      for (const std::vector<std::string>& overrides :
+           {std::vector<std::string>{}, {"data.noise=0.5"}, {"data.flip=x", "data.noise=0.5"}, {"data.flip=y,z"}, {"data.flip=x,y,z", "data.crop=2", "data.noise=0.3"}})
+        for (const bool training : {true, false}) {
+          const Deck deck("[data]\nscale = 1/8\nmean = 1, 2\nstd = 2\n[model]\ninput = 2x3x4x5\nlayer = relu\n", "test", overrides);
+          struct Loaded {
+            Numbers input, target;
+          };
+          const auto load = [&](const StagedPart& part, bool read_slab) {
+            BatchStream::Options options{.batch = rows, .order = training ? BatchStream::Order::shuffled : BatchStream::Order::blocks};
+            options.sample = sample, options.label = output;
+            options.features = part.features || own, options.labels = part.targets;
+            if (read_slab) {
+              options.slab = part.input_slab;
+              if (kind == LabelDemand::Kind::values) options.label_slab = part.output_slab;
+            }
+            BatchStream stream(data, io, options);
+            stream.seek(0, 0);
+            const HostBatch& batch = stream.next();
+            BOOST_TEST_REQUIRE(batch.count == rows);
+            BatchStager<double> stager(deck, data, sample, output, rows, part);
+            const Execution exec;
+            const Pass pass{.exec = exec, .samples = rows, .training = training, .seed = 3, .step = 2, .first_sample = 5};
+            Guarded<double> x(rows * (part.input_slab ? part.input_slab->pixels() * sample[0] : sample.size()));
+            const Numbers before = x.values();
+            const Targets<double> targets = stager.load(pass, batch, x);
+            Loaded loaded{x.values(), Numbers(targets.values.size())};
+            const auto host = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), targets.values);
+            std::copy(host.data(), host.data() + host.size(), loaded.target.begin());
+            BOOST_TEST(x.guards_hold());
+            if (!part.features) BOOST_TEST(same_bits(loaded.input, before));  // untouched
+            return loaded;
+          };
+          const Loaded whole = load({}, false);
+          BOOST_TEST(same_bits(load({.targets = false}, false).input, whole.input));
+          BOOST_TEST(same_bits(load({.features = false}, false).target, whole.target));
+          for (const auto& boxes : divisions)
+            for (const bool as_slabs : {false, true}) {
+              Numbers input(whole.input.size(), -1), target(whole.target.size(), -1), target_alone = target;
+              bool legal = true;
+              for (const Box& box : boxes) legal &= !as_slabs || !training || BatchStager<double>::reads_slab(deck, sample, box);
+              if (!legal) continue;
+              for (const Box& box : boxes) {
+                StagedPart part{.input_slab = box};
+                if (own) part.output_slab = box;
+                if (kind == LabelDemand::Kind::values) part.output_slab = Box{.first = {0, box.first[1], box.first[2]}, .extent = {1, box.extent[1], box.extent[2]}};
+                const Loaded loaded = load(part, as_slabs);
+                put(loaded.input, box, sample, input);
+                part.features = false;
+                const Loaded alone = load(part, as_slabs);
+                if (kind == LabelDemand::Kind::none) continue;
+                put(loaded.target, *part.output_slab, output, target);
+                put(alone.target, *part.output_slab, output, target_alone);
+              }
+              ++(as_slabs ? slabs_read : wholes_read);
+              BOOST_TEST(same_bits(input, whole.input));
+              BOOST_TEST(same_bits(target, whole.target));
+              BOOST_TEST(same_bits(target_alone, whole.target));
+            }
+        }
+    }
+  BOOST_TEST(wholes_read == 180);
+  BOOST_TEST(slabs_read > 120);
+  BOOST_TEST(slabs_read < 180);
+}
+
+BOOST_AUTO_TEST_CASE(slabs_are_read_where_no_pixel_crosses_between_them) {
+  const Shape sample{2, 3, 4, 5};
+  const Box of_depth{.first = {1, 0, 0}, .extent = {2, 4, 5}}, of_width{.first = {0, 0, 0}, .extent = {3, 4, 2}};
+  const auto reads = [&](const std::vector<std::string>& overrides, const Box& box) {
+    const Deck deck("[model]\ninput = 2x3x4x5\nlayer = relu\n", "test", overrides);
+    return BatchStager<float>::reads_slab(deck, sample, box);
+  };
+  for (const Box& box : {of_depth, of_width}) {
+    BOOST_TEST(reads({}, box));
+    BOOST_TEST(reads({"data.noise=1"}, box));
+    BOOST_TEST(reads({"data.flip=y"}, box));
+    BOOST_TEST(!reads({"data.crop=1"}, box));
+    BOOST_TEST(!reads({"data.flip=x,z"}, box));
+  }
+  BOOST_TEST(reads({"data.flip=x"}, of_depth));
+  BOOST_TEST(!reads({"data.flip=x"}, of_width));
+  BOOST_TEST(reads({"data.flip=z"}, of_width));
+  BOOST_TEST(!reads({"data.flip=z"}, of_depth));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
