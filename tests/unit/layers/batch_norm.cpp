@@ -78,7 +78,7 @@ BOOST_AUTO_TEST_CASE(an_empty_share_observes_nothing) {
   LayerBench<float> bench("batch_norm sync=true", {Shape{3, 2}}, 4);
   int calls = 0;
   bench.pass().samples = 0;
-  bench.pass().sum_over_ranks = [&](const Execution&, Span<double> sums) {
+  bench.pass().sum_over = [&](const Execution&, Span<double> sums, Sharers) {
     if (sums.size() == 7) sums(6) = 5;  // another rank has rows
     ++calls;
   };
@@ -149,7 +149,7 @@ BOOST_AUTO_TEST_CASE(synchronised_shares_are_the_whole_batch) {
           const auto i = static_cast<std::size_t>(r);
           const std::int64_t first = cuts[i], count = cuts[i + 1] - first;
           benches[i]->pass().samples = count;
-          benches[i]->pass().sum_over_ranks = [&, r](const Execution& exec, Span<double> values) { sum(r, exec, values); };
+          benches[i]->pass().sum_over = [&, r](const Execution& exec, Span<double> values, Sharers) { sum(r, exec, values); };
           results[i] = benches[i]->forward_backward({part(x, first * shape.size(), count * shape.size())}, part(dy, first * shape.size(), count * shape.size()));
         });
       for (auto& thread : threads) thread.join();

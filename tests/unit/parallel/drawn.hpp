@@ -109,7 +109,7 @@ class CaseMaker {
     const int dims = shape_.rank() - 1;
     if (draw_.one_of(2)) return number(low, high);
     std::string text;
-    for (int d = 0; d < dims; ++d) text += (d > 0 ? "," : "") + number(low, high);
+    for (int d = 0; d < dims; ++d) text.append(d > 0 ? "," : "").append(number(low, high));
     return text;
   }
   std::string activation() {
@@ -213,7 +213,7 @@ class CaseMaker {
     }
     c.ranks = sizes[0] * sizes[1] * sizes[2] * sizes[3] * sizes[4] * sizes[5];
     c.parallel = "[parallel]\ndata = " + std::to_string(sizes[0]) + "\npipeline = " + std::to_string(sizes[1]) + "\ntensor = " + std::to_string(sizes[2]) + "\nspatial = ";
-    for (int d = 0; d < dims_; ++d) c.parallel += (d > 0 ? "x" : "") + std::to_string(sizes[static_cast<std::size_t>(3 + d)]);
+    for (int d = 0; d < dims_; ++d) c.parallel.append(d > 0 ? "x" : "").append(std::to_string(sizes[static_cast<std::size_t>(3 + d)]));
     c.parallel += "\n";
     if (batch_norm_) c.parallel += "micro_batches = 1\n";  // its moments would be those of micro-batches
     else if (draw_.one_of(3)) c.parallel += "micro_batches = " + number(1, 3) + "\n";
