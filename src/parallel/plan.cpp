@@ -63,6 +63,9 @@ GridShape grid_shape(const Deck& deck, int ranks) {
     throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} take {} rank(s) together, which do not divide the {} of the job. Hint: start it "
                       "with a multiple of {}", grid.pipeline, text, grid.tensor, others, ranks, others);
   grid.data = wanted == 0 ? ranks / others : wanted;
+  if (grid.ranks() != ranks && others == 1)
+    throw usage_error("parallel.data = {} but the job has {} rank(s). Hint: start it with mpiexec -n {}, or set parallel.data = 0 for all ranks", wanted, ranks,
+                      wanted);
   if (grid.ranks() != ranks)
     throw usage_error("the grid of [parallel] is data {} x pipeline {} x spatial {} x tensor {} = {} rank(s), but the job has {}. Hint: start it with "
                       "mpiexec -n {}, or set parallel.data = 0 for what the other axes leave over", grid.data, grid.pipeline, text, grid.tensor, grid.ranks(),
