@@ -23,6 +23,7 @@ PoolGeometry random_geometry(RandomStream& random, int i) {
   for (std::size_t a = 0; a < 3; ++a) {
     while (conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], 1) < 1) ++g.in[a];
     g.out[a] = conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], 1);
+    g.behind[a] = g.padding[a];
   }
   return g;
 }

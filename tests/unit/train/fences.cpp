@@ -91,7 +91,7 @@ void check(const std::string& layers, const std::string& more, const std::map<st
 
 // A step's end; a bucket on its way to MPI; batch_norm's moments on theirs, forward and backward.
 const std::string end = "trireme::trainer: the step's loss to the host", bucket = "trireme::reducer: bucket complete before MPI",
-                  sums = "trireme::trainer: sums complete before MPI";
+                  sums = "trireme::rank_sum: values complete before MPI";
 const std::string adam = "[optimizer]\nkind = adamw\nclip_norm = 1\n";
 
 std::map<std::string, long> with_buckets(std::map<std::string, long> fences) {
