@@ -414,19 +414,8 @@ Metrics Trainer<T>::measure() {
 }
 
 template <class T>
-void Trainer<T>::checkpoint() {
-  if (last_checkpoint_ == progress_.step) return;
-  const Timer timer;
+void Trainer<T>::remove_old_checkpoints() {
   const auto file = checkpoint_path(directory_->path(), progress_.step);
-  std::int64_t bytes = 0;
-  {
-    const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, progress_);
-  }
-  last_checkpoint_ = progress_.step;
-  pause_ += timer.seconds();
-  log::info("checkpoint {} ({}, {})", file.string(), human_bytes(static_cast<double>(bytes)), human_seconds(timer.seconds()));
-  directory_->event({{"event", "checkpoint"}, {"step", progress_.step}, {"file", file.string()}, {"bytes", bytes}, {"seconds", timer.seconds()}});
   if (comm_.rank() == 0) {
     // Those of later steps are damaged ones that were passed over, or left by a run that this one went back from: not of its past.
     const auto files = list_checkpoints(directory_->path());
@@ -438,6 +427,24 @@ void Trainer<T>::checkpoint() {
       if (other < latest || other >= latest + keep) std::filesystem::remove(*other, ignored);
     }
   }
+}
+
+template <class T>
+void Trainer<T>::checkpoint() {
+  // A run that was killed between a checkpoint and this has one too many.
+  if (last_checkpoint_ == progress_.step) return remove_old_checkpoints();
+  const Timer timer;
+  const auto file = checkpoint_path(directory_->path(), progress_.step);
+  std::int64_t bytes = 0;
+  {
+    const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
+    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, progress_);
+  }
+  last_checkpoint_ = progress_.step;
+  pause_ += timer.seconds();
+  log::info("checkpoint {} ({}, {})", file.string(), human_bytes(static_cast<double>(bytes)), human_seconds(timer.seconds()));
+  directory_->event({{"event", "checkpoint"}, {"step", progress_.step}, {"file", file.string()}, {"bytes", bytes}, {"seconds", timer.seconds()}});
+  remove_old_checkpoints();
 }
 
 template <class T>

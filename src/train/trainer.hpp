@@ -89,6 +89,8 @@ class Trainer {
   void end_epoch();
   Metrics measure();
   void checkpoint();
+  /// But for those that checkpoint.keep says, and this step's.
+  void remove_old_checkpoints();
   void finish(bool stopped);
 
   const Deck& deck_;
