@@ -8,12 +8,14 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <limits>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "base/error.hpp"
 #include "comm/environment.hpp"
 
 namespace trireme {
@@ -85,20 +87,20 @@ class Communicator {
   template <class T>
   Request begin_all_reduce(T* values, std::size_t n) const {
     MPI_Request request = MPI_REQUEST_NULL;
-    TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, static_cast<int>(n), mpi_type<T>(), MPI_SUM, comm_, &request));
+    TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, count(n), mpi_type<T>(), MPI_SUM, comm_, &request));
     return Request(request);
   }
   // Not collective: messages between two ranks, matched by `tag` in the order in which they were begun.
   template <class T>
   Request begin_send(const T* values, std::size_t n, int to, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
-    TRIREME_MPI(MPI_Isend(values, static_cast<int>(n), mpi_type<T>(), to, tag, comm_, &request));
+    TRIREME_MPI(MPI_Isend(values, count(n), mpi_type<T>(), to, tag, comm_, &request));
     return Request(request);
   }
   template <class T>
   Request begin_receive(T* values, std::size_t n, int from, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
-    TRIREME_MPI(MPI_Irecv(values, static_cast<int>(n), mpi_type<T>(), from, tag, comm_, &request));
+    TRIREME_MPI(MPI_Irecv(values, count(n), mpi_type<T>(), from, tag, comm_, &request));
     return Request(request);
   }
   // In the background, too. Lists of counts and starts (elements, one a rank) must live until wait(), as buffers must.
@@ -107,13 +109,13 @@ class Communicator {
   Request begin_reduce(T* values, std::size_t n, int root) const {
     MPI_Request request = MPI_REQUEST_NULL;
     const bool here = rank_ == root;
-    TRIREME_MPI(MPI_Ireduce(here ? MPI_IN_PLACE : values, here ? values : nullptr, static_cast<int>(n), mpi_type<T>(), MPI_SUM, root, comm_, &request));
+    TRIREME_MPI(MPI_Ireduce(here ? MPI_IN_PLACE : values, here ? values : nullptr, count(n), mpi_type<T>(), MPI_SUM, root, comm_, &request));
     return Request(request);
   }
   template <class T>
   Request begin_broadcast(T* values, std::size_t n, int root) const {
     MPI_Request request = MPI_REQUEST_NULL;
-    TRIREME_MPI(MPI_Ibcast(values, static_cast<int>(n), mpi_type<T>(), root, comm_, &request));
+    TRIREME_MPI(MPI_Ibcast(values, count(n), mpi_type<T>(), root, comm_, &request));
     return Request(request);
   }
   /// Rank r receives the sum of the r-th part of `values`, counts[r] long; parts lie one behind the other.
@@ -165,7 +167,12 @@ class Communicator {
 
  private:
   template <class T>
-  static int count(std::span<T> values) { return static_cast<int>(values.size()); }
+  static int count(std::span<T> values) { return count(values.size()); }
+  /// MPI counts in int: what is longer must be cut by the caller.
+  static int count(std::size_t n) {
+    if (n > static_cast<std::size_t>(std::numeric_limits<int>::max())) throw internal_error("a message of {} elements; MPI takes {} at most", n, std::numeric_limits<int>::max());
+    return static_cast<int>(n);
+  }
 
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;

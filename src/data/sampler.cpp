@@ -131,9 +131,4 @@ std::vector<std::vector<std::int64_t>> Sampler::window(std::int64_t epoch, std::
   return by_batch;
 }
 
-Share share_of(std::int64_t n, int r, int parts) {
-  const std::int64_t each = n / parts, over = n % parts;
-  return {r * each + std::min<std::int64_t>(r, over), each + (r < over ? 1 : 0)};
-}
-
 }  // namespace trireme

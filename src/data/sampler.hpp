@@ -16,6 +16,7 @@
 #include <vector>
 
 #include "base/random.hpp"
+#include "base/share.hpp"
 
 namespace trireme {
 
@@ -65,12 +66,5 @@ class Sampler {
   mutable std::vector<std::uint32_t> order_;
   mutable std::vector<Cut> window_starts_;
 };
-
-/// The contiguous share of `n` things that part `r` of `parts` owns: [first, first + count), shares differ by at most
-/// one.
-struct Share {
-  std::int64_t first, count;
-};
-Share share_of(std::int64_t n, int r, int parts);
 
 }  // namespace trireme

@@ -112,8 +112,6 @@ class Layer {
   virtual bool wants_gradient() const { return false; }
   /// A layer without an output: whether its backward pass begins one.
   virtual bool begins_backward() const { return false; }
-  /// Waits for what still travels from this layer to other ranks.
-  virtual void complete() {}
   /// Elements a sample of the memory that messages are packed into.
   virtual std::int64_t message_elements() const { return 0; }
   virtual std::vector<Traffic> traffic(bool backward) const { return static_cast<void>(backward), std::vector<Traffic>(); }

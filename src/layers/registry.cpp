@@ -57,6 +57,8 @@ std::string layer_reference() {
       "## Layers\n\n`layer = KIND [name=NAME] [from=A,B] [option=value ...]`: layers run in order. `name` defaults to the kind and a running number "
       "(`conv1`, `conv2`); `from` names the inputs where they are not the layer before (`input` is the network's input). Sizes take one number for "
       "all dimensions or one for each, as in `kernel=3,5`; the number of spatial dimensions (1 to 3) is the input's.\n\n"
+      "Every layer also takes `tensor=auto|column|row|whole` (contractions: how their channels are divided), `spatial=auto|whole` and `stage=N` (begins stage N of the "
+      "pipeline, from 0); see docs/parallelism.md.\n\n"
       "| kind | options (default) | meaning |\n| --- | --- | --- |\n";
   for (const auto& kind : layer_kinds()) {
     std::string options;

@@ -108,8 +108,7 @@ class Network {
   Span<T> output() { return slots_[slot_].output; }
   Span<T> output_gradient() { return slots_[slot_].output_gradient; }
 
-  /// Micro-batches that are under way at one time have memory of their own: the passes that follow use slot number `slot`, once what still travels from
-  /// it has arrived.
+  /// Micro-batches that are under way at one time have memory of their own: the passes that follow use slot number `slot`.
   int slots() const { return static_cast<int>(slots_.size()); }
   void select(int slot);
 

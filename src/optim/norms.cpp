@@ -46,9 +46,8 @@ void from_global(const Execution& exec, std::int64_t parameters, Span<const doub
 }  // namespace
 
 template <class T>
-Norms<T>::Norms(UpdateRuns runs, std::int64_t parameters, NormScope scope) : runs_(runs), parameters_(parameters) {
+Norms<T>::Norms(UpdateRuns runs, std::int64_t parameters, NormScope scope) : runs_(runs), parameters_(parameters), shards_(scope.shards), model_(scope.model) {
   const auto n = static_cast<std::size_t>(parameters);
-  if (scope.shards != nullptr) shards_.emplace(*scope.shards, 2 * parameters);
   partial_ = Buffer<double>("trireme::norms::partial", runs.all.size());
   squares_ = Buffer<double>("trireme::norms::squares", n);
   if (scope.model == nullptr) return;
@@ -58,7 +57,6 @@ Norms<T>::Norms(UpdateRuns runs, std::int64_t parameters, NormScope scope) : run
   if (!fits)
     throw internal_error("norms: {} parameters, {} counts and {} numbers among {} of the model", n, scope.counts.size(), scope.global_number.size(),
                          scope.global_parameters);
-  model_.emplace(*scope.model, 2 * static_cast<std::int64_t>(scope.global_parameters));
   counts_ = to_device(scope.counts, "trireme::norms::counts");
   number_ = to_device(scope.global_number, "trireme::norms::number");
   global_ = Buffer<double>("trireme::norms::global", 2 * static_cast<std::size_t>(scope.global_parameters));
@@ -68,17 +66,17 @@ template <class T>
 void Norms<T>::squared(const Execution& exec, Span<const T> gradients, Span<double> result) const {
   squares_of_parameters<T>(exec, runs_, gradients, partial_, squares_);
   add_up(exec, parameters_, squares_, counts_, result);
-  if (shards_) (*shards_)(exec, result);
-  if (model_) (*model_)(exec, result);
+  if (shards_ != nullptr) sum_.run(exec, *shards_, result);
+  if (model_ != nullptr) sum_.run(exec, *model_, result);
 }
 
 template <class T>
 void Norms<T>::complete(const Execution& exec, Span<double> squares) const {
-  if (shards_) (*shards_)(exec, squares);
-  if (!model_) return;
+  if (shards_ != nullptr) sum_.run(exec, *shards_, squares);
+  if (model_ == nullptr) return;
   fill<double>(exec, static_cast<std::int64_t>(global_.size()), 0.0, global_);
   to_global(exec, parameters_, squares, counts_, number_, global_);
-  (*model_)(exec, global_);
+  sum_.run(exec, *model_, global_);
   from_global(exec, parameters_, global_, number_, squares);
 }
 

@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "kokkos_kernels/update.hpp"
-#include "optim/sum_over_ranks.hpp"
+#include "parallel/rank_sum.hpp"
 
 namespace trireme {
 
@@ -31,12 +31,13 @@ class Norms {
   /// squares(2p), squares(2p + 1): sums over this rank's runs of parameter p become sums over the whole parameter.
   void complete(const Execution& exec, Span<double> squares) const;
   /// Whether this rank's runs are the whole of all parameters: then complete() does nothing.
-  bool whole() const { return !shards_ && !model_; }
+  bool whole() const { return shards_ == nullptr && model_ == nullptr; }
 
  private:
   UpdateRuns runs_;
   std::int64_t parameters_;
-  std::optional<SumOverRanks> shards_, model_;
+  const Communicator *shards_, *model_;  // null: nothing lies beyond this rank
+  mutable RankSum<double> sum_;
   Buffer<double> partial_, squares_;     // of squared(): one a run, one a parameter
   Buffer<double> global_;                // two a parameter of the model
   Buffer<std::uint8_t> counts_;

@@ -4,21 +4,13 @@
 #include <limits>
 
 #include "base/error.hpp"
+#include "base/share.hpp"
 #include "base/text.hpp"
 #include "layers/spatial.hpp"
 
 namespace trireme {
 
 namespace {
-
-struct Run {
-  std::int64_t first, count;
-};
-
-Run even_share(std::int64_t n, std::int64_t rank, std::int64_t ranks) {
-  const std::int64_t each = n / ranks, more = n % ranks;
-  return {rank * each + std::min(rank, more), each + (rank < more ? 1 : 0)};
-}
 
 std::string option(const GraphNode& node, const char* name, const std::string& fallback) {
   const auto found = node.spec.options.find(name);
@@ -116,7 +108,7 @@ bool ParallelPlan::can_split(const Shape& shape) const {
 ChannelCuts ParallelPlan::even_cuts(std::int64_t channels, std::int64_t unit) const {
   ChannelCuts cuts{0};
   for (int r = 0; r < grid_.tensor; ++r) {
-    const Run run = even_share(channels / unit, r, grid_.tensor);
+    const Share run = share_of(channels / unit, r, grid_.tensor);
     cuts.push_back((run.first + run.count) * unit);
   }
   return cuts;
@@ -131,7 +123,7 @@ std::vector<Box> ParallelPlan::boxes(const Shape& shape, bool split) const {
         Box box;
         const std::array<int, 3> at{d, h, w};
         for (std::size_t a = 0; a < 3; ++a) {
-          const Run run = split ? even_share(extents[a], at[a], grid_.spatial[a]) : Run{0, extents[a]};
+          const Share run = split ? share_of(extents[a], at[a], grid_.spatial[a]) : Share{0, extents[a]};
           box.first[a] = run.first;
           box.extent[a] = run.count;
         }
@@ -140,13 +132,16 @@ std::vector<Box> ParallelPlan::boxes(const Shape& shape, bool split) const {
   return all;
 }
 
-void ParallelPlan::place_contraction(const GraphNode& node, NodePlan& plan, const ValuePlan& input, bool last) {
+void ParallelPlan::place_contraction(std::size_t i, bool last) {
   using Channels = NodePlan::Channels;
+  const GraphNode& node = graph_.nodes()[i];
+  NodePlan& plan = nodes_[i];
+  const ValuePlan& input = values_[node.inputs[0]];
   const std::string wish = option(node, "tensor", "auto");
   if (wish != "auto" && wish != "column" && wish != "row" && wish != "whole") refuse(node, "tensor", wish, "auto, column, row or whole");
   if (grid_.tensor == 1) return;
   const Shape& in = graph_.shapes()[node.inputs[0]];
-  const std::int64_t in_channels = in[0], out_channels = graph_.shapes()[static_cast<std::size_t>(&node - graph_.nodes().data()) + 1][0];
+  const std::int64_t in_channels = in[0], out_channels = graph_.shapes()[i + 1][0];
   const LayerOptions options(node.spec, node.kind->options);
   const std::int64_t groups = node.kind->groups ? node.kind->groups(options) : 1;
   if (groups > 1) {
@@ -194,7 +189,7 @@ void ParallelPlan::place_node(std::size_t i) {
     case ChannelRole::contracted: {
       const bool last = std::none_of(graph_.nodes().begin() + static_cast<std::ptrdiff_t>(i) + 1, graph_.nodes().end(),
                                      [](const GraphNode& other) { return other.kind->channels == ChannelRole::contracted; });
-      place_contraction(node, plan, values_[node.inputs[0]], last);
+      place_contraction(i, last);
       break;
     }
     case ChannelRole::kept: {

@@ -71,7 +71,7 @@ class ParallelPlan {
   bool can_split(const Shape& shape) const;
   void place_stages(const Deck& deck);
   void place_node(std::size_t i);
-  void place_contraction(const GraphNode& node, NodePlan& plan, const ValuePlan& input, bool last);
+  void place_contraction(std::size_t i, bool last);
   ChannelCuts even_cuts(std::int64_t channels, std::int64_t unit = 1) const;
 
   const Graph& graph_;

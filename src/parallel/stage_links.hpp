@@ -1,5 +1,5 @@
-// The ends of a pipeline's stage: values come from the stage before and go to the one behind; their gradients travel the other way. Sends go on while the
-// stage computes; the network waits for them before the memory of their micro-batch is used again.
+// The ends of a pipeline's stage: values come from the stage before and go to the one behind; their gradients travel the other way. Sends go on from
+// memory of their own while the stage computes; the next one waits for the one before.
 #pragma once
 
 #include "comm/communicator.hpp"
@@ -16,7 +16,6 @@ class StageReceive final : public Layer<T> {
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   bool wants_gradient() const override { return gradient_; }
-  void complete() override { request_.wait(); }
   std::vector<Traffic> traffic(bool backward) const override;
   std::int64_t message_elements() const override { return (gradient_ ? 1 : 0) * this->output_.size(); }
 
@@ -37,7 +36,6 @@ class StageSend final : public Layer<T> {
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   bool begins_backward() const override { return gradient_; }
-  void complete() override { request_.wait(); }
   std::vector<Traffic> traffic(bool backward) const override;
   std::int64_t message_elements() const override { return elements_; }
 

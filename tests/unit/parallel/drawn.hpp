@@ -144,15 +144,14 @@ class CaseMaker {
         return "avg_pool kernel=" + each(2, 3) + " stride=" + each(1, 2) + " padding=" + number(0, 1) + (draw_.one_of(2) ? " ceil_mode=true" : "") +
                (draw_.one_of(2) ? " count_include_pad=false" : "");
       case 7: return shape_.size() > 400 ? activation() : "upsample scale=" + each(1, 3) + " mode=" + (draw_.one_of(2) ? "linear" : "nearest");
-      case 8: batch_norm_ = normed_ = true; return "batch_norm sync=true eps=" + eps_;
+      case 8: batch_norm_ = true; return "batch_norm sync=true eps=" + eps_;
       case 9: {
-        normed_ = true;
         int groups = channels;
         while (channels % groups != 0 || (groups > 1 && draw_.one_of(2))) --groups;
         return "group_norm groups=" + std::to_string(channels % groups == 0 ? groups : 1) + " eps=" + eps_;
       }
-      case 10: normed_ = true; return "instance_norm affine=true eps=" + eps_;
-      case 11: normed_ = true; return std::string("layer_norm eps=") + eps_ + (draw_.one_of(2) ? " dims=1" : "");
+      case 10: return "instance_norm affine=true eps=" + eps_;
+      case 11: return std::string("layer_norm eps=") + eps_ + (draw_.one_of(2) ? " dims=1" : "");
       case 12: return draw_.one_of(2) ? "dropout p=0.3" : "scale factor=0.7";
       case 13: {
         std::vector<std::size_t> same;
@@ -220,7 +219,7 @@ class CaseMaker {
   }
 
   Draw draw_;
-  bool smooth_ = false, batch_norm_ = false, normed_ = false;
+  bool smooth_ = false, batch_norm_ = false;
   std::string eps_, model_;
   int dims_ = 1;
   Shape shape_;

@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   for (std::uint64_t number = 0; number < cases; ++number) {
     if (alone != ~0ull && number != alone) continue;
     const DrawnCase c = CaseMaker(seed, number).make();
-    if (c.ranks > world.size() || (c.ranks == 1 && number % 8 != 0)) continue;
+    if (c.ranks > world.size()) continue;
     ++ran;
     const std::string base = place + "/" + std::to_string(number), data = base + "-data.h5";
     const auto text = [&](const std::string& run_name, const std::string& parallel) {
@@ -117,6 +117,7 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
     }
     world.barrier();
   }
+  BOOST_TEST(ran > 0);
   if (world.rank() == 0) std::printf("%d cases ran; largest differences: fp64 %.2g, fp32 %.2g\n", ran, worst64, worst32);
 }
 

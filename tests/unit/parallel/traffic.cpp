@@ -1,6 +1,8 @@
 // What a training pass sends along each axis, counted at MPI, against what theory says and what the plan tells. On two ranks.
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
+
 #include "network/network.hpp"
 #include "parallel/sharer_sums.hpp"
 #include "support/counted_mpi.hpp"
