@@ -9,6 +9,7 @@
 #pragma once
 
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -152,6 +153,7 @@ class Network {
   std::string describe() const;
 
  private:
+  static constexpr std::size_t none = std::numeric_limits<std::size_t>::max();  // no block, no layer
   struct Step {
     std::unique_ptr<Layer<T>> layer;
     std::string kind, name;
