@@ -94,12 +94,10 @@ void ModelExchange<T>::begin(Trainer<T>& trainer) {
         "the exchanges behind them", "their checkpoints do not belong together; bring them back from a copy, or set run.output to another folder to start anew");
   if (plan_.averages()) return;
   const Deck& deck = trainer.deck();
-  const std::int64_t test_batch = deck.integer("data.test_batch");
   auto& network = trainer.network();
   data_ = std::make_unique<DataSet>(trainer.comm(), held_out_, ShardNames{deck.text("data.features"), deck.text("data.labels")}, network.input_shape(),
                                     label_demand(deck, network.input_shape(), network.output_shape()));
-  evaluator_ = std::make_unique<Evaluator<T>>(deck, trainer.comm(), network, *data_, trainer.io(),
-                                              test_batch > 0 ? test_batch : deck.integer("data.batch"));
+  evaluator_ = std::make_unique<Evaluator<T>>(deck, trainer.grid(), network, *data_, trainer.io(), trainer.evaluation_batch());
 }
 
 template <class T>

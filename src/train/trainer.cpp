@@ -85,9 +85,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
   if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
-    const std::int64_t test_batch = deck.integer("data.test_batch");
     test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
-    evaluator_.emplace(deck, grid_, network_, *test_data_, io_, test_batch > 0 && passes_.size() == 1 ? test_batch : network_.largest_batch() * grid_.shape().data);
+    evaluator_.emplace(deck, grid_, network_, *test_data_, io_, evaluation_batch());
   }
   if (deck.boolean("train.profile")) begin_profile();
   reducer_.measure(exec_);
@@ -330,6 +329,12 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
 template <class T>
 std::int64_t Trainer<T>::samples_of(std::int64_t step) const {
   return step / epoch_steps_ * train_data_.size() + std::min(step % epoch_steps_ * accumulate_ * batch_, train_data_.size());
+}
+
+template <class T>
+std::int64_t Trainer<T>::evaluation_batch() const {
+  const std::int64_t wanted = deck_.integer("data.test_batch");
+  return wanted > 0 && passes_.size() == 1 ? wanted : network_.largest_batch() * grid_.shape().data;
 }
 
 template <class T>

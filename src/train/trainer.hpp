@@ -60,6 +60,8 @@ class Trainer {
   const Execution& execution() const { return exec_; }
   IoThread& io() { return io_; }
   std::int64_t total_steps() const { return total_steps_; }
+  /// Samples of a global batch in evaluation: data.test_batch where one pass takes as many, else what it takes.
+  std::int64_t evaluation_batch() const;
   bool told_to_stop() const { return stop_; }
   /// Training samples that `step` steps take, from the first on.
   std::int64_t samples_of(std::int64_t step) const;

@@ -237,6 +237,18 @@ class Tasks(program.ProgramTest):
         found = self.ok("evaluate", self.out, "--data", held, "--json").json()
         self.assertAlmostEqual(found["loss"], records[0]["held_out_loss"], delta=1e-6)
 
+    def test_tasks_whose_models_lie_on_several_ranks(self):
+        held = self.make_digits("held", train=60, test=60, shards=1, seed=9) / "test"
+        for number, grid in enumerate(("--parallel.tensor=2", "--parallel.pipeline=2")):
+            self.out = self.folder / f"spread-{number}"
+            self.ok(*self.words("--task.mode=tournament", "--task.groups=2", "--task.every=19", "--train.steps=38", f"--task.held_out={held}",
+                                "--task.sweep=optimizer.lr: 0.05, 0", grid), ranks=4)
+            records = self.records()
+            self.assertEqual(self.task(0).digest(), self.task(1).digest())
+            self.assertEqual((records[0]["lost"], records[1]["lost"]), (0, 2))
+            found = self.ok("evaluate", self.out, "--data", held, "--json").json()
+            self.assertAlmostEqual(found["loss"], records[0]["held_out_loss"], delta=1e-5)
+
     def test_an_error_in_a_task_that_others_need_ends_the_job(self):
         self.refused(self.words("--task.mode=average", "--task.sweep=optimizer.lr: 0.05, 1e30"), 5, "task 001", "Training cannot go on", ranks=2)
 
