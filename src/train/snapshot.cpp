@@ -26,6 +26,8 @@ std::string damage_of(const std::filesystem::path& file) {
   }
 }
 
+const std::string wire_error = "optimizer/wire_error/";
+
 /// Where the arrays of the whole model lie in one host array, in the deck's order.
 struct WholePlaces {
   explicit WholePlaces(const std::vector<WholeArray>& list) : arrays(list) {
@@ -60,7 +62,7 @@ void take_parts(const WholePlaces& places, const std::vector<Part>& parts, const
 
 template <class T>
 Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const std::string& prefix, const Optimizer<T>* optimizer,
-              const WeightAverage<T>* average) {
+              const WeightAverage<T>* average, GradientReducer<T>* reducer = nullptr) {
   const WholePlaces parameters(network.whole_parameters()), buffers(network.whole_buffers());
   std::vector<std::string> prefixes{prefix};
   if (average != nullptr) prefixes.push_back("ema/");
@@ -68,6 +70,7 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
     for (const auto& state : optimizer->states()) prefixes.push_back("optimizer/" + state.name + "/");
   std::vector<std::vector<T>> wholes(prefixes.size(), std::vector<T>(static_cast<std::size_t>(parameters.size)));
   std::vector<T> running(static_cast<std::size_t>(buffers.size));
+  std::vector<T> error;  // of rounding, where the run that saved had it
   Progress progress;
   comm.together([&] {
     if (comm.rank() != 0) return;
@@ -84,6 +87,10 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
     for (std::size_t a = 0; a < wholes.size(); ++a)
       for (const WholeArray& array : parameters.arrays) read(prefixes[a] + array.name, array.shape, wholes[a].data() + parameters.offsets.at(array.name));
     for (const WholeArray& array : buffers.arrays) read("model/" + array.name, array.shape, running.data() + buffers.offsets.at(array.name));
+    if (reducer != nullptr && reader.has(wire_error + parameters.arrays.front().name)) {
+      error.resize(static_cast<std::size_t>(parameters.size));
+      for (const WholeArray& array : parameters.arrays) read(wire_error + array.name, array.shape, error.data() + parameters.offsets.at(array.name));
+    }
     const auto& content = reader.content();
     const auto integer = [&](const char* key) {
       const auto found = content.integers.find(key);
@@ -104,6 +111,13 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
     else
       take_state<T>(*optimizer, optimizer->states()[state++].name, arena);
   }
+  if (int saved = error.empty() ? 0 : 1; comm.broadcast(std::span(&saved, 1)), saved != 0) {
+    error.resize(static_cast<std::size_t>(parameters.size));
+    comm.broadcast(std::span(error));
+    std::vector<T> mine(static_cast<std::size_t>(network.arena_size()), T{});
+    take_parts(parameters, network.parameters(), error.data(), mine.data());
+    reducer->take_error(Execution(), mine);
+  }
   comm.broadcast(std::span(running));
   const auto local = Kokkos::create_mirror_view(network.buffer_arena());
   take_parts(buffers, network.buffers(), running.data(), local.data());
@@ -118,7 +132,7 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
 
 template <class T>
 std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const ProcessGrid& grid, IoThread& io, const Network<T>& network,
-                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress) {
+                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, GradientReducer<T>& reducer, const Execution& exec, const Progress& progress) {
   // On the host the arenas are written from where they lie; a device's are brought over first.
   std::vector<std::pair<std::string, HostArena<T>>> arenas;
   const auto to_host = [](const Buffer<T>& arena) { return HostArena<T>(Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena)); };
@@ -126,6 +140,7 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
   if (average != nullptr) arenas.emplace_back("ema/", to_host(average->values()));
   for (const auto& state : optimizer.states()) arenas.emplace_back("optimizer/" + state.name + "/", whole_state(grid.reduction(), optimizer, state.name));
   const auto running = to_host(network.buffer_arena());
+  const std::vector<T> error = reducer.whole_error(exec);
 
   std::vector<CheckpointArray> arrays;
   std::vector<std::vector<T>> wholes;  // where ranks hold parts of the model
@@ -139,6 +154,7 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
     for (const WholeArray& array : list) arrays.push_back({prefix + array.name, array.shape, std::is_same_v<T, double>, wholes.back().data() + places.offsets.at(array.name)});
   };
   for (const auto& [prefix, arena] : arenas) add(prefix, network.whole_parameters(), network.parameters(), arena.data());
+  if (!error.empty()) add(wire_error, network.whole_parameters(), network.parameters(), error.data());
   add("model/", network.whole_buffers(), network.buffers(), running.data());
   CheckpointContent content;
   content.deck = deck.resolved();
@@ -154,8 +170,8 @@ std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, 
 
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer,
-                       WeightAverage<T>* average) {
-  return load<T>(file, comm, network, "model/", optimizer, average);
+                       WeightAverage<T>* average, GradientReducer<T>* reducer) {
+  return load<T>(file, comm, network, "model/", optimizer, average, reducer);
 }
 
 template <class T>
@@ -230,8 +246,8 @@ std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, cons
 
 #define TRIREME_INSTANTIATE(T)                                                                                                           \
   template std::int64_t save_snapshot(const std::filesystem::path&, const Deck&, const ProcessGrid&, IoThread&, const Network<T>&,       \
-                                      const Optimizer<T>&, const WeightAverage<T>*, const Progress&);                                    \
-  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*);     \
+                                      const Optimizer<T>&, const WeightAverage<T>*, GradientReducer<T>&, const Execution&, const Progress&);                                    \
+  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*, GradientReducer<T>*);     \
   template Progress load_for_inference(const std::filesystem::path&, const Deck&, const Communicator&, Network<T>&);                     \
   template std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid&, const Network<T>&, Span<const T>);                      \
   template std::string parameters_sha256(const Network<T>&, const ProcessGrid*);

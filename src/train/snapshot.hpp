@@ -11,6 +11,7 @@
 #include "io/checkpoint_file.hpp"
 #include "io/io_thread.hpp"
 #include "network/network.hpp"
+#include "optim/gradient_reducer.hpp"
 #include "optim/optimizer.hpp"
 #include "optim/weight_average.hpp"
 
@@ -26,17 +27,18 @@ struct Progress {
   double epoch_loss = 0;           // sum of losses of these samples
 };
 
-/// Writes a checkpoint: /model/PARAMETER, /optimizer/STATE/PARAMETER and, where there is an average of the parameters, /ema/PARAMETER.
+/// Writes a checkpoint: /model/PARAMETER, /optimizer/STATE/PARAMETER and, where there is an average of the parameters, /ema/PARAMETER; with parallel.wire = bf16
+/// what rounding still owes, /optimizer/wire_error/PARAMETER.
 /// It says nothing of the grid. Collective; runs on the I/O thread while the caller waits. Returns bytes written.
 template <class T>
 std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const ProcessGrid& grid, IoThread& io, const Network<T>& network,
-                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, const Progress& progress);
+                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, GradientReducer<T>& reducer, const Execution& exec, const Progress& progress);
 
 /// Reads a checkpoint (on rank 0, then broadcast): parameters and buffers, and what else is given to be filled. Checkpoint errors name what
 /// does not fit. Collective.
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer = nullptr,
-                       WeightAverage<T>* average = nullptr);
+                       WeightAverage<T>* average = nullptr, GradientReducer<T>* reducer = nullptr);
 
 /// Reads the parameters that a network is used with: their average where the deck has train.ema. Collective.
 template <class T>

@@ -113,7 +113,7 @@ void Trainer<T>::resume() {
                              "another folder, remove this one, or say auto to continue", path.string());
   }
   if (from) {
-    progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_, average_ ? &*average_ : nullptr);
+    progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_, average_ ? &*average_ : nullptr, &reducer_);
     if (progress_.epoch_steps != epoch_steps_ || progress_.batch % accumulate_ != 0)
       throw checkpoint_error("checkpoint '{}' counts epochs of {} steps; this run has {} ({} samples, data.batch = {}, train.accumulate = {}), so its place in "
                              "the data would be lost. Hint: go on with the data set, data.batch and train.accumulate of the checkpoint, or set run.output to "

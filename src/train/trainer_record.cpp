@@ -106,7 +106,7 @@ void Trainer<T>::checkpoint() {
   std::int64_t bytes = 0;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, progress_);
+    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
   }
   last_checkpoint_ = progress_.step;
   pause_ += timer.seconds();

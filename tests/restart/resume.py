@@ -47,6 +47,14 @@ class Resume(RestartTest):
             self.ok(*self.words("mixed", *RMSPROP, *SHARD, f"--train.steps={steps}"), ranks=ranks)
         self.assert_close(program.RunFolder(self.folder / "mixed"), self.whole(*RMSPROP, "--train.steps=100", name="one"), 1e-3)
 
+    def test_gradients_in_bf16_in_parts(self):
+        # What rounding owes is in the checkpoints, and the run that goes on from one holds what the run that begins there does.
+        for number, words in enumerate(([], SHARD)):
+            for steps in (22, 44, STEPS):
+                self.ok(*self.words(f"parts-{number}", *RMSPROP, "--parallel.wire=bf16", "--parallel.bucket=0.03", *words, f"--train.steps={steps}"), ranks=2)
+            self.assert_same_run(program.RunFolder(self.folder / f"parts-{number}"),
+                                 self.whole(*RMSPROP, "--parallel.wire=bf16", "--parallel.bucket=0.03", *words, ranks=2, name=f"whole-{number}"))
+
     def test_average_of_the_parameters(self):
         plain = self.whole(*ADAM, "--train.steps=60", name="plain")
         folder = self.whole(*ADAM, *AVERAGE, "--train.steps=60")
