@@ -178,6 +178,12 @@ std::vector<KeySpec> make_keys() {
       choice("parallel.reduce", {"auto", "flat", "hierarchical"},
              "How gradients are summed: over all ranks at once (flat), or within each node and then between nodes (hierarchical); auto takes what is faster."),
 
+      choice("parallel.balance", {"even", "measured"},
+             "How a batch is divided among the ranks of the data axis: evenly, or in shares that follow each rank's measured speed, so that slow ranks are not "
+             "waited for."),
+      number("parallel.balance_limit", real, "2", {.low = 1, .high = 1e6},
+             "Under balance = measured the most samples that a rank gets, as a multiple of the even share: memory for so many is set aside."),
+
       choice("task.mode", {"none", "independent", "average", "tournament"},
              "none: one run; independent: a queue of runs, each with changes of its own; average: runs whose parameters become their mean every few steps; "
              "tournament: runs that meet in pairs every few steps and keep the better one's parameters."),

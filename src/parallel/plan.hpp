@@ -27,6 +27,8 @@ GridShape grid_shape(const Deck& deck, int ranks);
 
 /// Micro-batches of a rank's share of a batch.
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
+/// The most samples of a batch that one rank of the data axis may get: the even share, or under parallel.balance = measured parallel.balance_limit times that.
+std::int64_t most_of_batch(const Deck& deck, const GridShape& grid);
 /// The most samples of a pass: of a micro-batch, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid);
 

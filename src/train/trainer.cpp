@@ -76,6 +76,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       optimizer_(deck, network_, reducer_.shards(), norm_scope()),
       control_("trireme::trainer::control", control_read),
       sharer_sums_(grid_),
+      slow_down_(SlowDown::from_environment(comm.rank())),
       passes_(static_cast<std::size_t>(network_.parallel_plan().micro_batches())),
       replays_(!on_host && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && passes_.size() == 1 && !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
@@ -88,6 +89,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
     test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
     evaluator_.emplace(deck, grid_, network_, *test_data_, io_, evaluation_batch());
   }
+  if (deck.text("parallel.balance") == "measured" && grid_.shape().data > 1)
+    balancer_.emplace(comm, grid_.place().data, grid_.shape().data, batch_, most_of_batch(deck, grid_.shape()));
   if (deck.boolean("train.profile")) begin_profile();
   reducer_.measure(exec_);
   resume();
@@ -150,6 +153,7 @@ BatchStream::Options Trainer<T>::stream_options() const {
   BatchStream::Options options{.batch = batch_,
                                .rank = grid_.place().data,
                                .ranks = grid_.shape().data,
+                               .most = deck_.text("parallel.balance") == "measured" ? most_of_batch(deck_, grid_.shape()) : 0,
                                .order = deck_.boolean("data.shuffle") ? BatchStream::Order::shuffled : BatchStream::Order::stored,
                                .seed = stream_seed_,
                                .chunk = deck_.integer("data.chunk"),
@@ -177,6 +181,8 @@ NormScope Trainer<T>::norm_scope() const {
 
 template <class T>
 void Trainer<T>::step() {
+  const Timer timer;
+  own_ = {};
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
   if (profile_) profile_->begin_step(exec_);
@@ -201,6 +207,7 @@ void Trainer<T>::step() {
   account(samples, batches);
   mark(parts_.account);
   if (profile_) profile_->end_step();
+  if (balancer_) balance(timer.seconds());
 }
 
 template <class T>
@@ -212,8 +219,19 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
     batch = &next_batch();
     mark(parts_.data);
   }
+  const Timer timer;
+  train_on(*batch, before, samples, last);
+  if (!balancer_ && !slow_down_.active()) return;
+  exec_.fence("trireme::trainer: the batch's work is measured");
+  slow_down_.after(timer.seconds());
+  own_.seconds += timer.seconds();
+  own_.samples += batch->count;
+}
+
+template <class T>
+void Trainer<T>::train_on(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last) {
   const auto parts = static_cast<std::int64_t>(passes_.size());
-  const auto slice_of_share = [&](std::int64_t m) { return share_of(batch->count, static_cast<int>(m), static_cast<int>(parts)); };
+  const auto slice_of_share = [&](std::int64_t m) { return share_of(batch.count, static_cast<int>(m), static_cast<int>(parts)); };
   for (std::int64_t m = 0; m < parts; ++m) {
     const Share part = slice_of_share(m);
     passes_[static_cast<std::size_t>(m)] = {.exec = exec_,
@@ -221,12 +239,12 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
                                             .training = true,
                                             .seed = stream_seed_,
                                             .step = progress_.step,
-                                            .first_sample = before + batch->first + part.first,
+                                            .first_sample = before + batch.first + part.first,
                                             .copies = grid_.shape().spatial_ranks(),
                                             .sum_over = sharer_sums_.function()};
   }
   if (parts == 1) {
-    forward(passes_[0], *batch, samples);
+    forward(passes_[0], batch, samples);
     if (!replays_) backward(passes_[0], last);
     return;
   }
@@ -239,7 +257,7 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
       const Share part = slice_of_share(m);
       if (!on_host) exec_.fence("trireme::trainer: staging memory is not read any more");
       select(m);
-      forward(passes_[static_cast<std::size_t>(m)], part_of(*batch, part.first, part.count), samples);
+      forward(passes_[static_cast<std::size_t>(m)], part_of(batch, part.first, part.count), samples);
     }
     if (m >= ahead) {
       select(m - ahead);
@@ -324,6 +342,16 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   if (!std::isfinite(last_loss_))
     throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, or "
                "set optimizer.clip_norm", progress_.step, last_loss_);
+}
+
+template <class T>
+void Trainer<T>::balance(double step_seconds) {
+  balancer_->add(own_.seconds, step_seconds, own_.samples);
+  const auto shares = balancer_->decide();
+  if (!shares) return;
+  // Not from the next batch on, which a device has taken already.
+  batches_.set_shares(*shares, progress_.epoch, progress_.batch + 1);
+  log_shares();
 }
 
 template <class T>

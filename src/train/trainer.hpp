@@ -16,6 +16,7 @@
 #include "optim/schedule.hpp"
 #include "optim/weight_average.hpp"
 #include "parallel/sharer_sums.hpp"
+#include "train/balancer.hpp"
 #include "train/evaluator.hpp"
 #include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
@@ -77,6 +78,7 @@ class Trainer {
   }
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  void train_on(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last);
   void forward(const Pass& pass, const HostBatch& batch, std::int64_t samples);
   void backward(const Pass& pass, bool last);
   /// Forward, loss and backward in one, where they are the same in every step.
@@ -87,7 +89,10 @@ class Trainer {
   NormScope norm_scope() const;
   BatchStream::Options stream_options() const;
   void account(std::int64_t samples, std::int64_t batches);
+  /// Of the step that ended: what this rank did of it, and after some steps perhaps other shares.
+  void balance(double step_seconds);
   void log_step();
+  void log_shares();
   void end_epoch();
   Metrics measure();
   void checkpoint();
@@ -119,6 +124,9 @@ class Trainer {
   std::exception_ptr prefetch_error_;
   HostBuffer<T> control_;               // what account() reads of the network's control numbers
   SharerSums sharer_sums_;
+  std::optional<Balancer> balancer_;
+  SlowDown slow_down_;
+  struct { double seconds = 0; std::int64_t samples = 0; } own_;  // this rank's work of the step under way
   std::vector<Pass> passes_;            // of the micro-batches of a batch
   bool replays_;
   Recording recording_;

@@ -48,6 +48,18 @@ void Trainer<T>::log_step() {
 }
 
 template <class T>
+void Trainer<T>::log_shares() {
+  std::vector<double> milliseconds;
+  for (const double seconds : balancer_->seconds_per_sample()) milliseconds.push_back(1e3 * seconds);
+  // Of many ranks the first ones.
+  const auto listed = [](const auto& values) { return fmt::format("{:.3g}{}", fmt::join(values.begin(), values.begin() + std::min<std::ptrdiff_t>(16, std::ssize(values)), ", "), values.size() > 16 ? ", ..." : ""); };
+  const std::vector<double> shares(balancer_->shares().begin(), balancer_->shares().end());
+  log::info("balance: from step {} on, or as soon as what is read ahead allows, shares of {} samples; each takes {} ms a sample", progress_.step + 1, listed(shares),
+            listed(milliseconds));
+  directory_->event({{"event", "balance"}, {"step", progress_.step}, {"shares", balancer_->shares()}, {"ms_per_sample", milliseconds}});
+}
+
+template <class T>
 void Trainer<T>::end_epoch() {
   const std::int64_t epoch = progress_.step / epoch_steps_, every = deck_.integer("train.evaluate_every");
   nlohmann::json event{{"event", "epoch"},
@@ -145,6 +157,13 @@ void Trainer<T>::finish(bool stopped) {
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),
               human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
   if (progress_.step > first_step_ && !communication.empty()) log::info("{}", communication.text());
+  if (balancer_) {
+    if (const auto gain = balancer_->gain())
+      log::info("balance: {} change(s) of shares; a step took {} with even shares and {} with the last ones: {:.2f} x", balancer_->changes(),
+                human_seconds(gain->even), human_seconds(gain->now), gain->even / gain->now);
+    else
+      log::info("balance: {}", balancer_->changes() == 0 ? "shares stayed even; nothing was to be gained" : "too few steps since shares changed to say what was gained");
+  }
   if (profile_ && profile_->steps() > 0) {
     const MachineRates rates = measure_rates<T>(exec_);
     log::info("{}", profile_->table(rates));
@@ -163,6 +182,7 @@ void Trainer<T>::finish(bool stopped) {
 #define TRIREME_INSTANTIATE(T)                              \
   template void Trainer<T>::begin_profile();                \
   template void Trainer<T>::log_step();                     \
+  template void Trainer<T>::log_shares();                   \
   template void Trainer<T>::end_epoch();                    \
   template Metrics Trainer<T>::measure();                   \
   template void Trainer<T>::remove_old_checkpoints();       \
