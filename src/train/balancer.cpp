@@ -74,7 +74,7 @@ std::optional<std::vector<std::int64_t>> Balancer::decide() {
   own_.clear();
   step_.clear();
   comm_.all_reduce(std::span<double>(told), MPI_MAX);
-  (changes_ == 0 ? even_steps_ : last_steps_).push_back(told.back());
+  (changes_ == 0 ? even_steps_ : uneven_steps_).push_back(told.back());
   for (std::size_t r = 0; r < rates_.size(); ++r)
     if (told[r] > 0) rates_[r] = rates_[r] > 0 ? (rates_[r] + told[r]) / 2 : told[r];
   if (std::ranges::any_of(rates_, [](double rate) { return !(rate > 0); })) return std::nullopt;
@@ -82,15 +82,15 @@ std::optional<std::vector<std::int64_t>> Balancer::decide() {
   std::vector<std::int64_t> shares = balanced_shares(rates_, batch_, most_);
   if (slowest(rates_, shares) > (1 - worthwhile) * slowest(rates_, shares_)) return std::nullopt;
   ++changes_;
-  last_steps_.clear();
   shares_ = shares;
   return shares;
 }
 
 std::optional<Balancer::Gain> Balancer::gain() const {
   // The first period after a change may hold steps of the shares before.
-  if (even_steps_.empty() || last_steps_.size() < 2) return std::nullopt;
-  return Gain{median(even_steps_), median(std::vector(last_steps_.begin() + 1, last_steps_.end()))};
+  if (even_steps_.empty() || uneven_steps_.size() < 2) return std::nullopt;
+  const auto last = std::min<std::ptrdiff_t>(4, std::ssize(uneven_steps_) - 1);
+  return Gain{median(even_steps_), median(std::vector(uneven_steps_.end() - last, uneven_steps_.end()))};
 }
 
 SlowDown SlowDown::from_environment(int rank) {

@@ -35,8 +35,8 @@ class Balancer {
   /// Smoothed seconds of own work a sample of each place; 0 before the first look.
   const std::vector<double>& seconds_per_sample() const { return rates_; }
   std::int64_t changes() const { return changes_; }
-  /// What was gained: median seconds of a step in the periods under even shares and in the last ones, as measured. Nothing where shares never changed, or
-  /// no period went by since. The same on all ranks.
+  /// What was gained, as measured: median seconds of a step in the periods under even shares, and in the last four periods (not the one right after the
+  /// first change). Nothing where shares never changed, or no such period went by. The same on all ranks.
   struct Gain {
     double even, now;
   };
@@ -50,7 +50,7 @@ class Balancer {
   std::vector<double> rates_;
   std::vector<double> own_, step_;   // of this period: seconds a sample, seconds a step
   std::int64_t steps_ = 0, changes_ = 0;
-  std::vector<double> even_steps_, last_steps_;  // medians of the periods' steps, slowest rank
+  std::vector<double> even_steps_, uneven_steps_;  // medians of the periods' steps, slowest rank
 };
 
 /// TRIREME_SLOW_RANK = "RANK:FACTOR", for tests and trials: that rank of a run sleeps after each piece of its own work until it has taken FACTOR
