@@ -43,7 +43,7 @@ nlohmann::json description(const std::string& token) {
 
 /// Text on the disk under a temporary name, then renamed.
 void replace(const fs::path& file, const std::string& token, const std::string& text) {
-  const fs::path partial = file.parent_path() / ("." + file.filename().string() + "." + token + ".partial");
+  const fs::path partial = file.parent_path() / fmt::format(".{}.{}.partial", file.filename().string(), token);
   const auto require = [&](bool good) {
     if (good) return;
     const std::error_code error(errno, std::generic_category());

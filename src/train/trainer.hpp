@@ -16,11 +16,14 @@
 #include "optim/schedule.hpp"
 #include "optim/weight_average.hpp"
 #include "parallel/sharer_sums.hpp"
+#include "train/checkpoint_keeper.hpp"
 #include "train/evaluator.hpp"
+#include "train/finite_check.hpp"
 #include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 #include "train/profile.hpp"
 #include "train/run_directory.hpp"
+#include "train/run_ownership.hpp"
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
@@ -31,8 +34,8 @@ template <class T>
 class Trainer {
  public:
   /// Builds everything that the deck names, and goes to where the run directory stands. `hook`, which outlives it, is called between steps.
-  /// Collective; throws what its parts throw.
-  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr);
+  /// With `dry` nothing is written, and the run directory is not taken over. Collective; throws what its parts throw.
+  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr, bool dry = false);
 
   ~Trainer() {
     if (hook_ != nullptr) hook_->release();
@@ -69,7 +72,7 @@ class Trainer {
   std::vector<Buffer<T>> model_arrays() const;
 
  private:
-  void resume();
+  void resume(bool dry);
   void begin_profile();
   /// What was launched since the mark before was this part's.
   void mark(std::size_t part) {
@@ -91,8 +94,9 @@ class Trainer {
   void end_epoch();
   Metrics measure();
   void checkpoint();
-  /// But for those that checkpoint.keep says, and this step's.
-  void remove_old_checkpoints();
+  /// What numerics.on_nonfinite says of the step that was just accounted for and updated nothing.
+  void meet_nonfinite();
+  void roll_back();
   void finish(bool stopped);
 
   const Deck& deck_;
@@ -124,7 +128,11 @@ class Trainer {
   Recording recording_;
   std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
+  std::optional<RunOwnership> ownership_;
   std::optional<RunDirectory> directory_;
+  std::optional<CheckpointKeeper> keeper_;
+  std::optional<FiniteCheck<T>> finite_check_;  // where a step that is not finite does not end the run
+  std::int64_t skipped_ = 0, skipped_in_row_ = 0, rollbacks_ = 0;
   Trace trace_;
   StopSignal stop_signal_;
   std::optional<Profile> profile_;
