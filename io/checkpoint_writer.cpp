@@ -22,6 +22,7 @@
 #include "io/detail/checkpoint_layout.hpp"
 #include "io/detail/durable.hpp"
 #include "io/detail/writers.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -116,7 +117,7 @@ void write_checkpoint(const fs::path& file, const CheckpointStage& stage, const 
       std::error_code ignored;
       if (writers.rank() == 0) fs::remove(partial, ignored);
       if (tried >= how.retries || !error.may_pass()) throw;
-      const auto pause = std::chrono::milliseconds(200) * (1 << std::min(tried, 8));
+      const auto pause = retry_pause(tried);
       if (writers.rank() == 0) log::warn("{}; this may pass: written again in {} ms ({} of {})", error.what(), pause.count(), tried + 1, how.retries);
       std::this_thread::sleep_for(pause);
     }

@@ -48,6 +48,7 @@ void CheckpointKeeper::write(std::int64_t step, const std::vector<CheckpointArra
     if (pending_->seconds.wait_for(0s) != std::future_status::ready) {
       const Timer waiting;
       log::info("checkpoint of step {} waits: that of step {} is still being written. Hint: the disk is slower than checkpoint.every asks for", step, pending_->step);
+      const NowWaiting now("the checkpoint before");
       pending_->seconds.wait();
       totals_.waiting += waiting.seconds();
     }
@@ -114,7 +115,7 @@ bool CheckpointKeeper::poll() {
 }
 
 void CheckpointKeeper::raise() {
-  if (pending_) pending_->seconds.wait(), collect();
+  if (pending_) collect();
   run_.together([&] {
     if (run_.rank() == 0) ownership_.check();
     if (error_) throw Error(error_->code(), error_->what());
@@ -122,6 +123,7 @@ void CheckpointKeeper::raise() {
 }
 
 void CheckpointKeeper::finish(bool last) {
+  const NowWaiting now("the last checkpoint");
   if (pending_) collect();
   if (error_) throw *error_;
   if (last && failed_) throw checkpoint_error("{}. It was to be the run's last, so what was trained since the one before is lost", failure_);

@@ -10,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/sha256.hpp"
+#include "io/retry.hpp"
 #include "layers/part.hpp"
 #include "optim/sharded_state.hpp"
 
@@ -22,6 +23,9 @@ std::string damage_of(const std::filesystem::path& file) {
   try {
     const auto arrays = CheckpointReader(file).verify();
     return arrays.empty() ? "" : fmt::format("checkpoint '{}' is damaged in {}", file.string(), fmt::join(arrays, ", "));
+  } catch (const IoError& error) {
+    if (error.may_pass()) throw;  // an older checkpoint is no cure for a file system that does not answer
+    return error.what();
   } catch (const Error& error) {
     return error.what();
   }
@@ -106,7 +110,7 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
                 content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0, content.reals.count("lr_scale") ? content.reals.at("lr_scale") : 1};
   };
   comm.together([&] {
-    if (comm.rank() == 0) on_thread(h5, read_all);
+    if (comm.rank() == 0) on_thread(h5, [&] { with_retries(usual_retries, read_all); });
   });
   const auto arena = HostArena<T>("trireme::snapshot::arena", static_cast<std::size_t>(network.arena_size()));
   for (std::size_t a = 0, state = 0; a < wholes.size(); ++a) {
@@ -196,7 +200,7 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
     std::vector<std::string> damages;
     for (const auto& file : list_checkpoints(where)) {
       std::string damage;
-      on_thread(h5, [&] { damage = damage_of(file); });
+      on_thread(h5, [&] { damage = with_retries(usual_retries, [&] { return damage_of(file); }); });
       if (damage.empty()) {
         for (const auto& passed : damages) log::warn("passed over: {}", passed);
         found = file.string();

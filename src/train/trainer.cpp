@@ -8,9 +8,12 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
+#include "base/random.hpp"
 #include "base/text.hpp"
+#include "comm/mailbox.hpp"
 #include "data/sampler.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "train/watchdog.hpp"
 
 namespace trireme {
 
@@ -97,10 +100,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
 }
 
 template <class T>
-void Trainer<T>::resume(bool dry) {
-  const auto path = run_path(deck_);
-  // Before anything is looked for: from here on no other run adds to what is found.
-  if (!dry && deck_.text("checkpoint.resume") != "never") ownership_.emplace(comm_, path);
+std::optional<std::filesystem::path> Trainer<T>::stand_where_it_stood(const std::filesystem::path& path) {
   const std::string& wish = deck_.text("checkpoint.resume");
   std::optional<std::filesystem::path> from;
   if (wish != "never") {
@@ -127,10 +127,27 @@ void Trainer<T>::resume(bool dry) {
     network_.initialize(static_cast<std::uint64_t>(deck_.integer("run.seed")));
     progress_.epoch_steps = epoch_steps_;
   }
+  return from;
+}
+
+template <class T>
+void Trainer<T>::resume(bool dry) {
+  const auto path = run_path(deck_);
+  const auto newest = [&] {
+    const auto files = comm_.rank() == 0 ? list_checkpoints(path) : std::vector<std::filesystem::path>();
+    return comm_.broadcast(files.empty() ? std::string() : files.front().string());
+  };
+  const std::string seen = newest();
+  auto from = stand_where_it_stood(path);
+  if (!dry) {
+    // A start that is refused changes nothing, so the directory is taken over only now. From here on no other run adds a checkpoint; one that came in between
+    // is what this run goes on from.
+    ownership_.emplace(comm_, path);
+    if (newest() != seen) from = stand_where_it_stood(path);
+  }
   first_step_ = logged_step_ = progress_.step;
   last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
   if (!dry) {
-    if (!ownership_) ownership_.emplace(comm_, path);
     directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
     keeper_.emplace(deck_, comm_, io_, *directory_, *ownership_);
   }
@@ -189,6 +206,7 @@ template <class T>
 void Trainer<T>::step() {
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
+  now_in_step(progress_.step + 1);
   if (profile_) profile_->begin_step(exec_);
   network_.zero_gradients(exec_);
   mark(parts_.zero);
@@ -362,6 +380,18 @@ std::vector<Buffer<T>> Trainer<T>::model_arrays() const {
 
 template <class T>
 ExitCode Trainer<T>::run() {
+  const Watchdog watchdog(comm_, deck_.real("run.hang_timeout"), directory_->path(), ownership_->token());
+  try {
+    return run_steps();
+  } catch (const std::exception& error) {
+    // Where only some ranks fail, the job ends here: before memory goes that other ranks' messages may still come to.
+    end_where_some_fail(comm_, error);
+    throw;
+  }
+}
+
+template <class T>
+ExitCode Trainer<T>::run_steps() {
   const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
   if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
   if (hook_ != nullptr) hook_->begin(*this);

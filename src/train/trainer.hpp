@@ -72,7 +72,10 @@ class Trainer {
   std::vector<Buffer<T>> model_arrays() const;
 
  private:
+  ExitCode run_steps();
   void resume(bool dry);
+  /// Loads the checkpoint that the run goes on from, if any, and checks that it fits; else initial values.
+  std::optional<std::filesystem::path> stand_where_it_stood(const std::filesystem::path& path);
   void begin_profile();
   /// What was launched since the mark before was this part's.
   void mark(std::size_t part) {
