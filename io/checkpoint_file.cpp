@@ -74,6 +74,8 @@ std::vector<fs::path> list_checkpoints(const fs::path& run_directory) {
   return paths;
 }
 
+std::int64_t checkpoint_step(const fs::path& file) { return step_of(file.filename().string()).value_or(-1); }
+
 void remove_unfinished_checkpoints(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> found;

@@ -134,6 +134,8 @@ class CheckpointReader {
 /// checkpoints/step-00001234.h5 files of a run directory (or of a folder of checkpoints), newest (highest step) first.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run_directory);
 std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory, std::int64_t step);
+/// The step that such a file's name tells; -1: it is no checkpoint's name.
+std::int64_t checkpoint_step(const std::filesystem::path& file);
 /// Removes what writers that are no more left half done in a folder of checkpoints. One that still lives finds its file gone, and cannot give it a name.
 /// What cannot be removed is left.
 void remove_unfinished_checkpoints(const std::filesystem::path& folder);

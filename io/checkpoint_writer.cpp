@@ -116,6 +116,14 @@ void write_checkpoint(const fs::path& file, const CheckpointStage& stage, const 
     } catch (const IoError& error) {  // on all ranks
       std::error_code ignored;
       if (writers.rank() == 0) fs::remove(partial, ignored);
+      // Whoever took the folder over in the meantime explains a file that is gone better than the file system does.
+      writers.together([&] {
+        if (writers.rank() != 0 || !how.permission || error.code() != ExitCode::checkpoint) return;
+        try {
+          how.permission();
+        } catch (const IoError&) {
+        }
+      });
       if (tried >= how.retries || !error.may_pass()) throw;
       const auto pause = retry_pause(tried);
       if (writers.rank() == 0) log::warn("{}; this may pass: written again in {} ms ({} of {})", error.what(), pause.count(), tried + 1, how.retries);

@@ -45,13 +45,14 @@ double CheckpointKeeper::write_now(const fs::path& file, const CheckpointContent
 void CheckpointKeeper::write(std::int64_t step, const std::vector<CheckpointArray>& arrays, CheckpointContent content, const Timer& began) {
   if (pending_) {
     using namespace std::chrono_literals;
-    if (pending_->seconds.wait_for(0s) != std::future_status::ready) {
-      const Timer waiting;
-      log::info("checkpoint of step {} waits: that of step {} is still being written. Hint: the disk is slower than checkpoint.every asks for", step, pending_->step);
-      const NowWaiting now("the checkpoint before");
+    const Timer waiting;
+    const NowWaiting now("the checkpoint before");
+    if (pending_->seconds.wait_for(200ms) != std::future_status::ready) {
+      log::info("checkpoint of step {} waits, and training with it: that of step {} is still being written. Hint: the disk is slower than checkpoint.every asks for",
+                step, pending_->step);
       pending_->seconds.wait();
-      totals_.waiting += waiting.seconds();
     }
+    totals_.waiting += waiting.seconds();
     collect();
     if (error_) throw *error_;  // on all ranks: outcomes are the same, and all come here at the same step
   }

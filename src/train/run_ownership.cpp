@@ -13,6 +13,7 @@
 
 #include "base/error.hpp"
 #include "io/checkpoint_file.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -73,13 +74,16 @@ void remove_partials(const fs::path& folder) {
 RunOwnership::RunOwnership(const Communicator& comm, const fs::path& run_directory) : file_(run_directory / "owner.json"), token_(new_token()) {
   comm.together([&] {
     if (comm.rank() != 0) return;
-    try {
-      fs::create_directories(run_directory / "checkpoints");
-      remove_partials(run_directory);
-      replace(file_, token_, description(token_).dump() + "\n");
-    } catch (const std::system_error& error) {
-      throw usage_error("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written", run_directory.string(), error.code().message());
-    }
+    with_retries(usual_retries, [&] {
+      try {
+        fs::create_directories(run_directory / "checkpoints");
+        remove_partials(run_directory);
+        replace(file_, token_, description(token_).dump() + "\n");
+      } catch (const std::system_error& error) {
+        throw IoError(ExitCode::usage, fmt::format("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written",
+                                                   run_directory.string(), error.code().message()), error.code().value());
+      }
+    });
     remove_unfinished_checkpoints(run_directory / "checkpoints");
   });
   token_ = comm.broadcast(token_);

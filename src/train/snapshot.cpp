@@ -188,7 +188,7 @@ Progress load_for_inference(const std::filesystem::path& file, const Deck& deck,
   return load<T>(file, comm, network, deck.real("train.ema") > 0 ? "ema/" : "model/", nullptr, nullptr, nullptr, nullptr);
 }
 
-std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where, IoThread* h5) {
+std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where, IoThread* h5, std::int64_t before) {
   std::string found;
   comm.together([&] {
     if (comm.rank() != 0) return;
@@ -199,6 +199,7 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
     }
     std::vector<std::string> damages;
     for (const auto& file : list_checkpoints(where)) {
+      if (checkpoint_step(file) >= before) continue;
       std::string damage;
       on_thread(h5, [&] { damage = with_retries(usual_retries, [&] { return damage_of(file); }); });
       if (damage.empty()) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <limits>
 #include <optional>
 #include <map>
 #include <string>
@@ -56,8 +57,10 @@ template <class T>
 Progress load_for_inference(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, Network<T>& network);
 
 /// A checkpoint file, or the newest whole one of a run directory. Damaged ones are warned of and passed over; when all are damaged
-/// that is a checkpoint error, because to start anew would overwrite what may be repaired. Nothing when a directory has none. Collective.
-std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where, IoThread* h5 = nullptr);
+/// that is a checkpoint error, because to start anew would overwrite what may be repaired. Nothing when a directory has none. Of a directory's, only
+/// those of steps below `before` count. Collective.
+std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where, IoThread* h5 = nullptr,
+                                                     std::int64_t before = std::numeric_limits<std::int64_t>::max());
 
 /// The deck inside a checkpoint. Collective.
 Deck checkpoint_deck(const Communicator& comm, const std::filesystem::path& file);

@@ -8,7 +8,6 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
-#include "base/random.hpp"
 #include "base/text.hpp"
 #include "comm/mailbox.hpp"
 #include "data/sampler.hpp"
@@ -403,7 +402,9 @@ ExitCode Trainer<T>::run_steps() {
       stop_ = true;
       break;
     }
+    const std::int64_t before = progress_.step;
     step();
+    if (progress_.step <= before) continue;  // rolled back
     if (hook_ != nullptr) hook_->after_step(*this);
     if (progress_.step % log_every == 0 || progress_.step == total_steps_) log_step();
     if (progress_.batch == 0) end_epoch();

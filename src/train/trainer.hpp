@@ -135,7 +135,7 @@ class Trainer {
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointKeeper> keeper_;
   std::optional<FiniteCheck<T>> finite_check_;  // where a step that is not finite does not end the run
-  std::int64_t skipped_ = 0, skipped_in_row_ = 0, rollbacks_ = 0;
+  std::int64_t skipped_ = 0, skipped_in_row_ = 0, rollbacks_ = 0, rolled_back_to_ = -1;
   Trace trace_;
   StopSignal stop_signal_;
   std::optional<Profile> profile_;

@@ -18,7 +18,7 @@ void Trainer<T>::meet_nonfinite() {
 }
 
 // Back to the newest checkpoint, with a lower rate to the end: what grew beyond all bounds does not in smaller steps. The order of the data stays, so that an
-// epoch has each sample once.
+// epoch has each sample once. A run that is killed between a rollback and its next checkpoint takes the way once more, from the checkpoints that are there.
 template <class T>
 void Trainer<T>::roll_back() {
   const std::int64_t failed = progress_.step;
@@ -27,11 +27,14 @@ void Trainer<T>::roll_back() {
     throw fail(ExitCode::numerical, "the loss or a gradient of step {} is not finite after {} rollbacks. Training cannot go on; the last checkpoint stays usable. "
                "Hint: lower optimizer.lr, warm up, or set optimizer.clip_norm", failed, rollbacks_ - 1);
   keeper_->finish(false);
-  const auto from = find_checkpoint(comm_, directory_->path(), &io_);
+  // One that led here twice, with no newer one in between, may hold parameters that are lost already: then the one before it, where there is one.
+  const bool again = last_checkpoint_ == rolled_back_to_;
+  auto from = find_checkpoint(comm_, directory_->path(), &io_, last_checkpoint_ + (again ? 0 : 1));
+  if (!from) from = find_checkpoint(comm_, directory_->path(), &io_);
   if (!from) throw checkpoint_error("run directory '{}' holds no checkpoint to roll back to", directory_->path().string());
   progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_, average_ ? &*average_ : nullptr, &reducer_, &io_);
   progress_.lr_scale = scale;
-  last_checkpoint_ = logged_step_ = progress_.step;
+  rolled_back_to_ = last_checkpoint_ = logged_step_ = progress_.step;
   stop_ = false;
   prefetched_ = nullptr;
   prefetch_error_ = nullptr;
