@@ -18,6 +18,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
 #include <functional>
 #include <map>
@@ -56,8 +57,12 @@ class CheckpointStage {
   // come again. Internal errors say what broke that.
   /// Rows lie where the caller has them, and must stay as they are until they are written.
   void refer(const std::vector<CheckpointArray>& arrays);
-  /// Rows are copied into memory of the stage's own, which is made at the first call.
+  /// Rows are copied into memory of the stage's own.
   void copy(const std::vector<CheckpointArray>& arrays);
+
+  /// Makes that memory, after a first refer(): pages that are touched for the first time cost several times the copy. Not collective; any thread, while no
+  /// other function runs.
+  void reserve();
 
   struct Rows {
     std::int64_t first = 0, count = 0;
@@ -76,7 +81,10 @@ class CheckpointStage {
   std::vector<CheckpointArray> arrays_;
   std::vector<char> held_;
   std::vector<Rows> rows_;
-  std::unique_ptr<std::byte[]> memory_;
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<std::byte[], Free> memory_;
   std::int64_t capacity_ = 0;
 };
 

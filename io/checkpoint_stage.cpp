@@ -1,7 +1,10 @@
 // Who writes which rows of a checkpoint, and the memory in which they wait.
+#include <sys/mman.h>
+
 #include <algorithm>
 #include <cstring>
 #include <map>
+#include <new>
 
 #include "base/error.hpp"
 #include "io/checkpoint_file.hpp"
@@ -80,10 +83,7 @@ void CheckpointStage::refer(const std::vector<CheckpointArray>& arrays) {
 
 void CheckpointStage::copy(const std::vector<CheckpointArray>& arrays) {
   refer(arrays);
-  if (const std::int64_t wanted = own_bytes(); capacity_ < wanted) {
-    memory_ = std::make_unique_for_overwrite<std::byte[]>(static_cast<std::size_t>(wanted));
-    capacity_ = wanted;
-  }
+  reserve();
   std::byte* to = memory_.get();
   for (std::size_t k = 0; k < rows_.size(); ++k) {
     if (rows_[k].count == 0) continue;
@@ -92,6 +92,20 @@ void CheckpointStage::copy(const std::vector<CheckpointArray>& arrays) {
     rows_[k].data = to;
     to += bytes;
   }
+}
+
+void CheckpointStage::reserve() {
+  const std::int64_t wanted = own_bytes();
+  if (capacity_ >= wanted) return;
+  constexpr std::size_t huge_page = std::size_t{2} << 20;
+  const std::size_t bytes = (static_cast<std::size_t>(wanted) + huge_page - 1) / huge_page * huge_page;
+  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(huge_page, bytes)));
+  if (!memory_) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish; nothing depends on it
+#endif
+  std::memset(memory_.get(), 0, bytes);
+  capacity_ = wanted;
 }
 
 std::int64_t CheckpointStage::own_bytes() const {

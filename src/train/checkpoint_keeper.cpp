@@ -42,6 +42,12 @@ double CheckpointKeeper::write_now(const fs::path& file, const CheckpointContent
   return timer.seconds();
 }
 
+void CheckpointKeeper::prepare(const std::vector<CheckpointArray>& arrays) {
+  if (!async_) return;
+  stage_.refer(arrays);
+  prepared_ = writer_->submit([this] { stage_.reserve(); });
+}
+
 void CheckpointKeeper::write(std::int64_t step, const std::vector<CheckpointArray>& arrays, CheckpointContent content, const Timer& began) {
   if (pending_) {
     using namespace std::chrono_literals;
@@ -58,6 +64,7 @@ void CheckpointKeeper::write(std::int64_t step, const std::vector<CheckpointArra
   }
   Pending next{.step = step, .file = checkpoint_path(directory_.path(), step), .stall = 0, .seconds = {}};
   if (async_) {
+    if (prepared_.valid()) prepared_.get();
     stage_.copy(arrays);
     next.seconds = writer_->submit([this, file = next.file, content = std::move(content), step] { return write_now(file, content, step); });
     next.stall = began.seconds();

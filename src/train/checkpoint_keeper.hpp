@@ -32,6 +32,8 @@ class CheckpointKeeper {
   CheckpointKeeper(const CheckpointKeeper&) = delete;
   CheckpointKeeper& operator=(const CheckpointKeeper&) = delete;
 
+  /// Makes the memory of the copies while training begins: first touched within the first copy it would cost several times as much. Collective.
+  void prepare(const std::vector<CheckpointArray>& arrays);
   /// Begins the checkpoint of `step`, or, with checkpoint.async = false, writes it. `began`: started when training stopped for it. Collective. Throws what the one
   /// before it met, as finish() does, where that ends the run.
   void write(std::int64_t step, const std::vector<CheckpointArray>& arrays, CheckpointContent content, const Timer& began);
@@ -76,6 +78,7 @@ class CheckpointKeeper {
   std::int64_t keep_;
   CheckpointWriting how_;
   CheckpointStage stage_;
+  std::future<void> prepared_;
   std::optional<Pending> pending_;
   std::optional<IoError> error_;
   bool failed_ = false;                // the last one, whatever on_error says

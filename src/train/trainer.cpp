@@ -394,7 +394,10 @@ ExitCode Trainer<T>::run_steps() {
   const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
   if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
   if (hook_ != nullptr) hook_->begin(*this);
-  if (progress_.step < total_steps_) begin();
+  if (progress_.step < total_steps_) {
+    begin();
+    keeper_->prepare(take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_).arrays);
+  }
   clock_.reset();
   if (deck_.text("numerics.on_nonfinite") == "rollback" && last_checkpoint_ < 0) checkpoint();  // where to go back to
   while (progress_.step < total_steps_ && !stop_) {
