@@ -9,6 +9,8 @@ namespace trireme {
 
 Request& Request::operator=(Request&& other) noexcept {
   std::swap(request_, other.request_);
+  std::swap(operation_, other.operation_);
+  std::swap(comm_, other.comm_);
   return *this;
 }
 
@@ -24,7 +26,9 @@ bool Request::done() {
 }
 
 void Request::wait() {
-  if (request_ != MPI_REQUEST_NULL) TRIREME_MPI(MPI_Wait(&request_, MPI_STATUS_IGNORE));
+  if (request_ == MPI_REQUEST_NULL) return;
+  const NowWaiting now(operation_, comm_);
+  TRIREME_MPI(MPI_Wait(&request_, MPI_STATUS_IGNORE));
 }
 
 Communicator::Communicator(MPI_Comm comm) {
@@ -97,6 +101,7 @@ std::string Communicator::broadcast(std::string text, int root) const {
 }
 
 std::vector<std::string> Communicator::gather(const std::string& mine) const {
+  const NowWaiting now("gather", comm_);
   const int n = static_cast<int>(mine.size());
   const bool root = rank_ == 0;
   std::vector<int> counts(root ? static_cast<std::size_t>(size_) : 0), starts(counts.size());

@@ -17,6 +17,7 @@
 
 #include "base/error.hpp"
 #include "comm/environment.hpp"
+#include "comm/whereabouts.hpp"
 
 namespace trireme {
 
@@ -35,8 +36,9 @@ template <> inline MPI_Datatype mpi_type<double>() { return MPI_DOUBLE; }
 class Request {
  public:
   Request() = default;
-  explicit Request(MPI_Request request) : request_(request) {}
-  Request(Request&& other) noexcept : request_(std::exchange(other.request_, MPI_REQUEST_NULL)) {}
+  /// `operation`, a literal, and `comm`: what a watchdog says of a wait.
+  explicit Request(MPI_Request request, const char* operation = "a message", MPI_Comm comm = MPI_COMM_NULL) : request_(request), operation_(operation), comm_(comm) {}
+  Request(Request&& other) noexcept : request_(std::exchange(other.request_, MPI_REQUEST_NULL)), operation_(other.operation_), comm_(other.comm_) {}
   Request& operator=(Request&& other) noexcept;
   ~Request();
 
@@ -45,6 +47,8 @@ class Request {
 
  private:
   MPI_Request request_ = MPI_REQUEST_NULL;
+  const char* operation_ = "";
+  MPI_Comm comm_ = MPI_COMM_NULL;
 };
 
 class Communicator {
@@ -70,12 +74,16 @@ class Communicator {
   /// For tools, and tests that count. Not inherited by duplicates.
   Communicator& named(const std::string& name);
   std::string name() const;
-  void barrier() const { TRIREME_MPI(MPI_Barrier(comm_)); }
+  void barrier() const {
+    const NowWaiting now("barrier", comm_);
+    TRIREME_MPI(MPI_Barrier(comm_));
+  }
 
   template <class T>
   void all_reduce(std::span<T> values, MPI_Op op = MPI_SUM) const {
-    if (size_ > 1)
-      TRIREME_MPI(MPI_Allreduce(MPI_IN_PLACE, values.data(), count(values), mpi_type<T>(), op, comm_));
+    if (size_ == 1) return;
+    const NowWaiting now("all-reduce", comm_);
+    TRIREME_MPI(MPI_Allreduce(MPI_IN_PLACE, values.data(), count(values), mpi_type<T>(), op, comm_));
   }
   template <class T>
     requires std::is_arithmetic_v<T>
@@ -88,20 +96,20 @@ class Communicator {
   Request begin_all_reduce(T* values, std::size_t n) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, count(n), mpi_type<T>(), MPI_SUM, comm_, &request));
-    return Request(request);
+    return Request(request, "all-reduce", comm_);
   }
   // Not collective: messages between two ranks, matched by `tag` in the order in which they were begun.
   template <class T>
   Request begin_send(const T* values, std::size_t n, int to, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Isend(values, count(n), mpi_type<T>(), to, tag, comm_, &request));
-    return Request(request);
+    return Request(request, "send", comm_);
   }
   template <class T>
   Request begin_receive(T* values, std::size_t n, int from, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Irecv(values, count(n), mpi_type<T>(), from, tag, comm_, &request));
-    return Request(request);
+    return Request(request, "receive", comm_);
   }
   // In the background, too. Lists of counts and starts (elements, one a rank) must live until wait(), as buffers must.
   /// Sums `values` of all ranks, in place on `root`; other ranks' stay as they are.
@@ -110,38 +118,40 @@ class Communicator {
     MPI_Request request = MPI_REQUEST_NULL;
     const bool here = rank_ == root;
     TRIREME_MPI(MPI_Ireduce(here ? MPI_IN_PLACE : values, here ? values : nullptr, count(n), mpi_type<T>(), MPI_SUM, root, comm_, &request));
-    return Request(request);
+    return Request(request, "reduce", comm_);
   }
   template <class T>
   Request begin_broadcast(T* values, std::size_t n, int root) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Ibcast(values, count(n), mpi_type<T>(), root, comm_, &request));
-    return Request(request);
+    return Request(request, "broadcast", comm_);
   }
   /// Rank r receives the sum of the r-th part of `values`, counts[r] long; parts lie one behind the other.
   template <class T>
   Request begin_reduce_scatter(const T* values, T* mine, const int* counts) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Ireduce_scatter(values, mine, counts, mpi_type<T>(), MPI_SUM, comm_, &request));
-    return Request(request);
+    return Request(request, "reduce-scatter", comm_);
   }
   /// Every rank's part of `values` comes to all ranks, in place.
   template <class T>
   Request begin_all_gather(T* values, const int* counts, const int* starts) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values, counts, starts, mpi_type<T>(), comm_, &request));
-    return Request(request);
+    return Request(request, "all-gather", comm_);
   }
   /// Rank r receives send_counts[r] elements from send_starts[r] on.
   template <class T>
   Request begin_all_to_all(const T* send, const int* send_counts, const int* send_starts, T* receive, const int* receive_counts, const int* receive_starts) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Ialltoallv(send, send_counts, send_starts, mpi_type<T>(), receive, receive_counts, receive_starts, mpi_type<T>(), comm_, &request));
-    return Request(request);
+    return Request(request, "all-to-all", comm_);
   }
   template <class T>
   void broadcast(std::span<T> values, int root = 0) const {
-    if (size_ > 1) TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
+    if (size_ == 1) return;
+    const NowWaiting now("broadcast", comm_);
+    TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
   }
   std::string broadcast(std::string text, int root = 0) const;
   /// Concatenation of all ranks' values, in rank order, everywhere.
@@ -150,6 +160,7 @@ class Communicator {
   /// The same into memory of the caller: rank r's counts[r] values go to starts[r].
   template <class T>
   void all_gather(const T* mine, std::span<const int> counts, std::span<const int> starts, T* all) const {
+    const NowWaiting now("all-gather", comm_);
     TRIREME_MPI(MPI_Allgatherv(mine, counts[static_cast<std::size_t>(rank_)], mpi_type<T>(), all, counts.data(), starts.data(), mpi_type<T>(), comm_));
   }
   /// Every rank's text, in rank order, on rank 0; empty elsewhere.
@@ -181,6 +192,7 @@ class Communicator {
 
 template <class T>
 std::vector<T> Communicator::all_gather(std::span<const T> mine) const {
+  const NowWaiting now("all-gather", comm_);
   const int n = count(mine);
   std::vector<int> counts(static_cast<std::size_t>(size_)), starts(static_cast<std::size_t>(size_));
   TRIREME_MPI(MPI_Allgather(&n, 1, MPI_INT, counts.data(), 1, MPI_INT, comm_));
@@ -197,6 +209,7 @@ inline constexpr std::size_t message_elements = std::size_t{1} << 26;
 
 template <class T>
 void Communicator::send(std::span<const T> values, int to) const {
+  const NowWaiting now("send", comm_);
   for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
     const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
     TRIREME_MPI(MPI_Send(part.data(), count(part), mpi_type<T>(), to, 0, comm_));
@@ -205,6 +218,7 @@ void Communicator::send(std::span<const T> values, int to) const {
 
 template <class T>
 void Communicator::receive(std::span<T> values, int from) const {
+  const NowWaiting now("receive", comm_);
   for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
     const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
     TRIREME_MPI(MPI_Recv(part.data(), count(part), mpi_type<T>(), from, 0, comm_, MPI_STATUS_IGNORE));

@@ -28,6 +28,9 @@ class Environment {
   int rank() const { return rank_; }
   int size() const { return size_; }
 
+  /// The one of this process; null before and after.
+  static Environment* current() { return current_; }
+
   /// Ends the job after an error on this rank. When every rank fails (a wrong deck) rank 0 prints the message and all
   /// ranks return the exit code for an orderly end; when only some do, the first of them prints and aborts the job.
   /// Takes a second or two. Not collective.
@@ -36,6 +39,7 @@ class Environment {
  private:
   int rank_ = 0;
   int size_ = 1;
+  static inline Environment* current_ = nullptr;
   MPI_Comm last_words_ = MPI_COMM_NULL;  // for end_after_error alone
 };
 

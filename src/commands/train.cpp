@@ -13,7 +13,7 @@ namespace {
 
 template <class T>
 int train(const Deck& deck, const Communicator& comm, bool dry_run) {
-  Trainer<T> trainer(deck, comm);
+  Trainer<T> trainer(deck, comm, nullptr, dry_run);
   if (dry_run) {
     log::info("dry run: everything was built; nothing was trained");
     return 0;

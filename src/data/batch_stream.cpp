@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/timer.hpp"
+#include "comm/whereabouts.hpp"
 #include "data/row_loader.hpp"
 #include "data/window_plan.hpp"
 
@@ -56,7 +57,8 @@ struct BatchStream::Impl {
                       .feature_box = options.slab,
                       .label_box = options.label_slab,
                       .sample = options.sample,
-                      .label = options.label}),
+                      .label = options.label,
+                      .retries = options.retries}),
         feature_bytes(loader.feature_bytes()),
         label_bytes(loader.label_bytes()),
         rank(options.rank),
@@ -266,6 +268,7 @@ struct BatchStream::Impl {
       while (loaded == emptied) {
         if (error) std::rethrow_exception(error);
         const Timer timer;
+        const NowWaiting now("its data");
         changed.wait(lock);
         waited += timer.seconds();
       }

@@ -16,6 +16,7 @@
 #include "base/box.hpp"
 #include "data/data_set.hpp"
 #include "io/io_thread.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -61,6 +62,8 @@ class BatchStream {
     Shape label = {};
     /// What is not wanted is not read, and empty in the batches.
     bool features = true, labels = true;
+    /// How often a read that met an error that may pass is tried again.
+    int retries = usual_retries;
   };
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);

@@ -327,6 +327,7 @@ void Network<T>::forward(const Pass& pass) {
     Step& step = layers_[i];
     if (!runs_forward(step)) continue;
     const Bound& bound = slots_[slot_].steps[i];
+    now_in_layer(step.name, false);
     step.layer->forward(pass, bound.in, bound.out);
     if (observer_) observer_(i, false);
   }
@@ -348,6 +349,7 @@ void Network<T>::backward(const Pass& pass, const Ready& ready) {
     Step& step = layers_[i];
     if (!runs_backward(i)) continue;
     const Bound& bound = slots_[slot_].steps[i];
+    now_in_layer(step.name, true);
     step.layer->backward(pass, bound.in, bound.out, bound.out_gradient, bound.in_gradient);
     for (std::size_t k = 0; k < step.inputs.size(); ++k)
       if (bound.accumulate_into[k].data() != nullptr)

@@ -9,8 +9,10 @@
 #include "base/log.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "comm/mailbox.hpp"
 #include "data/sampler.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "train/watchdog.hpp"
 
 namespace trireme {
 
@@ -44,21 +46,23 @@ std::vector<std::int64_t> cuts(const Network<T>& network) {
 
 constexpr std::size_t loss_slot = 0;   // control(0): sum of the batch's losses
 constexpr std::size_t stop_slot = 1;   // control(1): ranks that were told to stop
-constexpr std::int64_t control_read = 2;
+constexpr std::size_t fault_slot = 2;  // control(2): ranks that met what ends the run with an error
+constexpr std::int64_t control_read = 3;
 
 // nvcc allows no kernel in a private member function.
 template <class T>
-void add_to_control(const Execution& exec, Span<const double> loss, double share, T stop, Span<T> control) {
+void add_to_control(const Execution& exec, Span<const double> loss, double share, T stop, T fault, Span<T> control) {
   Kokkos::parallel_for("trireme::trainer::control", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
     if (share > 0) control(loss_slot) += static_cast<T>(share * loss(0));
     control(stop_slot) = stop;
+    control(fault_slot) = fault;
   });
 }
 
 }  // namespace
 
 template <class T>
-Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook)
+Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook, bool dry)
     : deck_(deck),
       comm_(checked(deck, comm)),
       hook_(hook),
@@ -93,12 +97,12 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
     balancer_.emplace(comm, grid_.place().data, grid_.shape().data, batch_, most_of_batch(deck, grid_.shape()));
   if (deck.boolean("train.profile")) begin_profile();
   reducer_.measure(exec_);
-  resume();
+  if (deck.text("numerics.on_nonfinite") != "stop") finite_check_.emplace(network_, grid_, reducer_.shards().whole());
+  resume(dry);
 }
 
 template <class T>
-void Trainer<T>::resume() {
-  const auto path = run_path(deck_);
+std::optional<std::filesystem::path> Trainer<T>::stand_where_it_stood(const std::filesystem::path& path) {
   const std::string& wish = deck_.text("checkpoint.resume");
   std::optional<std::filesystem::path> from;
   if (wish != "never") {
@@ -125,9 +129,30 @@ void Trainer<T>::resume() {
     network_.initialize(static_cast<std::uint64_t>(deck_.integer("run.seed")));
     progress_.epoch_steps = epoch_steps_;
   }
+  return from;
+}
+
+template <class T>
+void Trainer<T>::resume(bool dry) {
+  const auto path = run_path(deck_);
+  const auto newest = [&] {
+    const auto files = comm_.rank() == 0 ? list_checkpoints(path) : std::vector<std::filesystem::path>();
+    return comm_.broadcast(files.empty() ? std::string() : files.front().string());
+  };
+  const std::string seen = newest();
+  auto from = stand_where_it_stood(path);
+  if (!dry) {
+    // A start that is refused changes nothing, so the directory is taken over only now. From here on no other run adds a checkpoint; one that came in between
+    // is what this run goes on from.
+    ownership_.emplace(comm_, path);
+    if (newest() != seen) from = stand_where_it_stood(path);
+  }
   first_step_ = logged_step_ = progress_.step;
   last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
-  directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
+  if (!dry) {
+    directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
+    keeper_.emplace(deck_, comm_, io_, *directory_, *ownership_);
+  }
 
   const auto summary = network_.summary();
   log::info("Trireme {}  |  {} rank(s) x {} thread(s), {}, gemm: {}  |  {}", TRIREME_VERSION, comm_.size(), exec_.concurrency(), Execution::name(),
@@ -143,7 +168,8 @@ void Trainer<T>::resume() {
             epoch_steps_, total_steps_);
   if (grid_.reduction().size() > 1) log::info("reduce over {}", reducer_.plan());
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
-  directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
+  if (directory_)
+    directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
                      {"threads", exec_.concurrency()}, {"batch", batch_}, {"accumulate", accumulate_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
                      {"total_steps", total_steps_}});
 }
@@ -185,6 +211,7 @@ void Trainer<T>::step() {
   own_ = {};
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
+  now_in_step(progress_.step + 1);
   if (profile_) profile_->begin_step(exec_);
   network_.zero_gradients(exec_);
   mark(parts_.zero);
@@ -194,9 +221,10 @@ void Trainer<T>::step() {
     reducer_.finish(exec_);
     mark(parts_.reduce);
   }
-  {
+  const bool finite = !finite_check_ || finite_check_->passes(exec_);
+  if (finite) {
     const Trace::Phase phase(trace_, "update", seconds_.update);
-    optimizer_.update(exec_, schedule_.at(progress_.step), progress_.step);
+    optimizer_.update(exec_, progress_.lr_scale * schedule_.at(progress_.step), progress_.step);
     reducer_.begin_gather(exec_, network_.values());
     network_.update_buffers(exec_, samples);
     reducer_.finish_gather(exec_);
@@ -207,6 +235,8 @@ void Trainer<T>::step() {
   account(samples, batches);
   mark(parts_.account);
   if (profile_) profile_->end_step();
+  if (!finite) return meet_nonfinite();
+  skipped_in_row_ = 0;
   if (balancer_) balance(timer.seconds());
 }
 
@@ -269,7 +299,7 @@ void Trainer<T>::train_on(const HostBatch& batch, std::int64_t before, std::int6
 template <class T>
 void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t samples) {
   const Trace::Phase phase(trace_, "forward", seconds_.forward);
-  const T stop = stop_signal_.received() != 0 ? T{1} : T{0};
+  const T stop = stop_signal_.received() != 0 ? T{1} : T{0}, fault = keeper_ && keeper_->poll() ? T{1} : T{0};
   const Targets<T> targets = stager_.load(pass, batch, network_.input());
   mark(parts_.stage);
   // Ranks that have the same outputs count one sample's loss once together.
@@ -277,11 +307,11 @@ void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t 
   const double share = network_.place().last_stage() ? 1 / static_cast<double>(copies) : 0;
   if (replays_) {
     replay(pass, samples, targets);
-    return add_to_control<T>(exec_, loss_.value(), share, stop, network_.control());
+    return add_to_control<T>(exec_, loss_.value(), share, stop, fault, network_.control());
   }
   network_.forward(pass);
   if (network_.place().last_stage()) loss_.apply(exec_, pass.samples, samples * copies, network_.output(), targets, network_.output_gradient());
-  add_to_control<T>(exec_, loss_.value(), share, stop, network_.control());
+  add_to_control<T>(exec_, loss_.value(), share, stop, fault, network_.control());
   mark(parts_.loss);
 }
 
@@ -325,23 +355,24 @@ template <class T>
 void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   Kokkos::deep_copy(exec_, control_, slice<T>(network_.control(), 0, control_read));
   exec_.fence("trireme::trainer: the step's loss to the host");
-  double loss = static_cast<double>(control_(loss_slot)), stops = static_cast<double>(control_(stop_slot));
+  double loss = static_cast<double>(control_(loss_slot)), stops = static_cast<double>(control_(stop_slot)),
+         faults = static_cast<double>(control_(fault_slot));
   if (grid_.model().size() > 1) {
-    std::array<double, 2> told{grid_.place().tensor == 0 && network_.place().last_stage() ? loss : 0, stops};
+    std::array<double, 3> told{grid_.place().tensor == 0 && network_.place().last_stage() ? loss : 0, stops, faults};
     grid_.model().all_reduce(std::span<double>(told));
-    loss = told[0], stops = told[1];
+    loss = told[0], stops = told[1], faults = told[2];
   }
   last_loss_ = loss_.mean(loss, samples);
   stop_ = stops > 0;
-  progress_.epoch_loss += loss;
-  progress_.epoch_samples += samples;
+  if (std::isfinite(loss)) progress_.epoch_loss += loss, progress_.epoch_samples += samples;
   samples_done_ += samples;
   ++progress_.step;
   progress_.batch += batches;
   if (progress_.batch == batches_.batches()) ++progress_.epoch, progress_.batch = 0;
-  if (!std::isfinite(last_loss_))
-    throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, or "
-               "set optimizer.clip_norm", progress_.step, last_loss_);
+  if (faults > 0) keeper_->raise();
+  if (!finite_check_ && !std::isfinite(last_loss_))
+    throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, "
+               "set optimizer.clip_norm, or numerics.on_nonfinite = skip or rollback", progress_.step, last_loss_);
 }
 
 template <class T>
@@ -374,17 +405,35 @@ std::vector<Buffer<T>> Trainer<T>::model_arrays() const {
 
 template <class T>
 ExitCode Trainer<T>::run() {
+  const Watchdog watchdog(comm_, deck_.real("run.hang_timeout"), directory_->path(), ownership_->token());
+  try {
+    return run_steps();
+  } catch (const std::exception& error) {
+    // Where only some ranks fail, the job ends here: before memory goes that other ranks' messages may still come to.
+    end_where_some_fail(comm_, error);
+    throw;
+  }
+}
+
+template <class T>
+ExitCode Trainer<T>::run_steps() {
   const std::int64_t log_every = deck_.integer("train.log_every"), save_every = deck_.integer("checkpoint.every");
   if (progress_.step >= total_steps_) log::info("nothing to do: step {} of {} is reached already", progress_.step, total_steps_);
   if (hook_ != nullptr) hook_->begin(*this);
-  if (progress_.step < total_steps_) begin();
+  if (progress_.step < total_steps_) {
+    begin();
+    keeper_->prepare(take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_).arrays);
+  }
   clock_.reset();
+  if (deck_.text("numerics.on_nonfinite") == "rollback" && last_checkpoint_ < 0) checkpoint();  // where to go back to
   while (progress_.step < total_steps_ && !stop_) {
     if (hook_ != nullptr && !hook_->before_step(*this)) {
       stop_ = true;
       break;
     }
+    const std::int64_t before = progress_.step;
     step();
+    if (progress_.step <= before) continue;  // rolled back
     if (hook_ != nullptr) hook_->after_step(*this);
     if (progress_.step % log_every == 0 || progress_.step == total_steps_) log_step();
     if (progress_.batch == 0) end_epoch();
@@ -392,6 +441,7 @@ ExitCode Trainer<T>::run() {
   }
   const bool stopped = stop_ && progress_.step < total_steps_;
   checkpoint();
+  keeper_->finish(true);
   if (hook_ != nullptr) hook_->end(*this, stopped);
   finish(stopped);
   return stopped ? ExitCode::requeue : ExitCode::done;

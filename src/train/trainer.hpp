@@ -17,11 +17,14 @@
 #include "optim/weight_average.hpp"
 #include "parallel/sharer_sums.hpp"
 #include "train/balancer.hpp"
+#include "train/checkpoint_keeper.hpp"
 #include "train/evaluator.hpp"
+#include "train/finite_check.hpp"
 #include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 #include "train/profile.hpp"
 #include "train/run_directory.hpp"
+#include "train/run_ownership.hpp"
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
@@ -32,8 +35,8 @@ template <class T>
 class Trainer {
  public:
   /// Builds everything that the deck names, and goes to where the run directory stands. `hook`, which outlives it, is called between steps.
-  /// Collective; throws what its parts throw.
-  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr);
+  /// With `dry` nothing is written, and the run directory is not taken over. Collective; throws what its parts throw.
+  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr, bool dry = false);
 
   ~Trainer() {
     if (hook_ != nullptr) hook_->release();
@@ -70,7 +73,10 @@ class Trainer {
   std::vector<Buffer<T>> model_arrays() const;
 
  private:
-  void resume();
+  ExitCode run_steps();
+  void resume(bool dry);
+  /// Loads the checkpoint that the run goes on from, if any, and checks that it fits; else initial values.
+  std::optional<std::filesystem::path> stand_where_it_stood(const std::filesystem::path& path);
   void begin_profile();
   /// What was launched since the mark before was this part's.
   void mark(std::size_t part) {
@@ -96,8 +102,9 @@ class Trainer {
   void end_epoch();
   Metrics measure();
   void checkpoint();
-  /// But for those that checkpoint.keep says, and this step's.
-  void remove_old_checkpoints();
+  /// What numerics.on_nonfinite says of the step that was just accounted for and updated nothing.
+  void meet_nonfinite();
+  void roll_back();
   void finish(bool stopped);
 
   const Deck& deck_;
@@ -132,7 +139,11 @@ class Trainer {
   Recording recording_;
   std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
+  std::optional<RunOwnership> ownership_;
   std::optional<RunDirectory> directory_;
+  std::optional<CheckpointKeeper> keeper_;
+  std::optional<FiniteCheck<T>> finite_check_;  // where a step that is not finite does not end the run
+  std::int64_t skipped_ = 0, skipped_in_row_ = 0, rollbacks_ = 0, rolled_back_to_ = -1;
   Trace trace_;
   StopSignal stop_signal_;
   std::optional<Profile> profile_;

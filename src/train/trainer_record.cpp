@@ -37,7 +37,7 @@ void Trainer<T>::log_step() {
   const double rate = static_cast<double>(samples_done_ - logged_samples_) / std::max(spent, 1e-9);
   const double left = static_cast<double>(total_steps_ - progress_.step) * static_cast<double>(accumulate_ * batch_) / std::max(rate, 1e-9);
   const std::int64_t epoch = (progress_.step - 1) / epoch_steps_ + 1;
-  const double lr = schedule_.at(progress_.step - 1);
+  const double lr = progress_.lr_scale * schedule_.at(progress_.step - 1);
   log::info("epoch {}/{}  step {}/{}  loss {:.4f}  lr {:.4g}  {:.0f} samples/s  {} left", epoch, deck_.integer("train.epochs"), progress_.step, total_steps_,
             last_loss_, lr, rate, human_seconds(left));
   directory_->event({{"event", "step"}, {"step", progress_.step}, {"epoch", epoch}, {"loss", last_loss_}, {"lr", lr}, {"samples_per_s", rate}, {"seconds", now}});
@@ -94,37 +94,20 @@ Metrics Trainer<T>::measure() {
 }
 
 template <class T>
-void Trainer<T>::remove_old_checkpoints() {
-  const auto file = checkpoint_path(directory_->path(), progress_.step);
-  if (comm_.rank() == 0) {
-    // Those of later steps are damaged ones that were passed over, or left by a run that this one went back from: not of its past.
-    const auto files = list_checkpoints(directory_->path());
-    const auto latest = std::ranges::find(files, file);
-    if (latest == files.end()) return;  // a file system that does not list it yet
-    const auto keep = std::min<std::ptrdiff_t>(deck_.integer("checkpoint.keep"), files.end() - latest);
-    for (auto other = files.begin(); other != files.end(); ++other) {
-      std::error_code ignored;
-      if (other < latest || other >= latest + keep) std::filesystem::remove(*other, ignored);
-    }
-  }
-}
-
-template <class T>
 void Trainer<T>::checkpoint() {
-  // A run that was killed between a checkpoint and this has one too many.
-  if (last_checkpoint_ == progress_.step) return remove_old_checkpoints();
+  if (last_checkpoint_ == progress_.step) {
+    // A run that was killed between a checkpoint and this has one too many.
+    if (comm_.rank() == 0) keeper_->remove_old(progress_.step);
+    return;
+  }
   const Timer timer;
-  const auto file = checkpoint_path(directory_->path(), progress_.step);
-  std::int64_t bytes = 0;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    const auto snapshot = take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    keeper_->write(progress_.step, snapshot.arrays, snapshot.content, timer);
   }
   last_checkpoint_ = progress_.step;
   pause_ += timer.seconds();
-  log::info("checkpoint {} ({}, {})", file.string(), human_bytes(static_cast<double>(bytes)), human_seconds(timer.seconds()));
-  directory_->event({{"event", "checkpoint"}, {"step", progress_.step}, {"file", file.string()}, {"bytes", bytes}, {"seconds", timer.seconds()}});
-  remove_old_checkpoints();
 }
 
 template <class T>
@@ -147,6 +130,10 @@ void Trainer<T>::finish(bool stopped) {
                          {"evaluate", seconds_.evaluate},
                          {"checkpoint", seconds_.checkpoint}}}};
   if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
+  const auto& kept = keeper_->totals();
+  event["checkpoints"] = {{"written", kept.written}, {"failed", kept.failed}, {"stall", kept.stall}, {"writing", kept.writing}, {"waiting", kept.waiting}};
+  if (skipped_ > 0) event["skipped"] = skipped_;
+  if (rollbacks_ > 0) event["rollbacks"] = rollbacks_;
   CommunicationReport communication;
   reducer_.report(communication);
   if (progress_.step > first_step_ && !communication.empty()) event["communication"] = communication.json();
@@ -169,6 +156,8 @@ void Trainer<T>::finish(bool stopped) {
     log::info("{}", profile_->table(rates));
     directory_->event(profile_->json(rates));
   }
+  if (kept.failed > 0) log::warn("{} checkpoint(s) could not be written, {} were", kept.failed, kept.written);
+  if (skipped_ > 0) log::warn("{} step(s) were skipped: their loss or a gradient was not finite", skipped_);
   log::info("parameters sha256 {}", digest);
   if (stopped)
     log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue",
@@ -185,7 +174,6 @@ void Trainer<T>::finish(bool stopped) {
   template void Trainer<T>::log_shares();                   \
   template void Trainer<T>::end_epoch();                    \
   template Metrics Trainer<T>::measure();                   \
-  template void Trainer<T>::remove_old_checkpoints();       \
   template void Trainer<T>::checkpoint();                   \
   template void Trainer<T>::finish(bool);
 TRIREME_INSTANTIATE(float)
