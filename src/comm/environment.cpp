@@ -45,6 +45,11 @@ Environment::Environment(int& argc, char**& argv) {
   TRIREME_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
   TRIREME_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size_));
   TRIREME_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &last_words_));
+  apart_ = launched_apart(size_);
+}
+
+void Environment::check_launch() const {
+  if (!apart_.by.empty()) throw usage_error("{}", advice(apart_));
 }
 
 Environment::~Environment() {
@@ -56,6 +61,7 @@ int Environment::end_after_error(const Error& error) noexcept {
   using namespace std::chrono_literals;
   const int code = static_cast<int>(error.code());
   const auto print = [&] {
+    if (apart_.number > 0) return;  // one of them tells it for all
     if (size_ > 1)
       std::fprintf(stderr, "trireme: error on rank %d of %d: %s\n", rank_, size_, error.what());
     else

@@ -4,6 +4,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "comm/communicator.hpp"
 #include "config/deck.hpp"
@@ -24,6 +25,7 @@
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
+#include "train/time_limit.hpp"
 
 namespace trireme {
 
@@ -94,6 +96,9 @@ class Trainer {
   /// But for those that checkpoint.keep says, and this step's.
   void remove_old_checkpoints();
   void finish(bool stopped);
+  /// Seconds that a checkpoint may take, for as long as none was measured: its arrays at 100 MiB/s.
+  double checkpoint_guess() const;
+  std::string stop_reason();
 
   const Deck& deck_;
   const Communicator& comm_;
@@ -127,6 +132,8 @@ class Trainer {
   std::optional<RunDirectory> directory_;
   Trace trace_;
   StopSignal stop_signal_;
+  TimeLimit time_limit_;                // looked at on rank 0
+  bool wants_stop_ = false;             // this rank, as of this step
   std::optional<Profile> profile_;
   struct { std::size_t zero, data, stage, loss, reduce, update, account; } parts_;
 
