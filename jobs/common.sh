@@ -6,14 +6,18 @@
 #   TRIREME_SRUN    more options for srun, separated by spaces (default: --cpu-bind=cores)
 #   TRIREME_CHAIN   1: a link of a chain (chain.sh), which never requeues itself
 
+# This job by the name that means it alone: an element of an array may have the number of the whole.
+job=$SLURM_JOB_ID
+if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
+
 # Whether this job still stands as the queue wants it: not cancelled, not over its limit, not already on its way back to the queue.
-job_is_running() { [ "$(squeue -h -j "$SLURM_JOB_ID" -o %T 2>/dev/null)" = RUNNING ]; }
+job_is_running() { [ "$(squeue -h -j "$job" -o %T 2>/dev/null)" = RUNNING ]; }
 
 # When this job ends, in seconds since 1970. New versions of Slurm tell the job; older ones are asked. Nothing where there is no limit.
 job_end_time() {
   if [ -n "${SLURM_JOB_END_TIME:-}" ]; then echo "$SLURM_JOB_END_TIME"; return; fi
   local when
-  when=$(squeue -h -j "$SLURM_JOB_ID" -o %e 2>/dev/null)
+  when=$(squeue -h -j "$job" -o %e 2>/dev/null)
   [[ $when == [0-9]* ]] && date -d "$when" +%s
 }
 
@@ -43,7 +47,7 @@ train() {
   if [ -n "${TRIREME_SITE:-}" ]; then . "$TRIREME_SITE" || exit 2; fi
   export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} OMP_PROC_BIND=${OMP_PROC_BIND:-spread} OMP_PLACES=${OMP_PLACES:-cores}
   SLURM_JOB_END_TIME=$(job_end_time) && export SLURM_JOB_END_TIME
-  echo "== $(date -Is) job $SLURM_JOB_ID, start ${SLURM_RESTART_COUNT:-0}, ${SLURM_NTASKS:-?} ranks on ${SLURM_JOB_NODELIST:-?}"
+  echo "== $(date -Is) job $job, start ${SLURM_RESTART_COUNT:-0}, ${SLURM_NTASKS:-?} ranks on ${SLURM_JOB_NODELIST:-?}"
 
   rm -f "$run/exit_code"
   launch "${TRIREME:-build/release/trireme}" train "$@" --run.output="$run" --checkpoint.resume=auto
@@ -55,6 +59,6 @@ train() {
 
   if [ "$code" -ne 75 ]; then exit "$code"; fi
   if [ "${TRIREME_CHAIN:-0}" = 1 ]; then exit 0; fi  # the next link goes on
-  if job_is_running; then scontrol requeue "$SLURM_JOB_ID" && exit 0; fi
+  if job_is_running; then scontrol requeue "$job" && exit 0; fi
   exit 75
 }

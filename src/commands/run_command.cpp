@@ -27,7 +27,7 @@ const Command commands[] = {
     {"shard", "digits|fields|idx|cifar10|csv [SOURCE] --out DIR --shards N", "makes a sharded HDF5 data set; shard --help tells more", shard_command},
     {"inspect", "PATH [--full] [--statistics] [--json]", "what a shard, data set, deck or checkpoint holds; verifies checksums", inspect_command},
     {"plan", "DECK --ranks N [--memory GIB] [--json] [--section.key=value ...]", "who holds and sends what on N ranks, before a job is submitted", plan_command},
-    {"bench", "io [DIR] [--size MIB] [--state MIB] [--runs N] [--cold] [--json] | kernels [--runs N] [--json]", "measures this machine", bench_command},
+    {"bench", "io [DIR] [--size MIB] [--state MIB] [--runs N] [--cold] [--json] | kernels|network [--runs N] [--json]", "measures this machine", bench_command},
     {"help", "[deck]", "this list; `help deck` prints the deck reference", help_command},
 };
 

@@ -61,8 +61,8 @@ std::vector<KeySpec> make_keys() {
              "Seconds that a process may run before it stops with a checkpoint and exit code 75, from its start; 0: no limit. Where SLURM_JOB_END_TIME is set, the "
              "earlier of the two counts."),
       number("run.time_margin", real, "30", at_least(0),
-             "Seconds of the time limit to leave untouched: the run stops when no more than these, twice the time of a checkpoint (the longest measured) and the "
-             "longest step are left."),
+             "Seconds of the time limit to leave untouched: the run stops when no more is left than these and twice the time of a checkpoint and a step (the longest "
+             "measured)."),
 
       key("data.train", text, "", "Training data: a directory, a glob or a comma-separated list of HDF5 files."),
       key("data.test", text, "", "Test data, given as for train; empty: nothing to evaluate on."),

@@ -20,8 +20,9 @@ class TimeLimit {
 
   /// Seconds from `now` to the end. Only where a limit exists.
   double left(double now) const { return *end_ - now; }
-  /// margin + 2 checkpoint + the longest time between two calls of near(): a step, or a step and what came between, as evaluation and checkpoints.
-  double needed() const { return margin_ + 2 * checkpoint_ + longest_; }
+  /// margin + 2 checkpoint + 2 of the longest times between two calls of near() (a step and what may come between, as evaluation and checkpoints): until the
+  /// next call one may pass, and the step that hears of it is another.
+  double needed() const { return margin_ + 2 * checkpoint_ + 2 * longest_; }
   double checkpoint() const { return checkpoint_; }
 
   /// Seconds since 1970, by this node's clock.

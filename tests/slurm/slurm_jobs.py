@@ -69,9 +69,14 @@ class SlurmTest(program.ProgramTest):
         super().setUp()
         self.deck = self.write_deck(DECK.format(data=self.data, steps=STEPS))
         self.jobs = []
+        self.failed_before = self.failed_()
+
+    def failed_(self):
+        result = getattr(self._outcome, "result", None)
+        return len(result.failures) + len(result.errors) if result else 0
 
     def tearDown(self):
-        if any(error for _, error in getattr(self._outcome, "errors", [])) or getattr(getattr(self._outcome, "result", None), "failures", None):
+        if self.failed_() > self.failed_before:
             for log in sorted(self.folder.glob("*.log")):
                 print(f"--- {log.name}\n{log.read_text(errors='replace')[-6000:]}", flush=True)
         for job in self.jobs:
@@ -84,7 +89,7 @@ class SlurmTest(program.ProgramTest):
         return {key: str(value) for key, value in {**env, **more}.items()}
 
     def submit(self, *words, **env):
-        """sbatch in the test's folder; the job's id. The warning of the scripts themselves would come at once in jobs of a minute."""
+        """sbatch in the test's folder, two ranks on two nodes unless the words say otherwise; the job's id."""
         text = self.cluster.run("sbatch", "--parsable", "-N", 2, "--ntasks-per-node=1", "-t", 10, *words, env=self.environment(**env), cwd=self.folder)
         self.jobs.append(text.strip().split(";")[0])
         return self.jobs[-1]
