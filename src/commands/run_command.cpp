@@ -37,7 +37,7 @@ void print_help() {
   std::printf(
       "\nRun it under mpiexec or srun for several ranks. A CHECKPOINT is a file or a run directory (its newest whole checkpoint);\n"
       "in an ensemble also the run directory of a job of tasks: the newest of each.\n"
-      "Exit codes: 0 done, 1 internal, 2 usage or deck, 3 data, 4 checkpoint, 5 loss not finite, 75 stopped by a signal with a whole\n"
+      "Exit codes: 0 done, 1 internal, 2 usage or deck, 3 data, 4 checkpoint, 5 loss not finite, 75 stopped early with a whole\n"
       "checkpoint: start the same command again.\n");
 }
 

@@ -9,7 +9,7 @@ from decks import ADAM, RestartTest, program
 
 
 class TimeLimit(RestartTest):
-    WORDS = [*ADAM, "--train.steps=4000", "--train.log_every=50", "--checkpoint.every=500"]
+    WORDS = [*ADAM, "--train.steps=2000", "--train.log_every=50", "--checkpoint.every=500"]
 
     def mark(self, folder):
         file = folder.path / "exit_code"

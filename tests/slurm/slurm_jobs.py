@@ -284,6 +284,22 @@ class Many(SlurmTest):
         for member, folder in enumerate(folders, start=1):
             self.assertEqual(folder.digest(), self.whole(*words, f"--run.seed={member}").digest())
 
+    def test_scaling_studies(self):
+        python = subprocess.run(["bash", "-c", f". '{program.ROOT}/scripts/lib/common.sh' && plot_python"], capture_output=True, text=True).stdout.strip()
+        if not python:
+            self.skipTest("no Python with numpy and matplotlib here")
+        for mode in ("strong", "weak"):
+            out = self.folder / mode
+            words = [JOBS / f"{mode}_scaling.sh", self.deck, "--ranks", "1,2", "--repeats", 2, "--steps", 30, "--out", out, "--program", program.program(), "--wait",
+                     "--poll", 0.2, "--sbatch", "-t 5"]
+            said = self.cluster.run(*words, env=self.environment(), cwd=self.folder, timeout=200)
+            self.assertIn("r2-t1: job", said)
+            text = (out / "report.md").read_text()
+            self.assertIn("all-reduce over 2 ranks", text)
+            again = self.cluster.run(*words, env=self.environment(), cwd=self.folder, timeout=60)
+            self.assertIn("4 of them are there already", again)
+            self.assertNotIn(": job", again)
+
     def test_sites(self):
         # The site files as they are, on nodes that have the devices they ask for: binding, GPUs, environment.
         for site in sorted((JOBS / "sites").glob("*.env")):
