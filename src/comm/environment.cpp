@@ -48,6 +48,11 @@ Environment::Environment(int& argc, char**& argv) {
   TRIREME_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size_));
   TRIREME_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &last_words_));
   current_ = this;
+  apart_ = launched_apart(size_);
+}
+
+void Environment::check_launch() const {
+  if (!apart_.by.empty()) throw usage_error("{}", advice(apart_));
 }
 
 Environment::~Environment() {
@@ -60,6 +65,7 @@ int Environment::end_after_error(const Error& error) noexcept {
   using namespace std::chrono_literals;
   const int code = static_cast<int>(error.code());
   const auto print = [&] {
+    if (apart_.number > 0) return;  // one of them tells it for all
     const std::string place = place_of_this_thread();
     if (size_ > 1)
       std::fprintf(stderr, "trireme: error on rank %d of %d%s%s: %s\n", rank_, size_, place.empty() ? "" : " in ", place.c_str(), error.what());

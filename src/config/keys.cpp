@@ -63,6 +63,12 @@ std::vector<KeySpec> make_keys() {
       number("run.io_retries", integer, "4", {.low = 0, .high = 20},
              "How often reading a shard or writing a checkpoint is tried again after an error that may pass (EIO, ESTALE, ETIMEDOUT, EAGAIN, EBUSY), after 0.2 s, "
              "0.4 s, 0.8 s..."),
+      number("run.time_limit", real, "0", at_least(0),
+             "Seconds that a process may run before it stops with a checkpoint and exit code 75, from its start; 0: no limit. Where SLURM_JOB_END_TIME is set, the "
+             "earlier of the two counts."),
+      number("run.time_margin", real, "30", at_least(0),
+             "Seconds of the time limit to leave untouched: the run stops when no more is left than these and twice the time of a checkpoint and a step (the longest "
+             "measured)."),
 
       key("data.train", text, "", "Training data: a directory, a glob or a comma-separated list of HDF5 files."),
       key("data.test", text, "", "Test data, given as for train; empty: nothing to evaluate on."),

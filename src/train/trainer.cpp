@@ -86,7 +86,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
       total_steps_(deck.integer("train.epochs") * epoch_steps_),
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
-      trace_(deck.boolean("train.trace")) {
+      trace_(deck.boolean("train.trace")),
+      time_limit_(deck.real("run.time_limit"), deck.real("run.time_margin"), checkpoint_guess()) {
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
   if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
@@ -167,6 +168,9 @@ void Trainer<T>::resume(bool dry) {
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);
   if (grid_.reduction().size() > 1) log::info("reduce over {}", reducer_.plan());
+  if (time_limit_.exists())
+    log::info("time limit in {}: a checkpoint and a stop when {} are left (a checkpoint and a step, as measured, come to it)",
+              human_seconds(time_limit_.left(TimeLimit::now())), human_seconds(time_limit_.needed()));
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
   if (directory_)
     directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
@@ -212,6 +216,7 @@ void Trainer<T>::step() {
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
   now_in_step(progress_.step + 1);
+  wants_stop_ = stop_signal_.received() != 0 || (comm_.rank() == 0 && time_limit_.near(TimeLimit::now()));
   if (profile_) profile_->begin_step(exec_);
   network_.zero_gradients(exec_);
   mark(parts_.zero);
@@ -299,7 +304,7 @@ void Trainer<T>::train_on(const HostBatch& batch, std::int64_t before, std::int6
 template <class T>
 void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t samples) {
   const Trace::Phase phase(trace_, "forward", seconds_.forward);
-  const T stop = stop_signal_.received() != 0 ? T{1} : T{0}, fault = keeper_ && keeper_->poll() ? T{1} : T{0};
+  const T stop = wants_stop_ ? T{1} : T{0}, fault = keeper_ && keeper_->poll() ? T{1} : T{0};
   const Targets<T> targets = stager_.load(pass, batch, network_.input());
   mark(parts_.stage);
   // Ranks that have the same outputs count one sample's loss once together.

@@ -4,6 +4,7 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "comm/communicator.hpp"
 #include "config/deck.hpp"
@@ -28,6 +29,7 @@
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
+#include "train/time_limit.hpp"
 
 namespace trireme {
 
@@ -106,6 +108,9 @@ class Trainer {
   void meet_nonfinite();
   void roll_back();
   void finish(bool stopped);
+  /// Seconds that a checkpoint may take, for as long as none was measured: its arrays at 100 MiB/s.
+  double checkpoint_guess() const;
+  std::string stop_reason();
 
   const Deck& deck_;
   const Communicator& comm_;
@@ -146,6 +151,8 @@ class Trainer {
   std::int64_t skipped_ = 0, skipped_in_row_ = 0, rollbacks_ = 0, rolled_back_to_ = -1;
   Trace trace_;
   StopSignal stop_signal_;
+  TimeLimit time_limit_;                // looked at on rank 0
+  bool wants_stop_ = false;             // this rank, as of this step
   std::optional<Profile> profile_;
   struct { std::size_t zero, data, stage, loss, reduce, update, account; } parts_;
 

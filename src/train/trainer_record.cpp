@@ -108,6 +108,21 @@ void Trainer<T>::checkpoint() {
   }
   last_checkpoint_ = progress_.step;
   pause_ += timer.seconds();
+  time_limit_.checkpoint_took(std::max(timer.seconds(), keeper_->last_seconds()));  // to its name, not only the copy
+}
+
+template <class T>
+double Trainer<T>::checkpoint_guess() const {
+  const auto arrays = static_cast<std::int64_t>(optimizer_.states().size()) + (deck_.real("train.ema") > 0 ? 2 : 1);
+  return static_cast<double>(network_.summary().parameters * arrays * static_cast<std::int64_t>(sizeof(T))) / (100 << 20);
+}
+
+template <class T>
+std::string Trainer<T>::stop_reason() {
+  if (const int signal = stop_signal_.received(); signal != 0) return fmt::format("signal {}", signal);
+  if (time_limit_.reached())
+    return fmt::format("the time limit ({} left, {} wanted)", human_seconds(std::max(0.0, time_limit_.left(TimeLimit::now()))), human_seconds(time_limit_.needed()));
+  return "a signal to another rank";
 }
 
 template <class T>
@@ -129,6 +144,7 @@ void Trainer<T>::finish(bool stopped) {
                          {"update", seconds_.update},
                          {"evaluate", seconds_.evaluate},
                          {"checkpoint", seconds_.checkpoint}}}};
+  if (stopped) event["reason"] = stop_reason();
   if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
   const auto& kept = keeper_->totals();
   event["checkpoints"] = {{"written", kept.written}, {"failed", kept.failed}, {"stall", kept.stall}, {"writing", kept.writing}, {"waiting", kept.waiting}};
@@ -160,8 +176,7 @@ void Trainer<T>::finish(bool stopped) {
   if (skipped_ > 0) log::warn("{} step(s) were skipped: their loss or a gradient was not finite", skipped_);
   log::info("parameters sha256 {}", digest);
   if (stopped)
-    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue",
-              stop_signal_.received() != 0 ? fmt::format("signal {}", stop_signal_.received()) : "a signal to another rank", progress_.step, total_steps_);
+    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue", stop_reason(), progress_.step, total_steps_);
   else if (last_metrics_)
     log::info("done: test {}", last_metrics_->text());
   else
@@ -175,6 +190,8 @@ void Trainer<T>::finish(bool stopped) {
   template void Trainer<T>::end_epoch();                    \
   template Metrics Trainer<T>::measure();                   \
   template void Trainer<T>::checkpoint();                   \
+  template double Trainer<T>::checkpoint_guess() const;     \
+  template std::string Trainer<T>::stop_reason();           \
   template void Trainer<T>::finish(bool);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
