@@ -17,6 +17,7 @@
 
 #include "base/error.hpp"
 #include "comm/environment.hpp"
+#include "comm/meter.hpp"
 #include "comm/whereabouts.hpp"
 
 namespace trireme {
@@ -36,9 +37,12 @@ template <> inline MPI_Datatype mpi_type<double>() { return MPI_DOUBLE; }
 class Request {
  public:
   Request() = default;
-  /// `operation`, a literal, and `comm`: what a watchdog says of a wait.
-  explicit Request(MPI_Request request, const char* operation = "a message", MPI_Comm comm = MPI_COMM_NULL) : request_(request), operation_(operation), comm_(comm) {}
-  Request(Request&& other) noexcept : request_(std::exchange(other.request_, MPI_REQUEST_NULL)), operation_(other.operation_), comm_(other.comm_) {}
+  /// `operation`, a literal, and `comm`: what a watchdog says of a wait. `meter`, which outlives the operation, is told of it; `comes`: whether it brings
+  /// something here.
+  explicit Request(MPI_Request request, const char* operation = "a message", MPI_Comm comm = MPI_COMM_NULL, Meter* meter = nullptr, bool comes = false);
+  Request(Request&& other) noexcept
+      : request_(std::exchange(other.request_, MPI_REQUEST_NULL)), operation_(other.operation_), comm_(other.comm_), meter_(std::exchange(other.meter_, nullptr)),
+        comes_(other.comes_) {}
   Request& operator=(Request&& other) noexcept;
   ~Request();
 
@@ -46,9 +50,13 @@ class Request {
   void wait();
 
  private:
+  void complete();
+
   MPI_Request request_ = MPI_REQUEST_NULL;
   const char* operation_ = "";
   MPI_Comm comm_ = MPI_COMM_NULL;
+  Meter* meter_ = nullptr;
+  bool comes_ = false;
 };
 
 class Communicator {
@@ -74,6 +82,9 @@ class Communicator {
   /// For tools, and tests that count. Not inherited by duplicates.
   Communicator& named(const std::string& name);
   std::string name() const;
+  /// Counts and times what passes: sends and receives between two ranks, sums, and gathers into the caller's memory. Not inherited by duplicates. `meter`
+  /// outlives the communicator and its requests.
+  Communicator& metered(Meter& meter) { return meter_ = &meter, *this; }
   void barrier() const {
     const NowWaiting now("barrier", comm_);
     TRIREME_MPI(MPI_Barrier(comm_));
@@ -83,6 +94,7 @@ class Communicator {
   void all_reduce(std::span<T> values, MPI_Op op = MPI_SUM) const {
     if (size_ == 1) return;
     const NowWaiting now("all-reduce", comm_);
+    const Blocked blocked(meter_, 1, sum_bytes(values.size_bytes()));
     TRIREME_MPI(MPI_Allreduce(MPI_IN_PLACE, values.data(), count(values), mpi_type<T>(), op, comm_));
   }
   template <class T>
@@ -96,20 +108,20 @@ class Communicator {
   Request begin_all_reduce(T* values, std::size_t n) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, count(n), mpi_type<T>(), MPI_SUM, comm_, &request));
-    return Request(request, "all-reduce", comm_);
+    return under_way(request, "all-reduce", true, 1, sum_bytes(n * sizeof(T)));
   }
   // Not collective: messages between two ranks, matched by `tag` in the order in which they were begun.
   template <class T>
   Request begin_send(const T* values, std::size_t n, int to, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Isend(values, count(n), mpi_type<T>(), to, tag, comm_, &request));
-    return Request(request, "send", comm_);
+    return under_way(request, "send", false, 1, static_cast<double>(n * sizeof(T)));
   }
   template <class T>
   Request begin_receive(T* values, std::size_t n, int from, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Irecv(values, count(n), mpi_type<T>(), from, tag, comm_, &request));
-    return Request(request, "receive", comm_);
+    return under_way(request, "receive", true, 0, 0);
   }
   // In the background, too. Lists of counts and starts (elements, one a rank) must live until wait(), as buffers must.
   /// Sums `values` of all ranks, in place on `root`; other ranks' stay as they are.
@@ -161,6 +173,8 @@ class Communicator {
   template <class T>
   void all_gather(const T* mine, std::span<const int> counts, std::span<const int> starts, T* all) const {
     const NowWaiting now("all-gather", comm_);
+    const auto others = static_cast<double>(size_ - 1), own = static_cast<double>(counts[static_cast<std::size_t>(rank_)]);
+    const Blocked blocked(meter_, others, others * own * sizeof(T));
     TRIREME_MPI(MPI_Allgatherv(mine, counts[static_cast<std::size_t>(rank_)], mpi_type<T>(), all, counts.data(), starts.data(), mpi_type<T>(), comm_));
   }
   /// Every rank's text, in rank order, on rank 0; empty elsewhere.
@@ -185,9 +199,35 @@ class Communicator {
     return static_cast<int>(n);
   }
 
+  /// Tells the meter of a call that blocks.
+  class Blocked {
+   public:
+    Blocked(Meter* meter, double messages, double bytes) : meter_(meter) {
+      if (meter == nullptr) return;
+      meter->sent(messages, bytes);
+      meter->begin();
+      timer_.emplace();
+    }
+    ~Blocked() {
+      if (meter_ != nullptr) meter_->waited(timer_->seconds()), meter_->end();
+    }
+    Blocked(const Blocked&) = delete;
+    Blocked& operator=(const Blocked&) = delete;
+
+   private:
+    Meter* meter_;
+    std::optional<Timer> timer_;
+  };
+  double sum_bytes(std::size_t bytes) const { return 2.0 * (size_ - 1) / size_ * static_cast<double>(bytes); }
+  Request under_way(MPI_Request request, const char* operation, bool comes, double messages, double bytes) const {
+    if (meter_ != nullptr) meter_->sent(messages, bytes);
+    return Request(request, operation, comm_, meter_, comes);
+  }
+
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
+  Meter* meter_ = nullptr;
 };
 
 template <class T>

@@ -82,7 +82,7 @@ PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, rank
   double work = 0;
   for (const double cost : plan.stage_costs()) work += cost;
   for (const double cost : plan.stage_costs()) stage_shares.push_back(cost / work);
-  bubble = static_cast<double>(grid.pipeline - 1) / static_cast<double>(micro_batches + grid.pipeline - 1);
+  bubble = plan.bubble();
   if (deck.text("train.precision") == "fp64")
     fill_ranks<double>(*this, deck);
   else

@@ -68,6 +68,11 @@ class ParallelPlan {
   const std::vector<double>& stage_costs() const { return stage_costs_; }
   /// Micro-batches of a batch.
   std::int64_t micro_batches() const { return micro_batches_; }
+  /// Share of a step that each of p even stages waits for the others, with m micro-batches: (p - 1)/(m + p - 1) (Narayanan et al. 2019).
+  double bubble() const {
+    const double others = grid_.pipeline - 1;
+    return others / (static_cast<double>(micro_batches_) + others);
+  }
 
  private:
   bool can_split(const Shape& shape) const;

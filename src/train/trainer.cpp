@@ -217,6 +217,7 @@ void Trainer<T>::step() {
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
   now_in_step(progress_.step + 1);
   wants_stop_ = stop_signal_.received() != 0 || (comm_.rank() == 0 && time_limit_.near(TimeLimit::now()));
+  grid_.meters().begin_step();
   if (profile_) profile_->begin_step(exec_);
   network_.zero_gradients(exec_);
   mark(parts_.zero);
@@ -240,6 +241,8 @@ void Trainer<T>::step() {
   account(samples, batches);
   mark(parts_.account);
   if (profile_) profile_->end_step();
+  grid_.meters().end_step();
+  seconds_.step += timer.seconds();
   if (!finite) return meet_nonfinite();
   skipped_in_row_ = 0;
   if (balancer_) balance(timer.seconds());

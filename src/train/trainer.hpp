@@ -167,7 +167,7 @@ class Trainer {
   std::int64_t logged_step_ = 0;        // for samples/s between two log lines
   double logged_at_ = 0, logged_pause_ = 0, pause_ = 0;  // pause_: seconds in evaluation and checkpoints
   std::int64_t logged_samples_ = 0, samples_done_ = 0;
-  struct { double data = 0, forward = 0, backward = 0, reduce = 0, update = 0, evaluate = 0, checkpoint = 0; } seconds_;
+  struct { double step = 0, data = 0, forward = 0, backward = 0, reduce = 0, update = 0, evaluate = 0, checkpoint = 0; } seconds_;
 };
 
 }  // namespace trireme

@@ -152,7 +152,14 @@ void Trainer<T>::finish(bool stopped) {
   if (rollbacks_ > 0) event["rollbacks"] = rollbacks_;
   CommunicationReport communication;
   reducer_.report(communication);
-  if (progress_.step > first_step_ && !communication.empty()) event["communication"] = communication.json();
+  if (const std::int64_t steps = progress_.step - first_step_; steps > 0) {
+    const double step_s = seconds_.step / static_cast<double>(steps);
+    communication.add_axes(grid_, step_s, network_.parallel_plan().bubble());
+    event["phases"]["step"] = seconds_.step;
+    if (!communication.empty()) event["communication"] = communication.json();
+    if (const auto& bubble = communication.bubble())
+      event["bubble"] = {{"measured", bubble->measured}, {"theory", bubble->theory}, {"by_stage", bubble->by_stage}};
+  }
   directory_->event(event);
   trace_.write(comm_, directory_->path() / "trace.json");
   if (progress_.step > first_step_)

@@ -138,7 +138,7 @@ class Ranks(program.ProgramTest):
         for optimizer in (ADAMW, "kind = lamb\nlr = 0.01\nweight_decay = 0.02", "kind = lars\nlr = 2\ntrust = 0.01\nmomentum = 0.9"):
             self.curves(MLP, optimizer, "--optimizer.shard=true", "--parallel.bucket=0.02")
         end = self.runs[4].events("end")[-1]["communication"]
-        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "all-gather of values"])
+        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "all-gather of values", "sums of norms"])
 
     def test_gradients_in_bf16(self):
         # Rounded, but with nothing lost over the steps: the curve stays near that of one rank, which sends nothing.
