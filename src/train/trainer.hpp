@@ -10,6 +10,7 @@
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
 #include "io/io_thread.hpp"
+#include "kokkos_kernels/allocations.hpp"
 #include "kokkos_kernels/recording.hpp"
 #include "network/network.hpp"
 #include "optim/gradient_reducer.hpp"
@@ -111,7 +112,10 @@ class Trainer {
   /// Seconds that a checkpoint may take, for as long as none was measured: its arrays at 100 MiB/s.
   double checkpoint_guess() const;
   std::string stop_reason();
+  /// Bytes allocated against those planned, the largest of any rank. Collective.
+  nlohmann::json memory_report(std::string& text) const;
 
+  AllocationCounter allocations_;       // the first: of all that follows
   const Deck& deck_;
   const Communicator& comm_;
   StepHook<T>* hook_;

@@ -1,5 +1,6 @@
 // What a run tells and leaves: reports, evaluations, checkpoints, the profile.
 #include <algorithm>
+#include <array>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -126,6 +127,23 @@ std::string Trainer<T>::stop_reason() {
 }
 
 template <class T>
+nlohmann::json Trainer<T>::memory_report(std::string& text) const {
+  const auto summary = network_.summary();
+  std::array<std::int64_t, 7> most{allocations_.of(MemoryUse::activations).peak, summary.temporary_bytes, allocations_.of(MemoryUse::workspace).peak,
+                                   summary.workspace_bytes, allocations_.of(MemoryUse::messages).peak, summary.message_bytes, allocations_.all().peak};
+  comm_.all_reduce(std::span<std::int64_t>(most), MPI_MAX);
+  nlohmann::json report{{"allocated", most[6]}};
+  text = "memory allocated at most on a rank:";
+  const char* const names[] = {"activations", "workspace", "messages"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    report[names[i]] = {{"allocated", most[2 * i]}, {"planned", most[2 * i + 1]}};
+    text += fmt::format(" {} {} (planned {}),", names[i], human_bytes(static_cast<double>(most[2 * i])), human_bytes(static_cast<double>(most[2 * i + 1])));
+  }
+  text += fmt::format(" all {}", human_bytes(static_cast<double>(most[6])));
+  return report;
+}
+
+template <class T>
 void Trainer<T>::finish(bool stopped) {
   // A run that ends within an epoch, or was complete before it began, still says how good the network is that it leaves.
   if (!stopped && evaluator_ && measured_step_ != progress_.step) last_metrics_ = measure();
@@ -160,6 +178,8 @@ void Trainer<T>::finish(bool stopped) {
     if (const auto& bubble = communication.bubble())
       event["bubble"] = {{"measured", bubble->measured}, {"theory", bubble->theory}, {"by_stage", bubble->by_stage}};
   }
+  std::string memory;
+  event["memory"] = memory_report(memory);
   directory_->event(event);
   trace_.write(comm_, directory_->path() / "trace.json");
   if (progress_.step > first_step_)
@@ -174,10 +194,13 @@ void Trainer<T>::finish(bool stopped) {
     else
       log::info("balance: {}", balancer_->changes() == 0 ? "shares stayed even; nothing was to be gained" : "too few steps since shares changed to say what was gained");
   }
+  if (progress_.step > first_step_) log::info("{}", memory);
   if (profile_ && profile_->steps() > 0) {
     const MachineRates rates = measure_rates<T>(exec_);
     log::info("{}", profile_->table(rates));
-    directory_->event(profile_->json(rates));
+    nlohmann::json parts = profile_->json(rates);
+    if (event.contains("communication")) parts["communication"] = event["communication"];
+    directory_->event(parts);
   }
   if (kept.failed > 0) log::warn("{} checkpoint(s) could not be written, {} were", kept.failed, kept.written);
   if (skipped_ > 0) log::warn("{} step(s) were skipped: their loss or a gradient was not finite", skipped_);
@@ -199,6 +222,7 @@ void Trainer<T>::finish(bool stopped) {
   template void Trainer<T>::checkpoint();                   \
   template double Trainer<T>::checkpoint_guess() const;     \
   template std::string Trainer<T>::stop_reason();           \
+  template nlohmann::json Trainer<T>::memory_report(std::string&) const; \
   template void Trainer<T>::finish(bool);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

@@ -88,6 +88,36 @@ class Grids(program.ProgramTest):
         sharded = self.ok("plan", self.deck, "--ranks", 2, "--json", "--optimizer.shard=true").json()
         self.assertAlmostEqual(sharded["memory"][0]["state"], whole["memory"][0]["state"] / 2, delta=1)
 
+    def test_a_run_uses_what_its_plan_says(self):
+        # Memory that was allocated, and messages that were counted, axis by axis; a stage's wait is a share of a step.
+        named = {"tensor": "sums and gathers of channels", "spatial": "halos and sums of pixels", "pipeline": "values and their gradients"}
+        seen = set()
+        for number, grid in enumerate([*GRIDS, (4, "--parallel.pipeline=2", "--parallel.tensor=2", "--parallel.micro_batches=2")]):
+            plan = self.ok("plan", self.deck, "--ranks", grid[0], "--json", "--data.batch=32", *grid[1:]).json()
+            end = self.run_on(f"told-{number}", grid, "--data.batch=32", "--train.steps=4").events("end")[-1]
+            for use in ("activations", "workspace", "messages"):
+                planned, allocated = max(rank[use] for rank in plan["memory"]), end["memory"][use]["allocated"]
+                self.assertEqual(end["memory"][use]["planned"], planned)
+                self.assertLessEqual(abs(allocated - planned), 0.1 * planned, f"{use} on {grid}")
+            lines = {line["what"]: line for line in end.get("communication", [])}
+            step = end["phases"]["step"] / 4
+            for axis, what in named.items():
+                ranks = len(plan["memory"])
+                for figure in ("messages", "bytes"):
+                    planned = sum(rank.get("sent", {}).get(axis, {}).get(figure, 0) for rank in plan["memory"]) / ranks
+                    self.assertAlmostEqual(lines.get(what, {}).get(figure, 0), planned, delta=0.001 * planned, msg=f"{figure} over {axis} on {grid}")
+                if what in lines:
+                    seen.add(axis)
+            for line in lines.values():
+                self.assertGreaterEqual(line["waited_s"], line["exposed_s"] * 0.999)
+                self.assertLess(line["waited_s"], step)
+            self.assertEqual("bubble" in end, plan["pipeline"] > 1)
+            if "bubble" in end:
+                self.assertEqual(end["bubble"]["theory"], plan["bubble"])
+                self.assertEqual(len(end["bubble"]["by_stage"]), plan["pipeline"])
+                self.assertTrue(all(0 < share < 1 for share in end["bubble"]["by_stage"]))
+        self.assertEqual(seen, set(named))
+
     def test_what_does_not_fit_is_refused(self):
         for words, ranks, said in ((["--parallel.tensor=2"], 3, "do not divide the 3"), (["--parallel.spatial=2x2x2"], 8, "Expected 2 numbers"),
                                    (["--parallel.pipeline=11"], 11, "more stages than"), (["--parallel.data=3"], 2, "mpiexec -n 3"),
