@@ -52,6 +52,7 @@ void Network<T>::take(Program<T> program) {
   output_ = program.output;
   input_box_ = program.input_box, output_box_ = program.output_box;
   input_split_ = program.input_split, output_split_ = program.output_split;
+  output_cuts_ = program.output_cuts;
   for (ProgramStep<T>& from : program.steps) {
     for (const std::size_t value : from.inputs) consumers_[value].push_back(layers_.size());
     shapes_.push_back(from.layer->output());

@@ -37,11 +37,11 @@ void CommunicationReport::add_axes(const ProcessGrid& grid, double step_s, doubl
   const auto steps = static_cast<double>(std::max<std::size_t>(meters.data.steps(), 1));
   const auto add_one = [&](const char* axis, const char* what, const Meter& meter, const Communicator& comm, int at, int places) {
     const Meter::Counts& total = meter.total();
-    std::array<double, 4> means{total.messages, total.bytes, total.waited, total.under_way};
+    std::array<double, 5> means{total.messages, total.bytes, total.waited, total.under_way, least_wait(meter, comm) * steps};
     grid.run().all_reduce(std::span<double>(means));
     if (means[0] == 0) return;
     for (double& mean : means) mean /= steps * grid.run().size();
-    add({.axis = axis, .what = what, .messages = means[0], .bytes = means[1], .under_way_s = means[3], .exposed_s = least_wait(meter, comm),
+    add({.axis = axis, .what = what, .messages = means[0], .bytes = means[1], .under_way_s = means[3], .exposed_s = means[4],
          .waited_s = means[2], .waited_by_place_s = mean_by_place(grid, total.waited / steps, at, places)});
   };
   const bool divides_data = shape.data > 1, divides_pixels = shape.spatial_ranks() > 1;

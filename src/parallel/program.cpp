@@ -38,7 +38,7 @@ class Maker {
     }
     const std::size_t last = graph_.shapes().size() - 1;
     const ValuePlan& output = plan_.value(last);
-    fetch(last, {}, output.split, nullptr);
+    program_.output_cuts = output.cuts;  // losses take shares
     program_.output_split = output.split;
     program_.output_box = plan_.boxes(graph_.output(), output.split)[me];
     program_.output = shapes_.back();

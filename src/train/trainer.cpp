@@ -75,7 +75,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.input_shape(), network_.output_shape())),
       batches_(train_data_, io_, stream_options()),
       stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), network_.largest_batch(), staged_part(network_)),
-      loss_(deck, network_.output_shape(), network_.local_output().size(), network_.largest_batch()),
+      loss_(deck, network_, grid_),
       reducer_(grid_.reduction(), network_.gradients_and_control(), cuts(network_), ReduceOptions::from(deck, network_.arena_size())),
       optimizer_(deck, network_, reducer_.shards(), norm_scope()),
       control_("trireme::trainer::control", control_read),
@@ -366,7 +366,7 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   double loss = static_cast<double>(control_(loss_slot)), stops = static_cast<double>(control_(stop_slot)),
          faults = static_cast<double>(control_(fault_slot));
   if (grid_.model().size() > 1) {
-    std::array<double, 3> told{grid_.place().tensor == 0 && network_.place().last_stage() ? loss : 0, stops, faults};
+    std::array<double, 3> told{(grid_.place().tensor == 0 || loss_.is_part()) && network_.place().last_stage() ? loss : 0, stops, faults};
     grid_.model().all_reduce(std::span<double>(told));
     loss = told[0], stops = told[1], faults = told[2];
   }

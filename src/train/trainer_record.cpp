@@ -130,7 +130,9 @@ template <class T>
 nlohmann::json Trainer<T>::memory_report(std::string& text) const {
   const auto summary = network_.summary();
   std::array<std::int64_t, 7> most{allocations_.of(MemoryUse::activations).peak, summary.temporary_bytes, allocations_.of(MemoryUse::workspace).peak,
-                                   summary.workspace_bytes, allocations_.of(MemoryUse::messages).peak, summary.message_bytes, allocations_.all().peak};
+                                   summary.workspace_bytes, allocations_.of(MemoryUse::messages).peak,
+                                   summary.message_bytes + loss_message_elements(deck_, network_) * network_.largest_batch() * static_cast<std::int64_t>(sizeof(T)),
+                                   allocations_.all().peak};
   comm_.all_reduce(std::span<std::int64_t>(most), MPI_MAX);
   nlohmann::json report{{"allocated", most[6]}};
   text = "memory allocated at most on a rank:";

@@ -60,7 +60,7 @@ class CaseMaker {
     for (int made = 0, tries = 0; made < wanted && tries < 60; ++tries) made += add(spatial_line()) ? 1 : 0;
     const int head = draw_.in(0, 3);
     if (head == 0) {  // dense output
-      add("conv out=" + number(1, 4) + " kernel=1");
+      add("conv out=" + number(1, 4) + " kernel=1" + placement(false));
     } else {
       if (head == 1) add("global_avg_pool");
       else add("flatten");
