@@ -66,7 +66,7 @@ class CaseMaker {
       else add("flatten");
       for (int k = draw_.in(0, 2); k > 0; --k) add("linear out=" + number(2, 9) + placement(true)), add(activation());
       if (draw_.one_of(4)) add("dropout p=0.3");
-      add("linear out=" + number(2, 6) + placement(true));
+      add("linear out=" + number(2, 6) + (draw_.one_of(2) ? " tensor=column" : placement(true)));  // shares of the loss
     }
     c.output = shape_;
     c.classes = head != 0 && shape_[0] > 1 && draw_.one_of(2);
