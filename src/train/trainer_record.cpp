@@ -172,7 +172,7 @@ void Trainer<T>::finish(bool stopped) {
   if (rollbacks_ > 0) event["rollbacks"] = rollbacks_;
   CommunicationReport communication;
   reducer_.report(communication);
-  if (const std::int64_t steps = progress_.step - first_step_; steps > 0) {
+  if (const std::size_t steps = grid_.meters().data.steps(); steps > 0) {
     const double step_s = seconds_.step / static_cast<double>(steps);
     communication.add_axes(grid_, step_s, network_.parallel_plan().bubble());
     event["phases"]["step"] = seconds_.step;
