@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <thread>
 
 namespace trireme {
 
@@ -43,10 +44,12 @@ Whereabouts::Copy Whereabouts::read() const {
   Copy copy{};
   for (int tries = 0; tries < 1000; ++tries) {
     const std::uint32_t before = version.load(std::memory_order_acquire);
+    if (tries > 100) std::this_thread::sleep_for(std::chrono::microseconds(10));
     copy = {static_cast<Doing>(doing.load(std::memory_order_relaxed)), beat.load(std::memory_order_relaxed), since, step, backward != 0,
-            std::string(layer, strnlen(layer, sizeof layer)), std::string(operation, strnlen(operation, sizeof operation))};
+            std::string(layer, strnlen(layer, sizeof layer)), std::string(operation, strnlen(operation, sizeof operation)), false};
     std::atomic_thread_fence(std::memory_order_acquire);
-    if (before % 2 == 0 && version.load(std::memory_order_relaxed) == before) break;
+    copy.of_one_moment = before % 2 == 0 && version.load(std::memory_order_relaxed) == before;
+    if (copy.of_one_moment) break;
   }
   return copy;
 }

@@ -29,11 +29,12 @@ struct Whereabouts {
     std::int64_t beat, since, step;
     bool backward;
     std::string layer, operation;
+    bool of_one_moment;
 
     /// "step 12, backward of 'conv1'"
     std::string place() const;
   };
-  /// A copy that is of one moment (or, after many tries, torn: its writer was stopped in the middle of it).
+  /// A copy of one moment; after some milliseconds of trying perhaps not, as where the writer was stopped in the middle of writing.
   Copy read() const;
 };
 
