@@ -84,4 +84,4 @@ def read(folder, warm_up):
             # How much a rank's work differs from step to step, as a share of it: what makes ranks wait for the slowest of many.
             "noise": float(busy.std(axis=1).mean() / busy.mean()),
             "messages": sum(line["messages"] for line in sums), "bytes": sum(line["bytes"] for line in sums),
-            "alone": sum(max(0.0, line["alone_s"]) for line in sums)}
+            "alone": sum(max(0.0, line.get("alone_s", 0.0)) for line in sums)}

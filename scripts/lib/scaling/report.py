@@ -112,7 +112,7 @@ def section(study, threads, repeats, rows):
                      [[row["ranks"], *(f"{row[part]:.2f}" for part in measurements.PARTS), f"{rows[i]['checkpoint'] * 1e3:.1f}", f"{100 * row['noise']:.1f} %"]
                       for i, row in enumerate(milliseconds)]),
             f"\nA checkpoint is written every {every} steps." if every and every != "0" else "\nA checkpoint's time comes to a step divided by `checkpoint.every`.",
-            "Noise: how much a rank's work differs from step to step.\n\n### What limits it\n", limits(rows, options.mode), "\n### Fits\n",
+            "Each part is the median of its repeats. Noise: how much a rank's work differs from step to step.\n\n### What limits it\n", limits(rows, options.mode), "\n### Fits\n",
             markdown(["law", "value (90 % of 1,000 draws of the repeats)"], laws(repeats, options.mode))]
     return "\n".join(text)
 
@@ -122,10 +122,12 @@ def extrapolation(study, repeats):
     options, machine = study.options, study.options.machine
     nodes = [n for n in options.nodes if options.mode == "weak" or n <= options.batch]
     predicted = {speed: model.predictions(repeats, options.mode, machine, nodes, speed) for speed in machine.get("speeds", [1])}
-    plots.extrapolation(study.folder / "extrapolation.png", f"{options.mode} scaling of {options.deck} on {machine['name']}, modelled (band: 90 % of the repeats)", predicted)
+    plots.extrapolation(study.folder / "extrapolation.png", f"{options.mode.capitalize()} scaling of {options.deck} on {machine['name']}, modelled (band: 90 % of the repeats)", predicted)
+    contention = ("What ranks of one machine take from each other (cores, memory bandwidth) counts as serial work here, which separate nodes would not have."
+                  if options.mode == "strong" else "What ranks of one machine take from each other (cores, memory bandwidth) is left out: nodes have their own.")
     text = [f"## {machine['name']}, by the model\n",
             f"α = {machine['alpha_s'] * 1e6:g} µs, 1/β = {machine['bandwidth_bytes_per_s'] / 1e9:g} GB/s. {machine['source']} {machine.get('speeds_source', '')}",
-            "`scripts/lib/scaling/model.py` says what is modelled and what is left out.\n"]
+            f"`scripts/lib/scaling/model.py` says what is modelled and what is left out. {contention}\n"]
     for speed, rows in predicted.items():
         text += [f"A node as fast as a rank here:\n" if speed == 1 else f"\nA node {speed:g} times as fast:\n",
                  markdown(["nodes", "step, ms", "compute", "reduction", "imbalance", "data and other", "efficiency"],
