@@ -4,6 +4,7 @@
 
 #include "base/error.hpp"
 #include "kokkos_kernels/conv.hpp"
+#include "kokkos_kernels/detail/column_teams.hpp"
 #include "kokkos_kernels/detail/conv_lowered.hpp"
 #include "kokkos_kernels/detail/cublaslt.hpp"
 #include "kokkos_kernels/detail/gemm_device.hpp"
@@ -38,8 +39,8 @@ template <class T>
 void finish(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> bias, T slope, Span<T> y) {
   const bool has_bias = bias.data() != nullptr;
   if (!has_bias && slope == T{1}) return;
-  Kokkos::parallel_for("trireme::conv::finish", Range(exec, 0, rows * channels), KOKKOS_LAMBDA(std::int64_t i) {
-    const T z = has_bias ? y(i) + bias(i % channels) : y(i);
+  for_matrix(exec, "trireme::conv::finish", rows, channels, KOKKOS_LAMBDA(std::int64_t i, std::int64_t c) {
+    const T z = has_bias ? y(i) + bias(c) : y(i);
     y(i) = z < T{} ? slope * z : z;
   });
 }
