@@ -1,5 +1,5 @@
-// Convolution on a device. Without groups: tiles that gather what they multiply, or matrix products of a library on rows that were gathered in memory, where
-// it knows tensor cores or nothing is to be gathered. With groups: one thread an element, which is right everywhere and fast nowhere.
+// Convolution on a device. Without groups: tiles that gather what they multiply, on tensor cores where operands are rounded; or matrix products of a library
+// where a row is a pixel, and in double. With groups: one thread an element, which is right everywhere and fast nowhere.
 #include <type_traits>
 
 #include "base/error.hpp"
@@ -7,6 +7,7 @@
 #include "kokkos_kernels/detail/column_teams.hpp"
 #include "kokkos_kernels/detail/conv_gathered.hpp"
 #include "kokkos_kernels/detail/conv_lowered.hpp"
+#include "kokkos_kernels/detail/conv_tensor.hpp"
 #include "kokkos_kernels/detail/cublaslt.hpp"
 #include "kokkos_kernels/detail/gemm_device.hpp"
 #include "kokkos_kernels/reduce.hpp"
@@ -23,11 +24,11 @@ namespace {
 enum class Way { direct, gathered, lowered };
 
 template <class T>
-Way way_of(const ConvGeometry& g, Operands operands) {
+Way way_of(const ConvGeometry& g) {
   if (g.groups != 1) return Way::direct;
   if (!has_cublaslt() || portable_kernels_forced()) return Way::gathered;
   const bool pixel_by_pixel = g.taps() == 1 && g.in == g.out && g.padding == std::array<std::int64_t, 3>{};
-  return std::is_same_v<T, float> && operands == Operands::full && !pixel_by_pixel ? Way::gathered : Way::lowered;
+  return std::is_same_v<T, float> && !pixel_by_pixel ? Way::gathered : Way::lowered;
 }
 
 /// f(LoweredConv) for the type in which operands lie in memory.
@@ -47,13 +48,23 @@ template <class Tile>
 void run_tiles(const Execution& exec, const char* label, const Tile& given, std::int64_t teams) {
   using Team = Kokkos::TeamPolicy<Execution, Kokkos::LaunchBounds<Tile::threads>>;
   using T = std::remove_cvref_t<decltype(*given.x)>;
-  constexpr std::size_t alignment = sizeof(Four<T>), bytes = Tile::shared_elements * sizeof(T);
+  constexpr std::size_t alignment = 32, bytes = Tile::shared_elements * sizeof(T);
   if (teams == 0) return;
   const Tile tile = given;
   const Team policy = Team(exec, static_cast<int>(teams), Tile::threads).set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(bytes + alignment)));
   Kokkos::parallel_for(label, policy, KOKKOS_LAMBDA(const typename Team::member_type& team) {
     tile.run(team, static_cast<T*>(team.team_shmem().get_shmem_aligned(bytes, alignment)));
   });
+}
+
+// Whether tensor cores take these operands, with sources in fours.
+template <class T>
+bool on_tensor_cores([[maybe_unused]] int dropped) {
+#if defined(KOKKOS_ENABLE_CUDA)
+  return std::is_same_v<T, float> && dropped > 0 && !portable_kernels_forced();
+#else
+  return false;
+#endif
 }
 
 // results = act(rows times packed weights + bias); `weights` has room for all.
@@ -63,6 +74,11 @@ void gathered_tiles(const Execution& exec, const char* label, const Lowering& l,
   const auto across = (outputs + width - 1) / width;
   const std::int64_t teams = (rows + 127) / 128 * across;
   const bool fours = in_fours(y, outputs);
+#if defined(KOKKOS_ENABLE_CUDA)
+  if constexpr (std::is_same_v<T, float>)
+    if (on_tensor_cores<T>(dropped) && in_fours(x, l.channels))
+      return run_tiles(exec, label, TensorProduct<width>{Gather(l), rows, outputs, across, dropped, fours, x, weights, bias, slope, y}, teams);
+#endif
   if (in_fours(x, l.channels))
     run_tiles(exec, label, GatheredProduct<T, width, true>{Gather(l), rows, outputs, across, dropped, fours, x, weights, bias, slope, y}, teams);
   else
@@ -95,7 +111,7 @@ struct WeightParts {
     const std::int64_t most = std::clamp<std::int64_t>(1056 / (down * across), 1, 128);
     limit = std::max<std::int64_t>(std::min(most, (pixels + 63) / 64), 1);
     rows = std::max<std::int64_t>((pixels + limit - 1) / limit, 1);
-    rows = (rows + 7) / 8 * 8;
+    rows = (rows + 15) / 16 * 16;
     parts = (pixels + rows - 1) / rows;
   }
   std::int64_t limit;  // no fewer than the parts of as many or fewer samples
@@ -108,6 +124,11 @@ void gathered_partials(const Execution& exec, const ConvGeometry& g, const Weigh
   const std::int64_t rows = n * g.out_pixels(), teams = p.parts * p.down * p.across;
   const bool fours = in_fours(dy, outputs);
   const char* const label = "trireme::conv::gathered_weights";
+#if defined(KOKKOS_ENABLE_CUDA)
+  if constexpr (std::is_same_v<T, float>)
+    if (on_tensor_cores<T>(dropped) && in_fours(x, g.in_channels))
+      return run_tiles(exec, label, TensorWeights<height>{Gather(l), rows, p.rows, outputs, down, across, dropped, fours, x, dy, partial}, teams);
+#endif
   if (in_fours(x, g.in_channels))
     run_tiles(exec, label, GatheredWeights<T, height, true>{Gather(l), rows, p.rows, outputs, down, across, dropped, fours, x, dy, partial}, teams);
   else
@@ -246,7 +267,7 @@ std::int64_t ConvPlan<T>::workspace(std::int64_t n) const {
   const ConvGeometry& g = geometry_;
   Scratch sums;
   sums.take<double>(channel_sums_workspace(n * g.out_pixels(), g.out_channels));
-  const Way way = way_of<T>(g, operands_);
+  const Way way = way_of<T>(g);
   if (way == Way::direct) return sums.elements<T>();
   if (way == Way::gathered) {
     Scratch packed, partial;
@@ -270,7 +291,7 @@ template <class T>
 void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
                           Span<std::uint8_t>, Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  const Way way = way_of<T>(g, operands_);
+  const Way way = way_of<T>(g);
   if (way == Way::gathered) {
     T* const weights = Scratch(workspace).take<T>(g.weights());
     pack_weights(exec, g, w.data(), {.output = 1, .tap = g.in_channels * g.out_channels, .input = g.out_channels}, weights);
@@ -291,7 +312,7 @@ template <class T>
 void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
                                 Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  const Way way = way_of<T>(g, operands_);
+  const Way way = way_of<T>(g);
   if (way == Way::gathered) {
     T* const weights = Scratch(workspace).take<T>(g.weights());
     pack_weights(exec, g, w.data(), {.output = g.in_channels, .tap = g.out_channels * g.in_channels, .input = 1}, weights);
@@ -308,7 +329,7 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const Con
 template <class T>
 void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T> workspace) const {
-  const Way way = way_of<T>(geometry_, operands_);
+  const Way way = way_of<T>(geometry_);
   if (way == Way::gathered)
     gathered_weights<T>(exec, geometry_, n, operands_, x.data(), gradient.dy.data(), dw, Scratch(workspace));
   else if (way == Way::lowered)
