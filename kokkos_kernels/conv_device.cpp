@@ -23,10 +23,14 @@ namespace {
 
 enum class Way { direct, gathered, lowered };
 
+constexpr std::int64_t enough_teams = 200;  // more than a large device has multiprocessors
+
+/// For results (rows, outputs). Where these are few, a library divides the sum among threads too.
 template <class T>
-Way way_of(const ConvGeometry& g) {
+Way way_of(const ConvGeometry& g, std::int64_t rows, std::int64_t outputs) {
   if (g.groups != 1) return Way::direct;
   if (!has_cublaslt() || portable_kernels_forced()) return Way::gathered;
+  if ((rows + 127) / 128 * ((outputs + 15) / 16) < 2 * enough_teams) return Way::lowered;
   const bool pixel_by_pixel = g.taps() == 1 && g.in == g.out && g.padding == std::array<std::int64_t, 3>{};
   return std::is_same_v<T, float> && !pixel_by_pixel ? Way::gathered : Way::lowered;
 }
@@ -46,13 +50,13 @@ auto product_on(const Execution& exec) {
 
 template <class Tile>
 void run_tiles(const Execution& exec, const char* label, const Tile& given, std::int64_t teams) {
-  using Team = Kokkos::TeamPolicy<Execution, Kokkos::LaunchBounds<Tile::threads>>;
+  using Bound = Kokkos::TeamPolicy<Execution, Kokkos::LaunchBounds<Tile::threads>, Light>;
   using T = std::remove_cvref_t<decltype(*given.x)>;
   constexpr std::size_t alignment = 32, bytes = Tile::shared_elements * sizeof(T);
   if (teams == 0) return;
   const Tile tile = given;
-  const Team policy = Team(exec, static_cast<int>(teams), Tile::threads).set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(bytes + alignment)));
-  Kokkos::parallel_for(label, policy, KOKKOS_LAMBDA(const typename Team::member_type& team) {
+  const Bound policy = Bound(exec, static_cast<int>(teams), Tile::threads).set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(bytes + alignment)));
+  Kokkos::parallel_for(label, policy, KOKKOS_LAMBDA(const typename Bound::member_type& team) {
     tile.run(team, static_cast<T*>(team.team_shmem().get_shmem_aligned(bytes, alignment)));
   });
 }
@@ -67,6 +71,22 @@ bool on_tensor_cores([[maybe_unused]] int dropped) {
 #endif
 }
 
+// f(whether sources come in fours, whether operands are rounded)
+template <class T, class F>
+void on_tile_kind(bool packs, int dropped, const F& f) {
+  if (std::is_same_v<T, float> && dropped > 0)
+    packs ? f(std::true_type(), std::is_same<T, float>()) : f(std::false_type(), std::is_same<T, float>());
+  else
+    packs ? f(std::true_type(), std::false_type()) : f(std::false_type(), std::false_type());
+}
+
+// Samples whose sources, of so many elements each, tiles can number.
+std::int64_t samples_at_once(std::int64_t elements) {
+  const std::int64_t samples = ((std::int64_t{1} << 31) - 1) / elements;
+  if (samples == 0) throw internal_error("conv: a sample of {} elements", elements);
+  return samples;
+}
+
 // results = act(rows times packed weights + bias); `weights` has room for all.
 template <class T, int width>
 void gathered_tiles(const Execution& exec, const char* label, const Lowering& l, std::int64_t rows, int outputs, int dropped, const T* x, const T* weights,
@@ -79,18 +99,23 @@ void gathered_tiles(const Execution& exec, const char* label, const Lowering& l,
     if (on_tensor_cores<T>(dropped) && in_fours(x, l.channels))
       return run_tiles(exec, label, TensorProduct<width>{Gather(l), rows, outputs, across, dropped, fours, x, weights, bias, slope, y}, teams);
 #endif
-  if (in_fours(x, l.channels))
-    run_tiles(exec, label, GatheredProduct<T, width, true>{Gather(l), rows, outputs, across, dropped, fours, x, weights, bias, slope, y}, teams);
-  else
-    run_tiles(exec, label, GatheredProduct<T, width, false>{Gather(l), rows, outputs, across, dropped, fours, x, weights, bias, slope, y}, teams);
+  const auto run = [&]<bool packs, bool rounds>(std::bool_constant<packs>, std::bool_constant<rounds>) {
+    run_tiles(exec, label, GatheredProduct<T, width, packs, rounds>{Gather(l), rows, outputs, across, dropped, fours, x, weights, bias, slope, y}, teams);
+  };
+  on_tile_kind<T>(in_fours(x, l.channels), dropped, run);
 }
 
 template <class T>
 void gathered_product(const Execution& exec, const char* label, const Lowering& l, std::int64_t rows, std::int64_t all_outputs, Operands operands, const T* x,
                       const T* weights, const T* bias, T slope, T* y) {
-  constexpr std::int64_t enough = 264;  // teams: two for each multiprocessor of a large device
+  const std::int64_t sources = l.from[0] * l.from[1] * l.from[2] * l.channels, most = samples_at_once(sources) * l.pixels();
+  if (rows > most) {
+    const std::int64_t rest = rows - most;
+    gathered_product(exec, label, l, most, all_outputs, operands, x, weights, bias, slope, y);
+    return gathered_product(exec, label, l, rest, all_outputs, operands, x + most / l.pixels() * sources, weights, bias, slope, y + most * all_outputs);
+  }
   const int outputs = static_cast<int>(all_outputs), dropped = dropped_bits(operands);
-  const auto fills = [&](int width) { return outputs > width / 2 && (rows + 127) / 128 * ((outputs + width - 1) / width) >= enough; };
+  const auto fills = [&](int width) { return outputs > width / 2 && (rows + 127) / 128 * ((outputs + width - 1) / width) >= enough_teams; };
   if (fills(64))
     gathered_tiles<T, 64>(exec, label, l, rows, outputs, dropped, x, weights, bias, slope, y);
   else if (fills(32))
@@ -108,7 +133,8 @@ struct WeightParts {
     const std::int64_t pixels = n * g.out_pixels();
     down = (g.out_channels + height - 1) / height;
     across = (g.in_channels * g.taps() + 63) / 64;
-    const std::int64_t most = std::clamp<std::int64_t>(1056 / (down * across), 1, 128);
+    constexpr std::int64_t enough_warps = 8 * enough_teams;
+    const std::int64_t most = std::max<std::int64_t>(enough_warps / (height / 16 * down * across), 1);
     limit = std::max<std::int64_t>(std::min(most, (pixels + 63) / 64), 1);
     rows = std::max<std::int64_t>((pixels + limit - 1) / limit, 1);
     rows = (rows + 15) / 16 * 16;
@@ -129,10 +155,10 @@ void gathered_partials(const Execution& exec, const ConvGeometry& g, const Weigh
     if (on_tensor_cores<T>(dropped) && in_fours(x, g.in_channels))
       return run_tiles(exec, label, TensorWeights<height>{Gather(l), rows, p.rows, outputs, down, across, dropped, fours, x, dy, partial}, teams);
 #endif
-  if (in_fours(x, g.in_channels))
-    run_tiles(exec, label, GatheredWeights<T, height, true>{Gather(l), rows, p.rows, outputs, down, across, dropped, fours, x, dy, partial}, teams);
-  else
-    run_tiles(exec, label, GatheredWeights<T, height, false>{Gather(l), rows, p.rows, outputs, down, across, dropped, fours, x, dy, partial}, teams);
+  const auto run = [&]<bool packs, bool rounds>(std::bool_constant<packs>, std::bool_constant<rounds>) {
+    run_tiles(exec, label, GatheredWeights<T, height, packs, rounds>{Gather(l), rows, p.rows, outputs, down, across, dropped, fours, x, dy, partial}, teams);
+  };
+  on_tile_kind<T>(in_fours(x, g.in_channels), dropped, run);
 }
 
 // dw (outputs, channels, taps) += the sum of partial (part, outputs, taps channels).
@@ -153,6 +179,11 @@ void add_partials(const Execution& exec, const ConvGeometry& g, std::int64_t par
 
 template <class T>
 void gathered_weights(const Execution& exec, const ConvGeometry& g, std::int64_t n, Operands operands, const T* x, const T* dy, Span<T> dw, Scratch scratch) {
+  const std::int64_t sources = g.in_pixels() * g.in_channels, most = samples_at_once(sources);
+  if (n > most) {
+    gathered_weights(exec, g, most, operands, x, dy, dw, scratch);
+    return gathered_weights(exec, g, n - most, operands, x + most * sources, dy + most * g.out_pixels() * g.out_channels, dw, scratch);
+  }
   const WeightParts p(g, n);
   if (p.parts == 0) return;
   T* const partial = scratch.take<T>(p.parts * g.weights());
@@ -232,7 +263,6 @@ void direct_backward_weights(const Execution& exec, const ConvGeometry& geometry
   const ConvGeometry g = geometry;
   const int dropped = dropped_bits(operands);
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps(), pixels = n * g.out_pixels();
-  using Team = Kokkos::TeamPolicy<Execution, Kokkos::IndexType<std::int64_t>>;
   Kokkos::parallel_for(
       "trireme::conv::backward_weights", Team(exec, static_cast<int>(g.weights()), Kokkos::AUTO), KOKKOS_LAMBDA(const Team::member_type& team) {
         const std::int64_t i = team.league_rank(), t = i % taps, c = i / taps % icg, m = i / taps / icg;
@@ -267,14 +297,12 @@ std::int64_t ConvPlan<T>::workspace(std::int64_t n) const {
   const ConvGeometry& g = geometry_;
   Scratch sums;
   sums.take<double>(channel_sums_workspace(n * g.out_pixels(), g.out_channels));
-  const Way way = way_of<T>(g);
-  if (way == Way::direct) return sums.elements<T>();
-  if (way == Way::gathered) {
-    Scratch packed, partial;
-    packed.take<T>(g.weights());
-    partial.take<T>(WeightParts(g, n).limit * g.weights());
-    return std::max({sums.elements<T>(), packed.elements<T>(), partial.elements<T>()});
-  }
+  if (g.groups != 1) return sums.elements<T>();
+  Scratch packed, partial;
+  packed.take<T>(g.weights());
+  partial.take<T>(WeightParts(g, n).limit * g.weights());
+  const std::int64_t gathered = std::max({sums.elements<T>(), packed.elements<T>(), partial.elements<T>()});
+  if (!has_cublaslt() || portable_kernels_forced()) return gathered;
   return on_operands<T>(Execution(), g, operands_, n, [&](const auto& lowered) {
     const Lowering input = Lowering::of_input(g), gradient = Lowering::of_gradient(g);
     const auto with_product = [&](const Lowering& l, std::int64_t rows, std::int64_t columns) {
@@ -282,7 +310,7 @@ std::int64_t ConvPlan<T>::workspace(std::int64_t n) const {
       scratch.take<std::byte>(library_scratch(Gemm<T>{.m = rows, .n = columns}));
       return scratch.template elements<T>();
     };
-    return std::max({sums.elements<T>(), with_product(input, lowered.chunk(input), g.out_channels), with_product(input, g.out_channels, input.width()),
+    return std::max({gathered, with_product(input, lowered.chunk(input), g.out_channels), with_product(input, g.out_channels, input.width()),
                      with_product(gradient, lowered.chunk(gradient), g.in_channels)});
   });
 }
@@ -291,7 +319,7 @@ template <class T>
 void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
                           Span<std::uint8_t>, Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  const Way way = way_of<T>(g);
+  const Way way = way_of<T>(g, n * g.out_pixels(), g.out_channels);
   if (way == Way::gathered) {
     T* const weights = Scratch(workspace).take<T>(g.weights());
     pack_weights(exec, g, w.data(), {.output = 1, .tap = g.in_channels * g.out_channels, .input = g.out_channels}, weights);
@@ -312,7 +340,7 @@ template <class T>
 void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
                                 Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  const Way way = way_of<T>(g);
+  const Way way = way_of<T>(g, n * g.in_pixels(), g.in_channels);
   if (way == Way::gathered) {
     T* const weights = Scratch(workspace).take<T>(g.weights());
     pack_weights(exec, g, w.data(), {.output = g.in_channels, .tap = g.out_channels * g.in_channels, .input = 1}, weights);
@@ -329,7 +357,8 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const Con
 template <class T>
 void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T> workspace) const {
-  const Way way = way_of<T>(geometry_);
+  constexpr std::int64_t many = std::int64_t{1} << 20;  // this sum is divided in any case
+  const Way way = way_of<T>(geometry_, many, many);
   if (way == Way::gathered)
     gathered_weights<T>(exec, geometry_, n, operands_, x.data(), gradient.dy.data(), dw, Scratch(workspace));
   else if (way == Way::lowered)

@@ -139,7 +139,6 @@ void device_column_sums(const Execution& exec, std::int64_t rows, std::int64_t c
 
 template <class T>
 void device_squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Span<double> partial, Span<double> result) {
-  using Team = Kokkos::TeamPolicy<Execution>;
   const std::int64_t blocks = squared_norm_workspace(count);
   Kokkos::parallel_for("trireme::elementwise::squared_norm", Team(exec, static_cast<int>(blocks), 256), KOKKOS_LAMBDA(const Team::member_type& team) {
     const std::int64_t first = team.league_rank() * norm_block, used = count - first < norm_block ? count - first : norm_block;

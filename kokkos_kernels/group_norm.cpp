@@ -81,7 +81,6 @@ void for_elements(const Execution& exec, const char* label, std::int64_t n, cons
 namespace {
 
 // On a device a team has a group of a sample.
-using Team = Kokkos::TeamPolicy<Execution>;
 constexpr int team_threads = 256;
 
 // Element of the sample's list that is number e of a group.

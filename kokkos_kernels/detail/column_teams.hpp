@@ -38,7 +38,6 @@ struct ColumnTeams {
 /// column, and give(instance, block, column, sums) gets the team's.
 template <int K, class Take, class Give>
 void for_column_sums(const Execution& exec, const char* label, const ColumnTeams& teams, std::int64_t instances, const Take& take, const Give& give) {
-  using Team = Kokkos::TeamPolicy<Execution>;
   using Shared = Kokkos::View<double*, Execution::scratch_memory_space, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
   constexpr int threads = ColumnTeams::threads;
   const std::int64_t rows = teams.rows, columns = teams.columns, height = teams.height, down = teams.down, across = teams.across;
@@ -68,7 +67,6 @@ void for_column_sums(const Execution& exec, const char* label, const ColumnTeams
 /// give(column, sums) gets the K sums of partial((block * K + k) * columns + column) over the blocks.
 template <int K, class Give>
 void for_block_sums(const Execution& exec, const char* label, std::int64_t blocks, std::int64_t columns, Span<const double> partial, const Give& give) {
-  using Team = Kokkos::TeamPolicy<Execution>;
   if (columns == 0) return;
   Kokkos::parallel_for(label, Team(exec, static_cast<int>(columns), 128), KOKKOS_LAMBDA(const Team::member_type& team) {
     const std::int64_t column = team.league_rank();

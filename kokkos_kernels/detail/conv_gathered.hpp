@@ -18,51 +18,63 @@
 
 namespace trireme::detail {
 
-/// A Lowering in numbers of 32 bits, which a device is quick with.
+/// A Lowering in numbers of 32 bits, which a device is quick with: of samples whose sources together have fewer than 2^31 elements.
 struct Gather {
-  bool forward;
+  bool forward, divides;  // divides: only some destinations take a source with a tap
   int channels, taps, from[3], to[3], kernel[3], stride[3], padding[3], dilation[3];
   std::int64_t pixels;
 
-  explicit Gather(const Lowering& l) : forward(l.forward), channels(static_cast<int>(l.channels)), taps(static_cast<int>(l.taps)), pixels(l.pixels()) {
+  explicit Gather(const Lowering& l) : forward(l.forward), divides(false), channels(static_cast<int>(l.channels)), taps(static_cast<int>(l.taps)), pixels(l.pixels()) {
     for (std::size_t a = 0; a < 3; ++a) {
       from[a] = static_cast<int>(l.from[a]), to[a] = static_cast<int>(l.to[a]), kernel[a] = static_cast<int>(l.kernel[a]);
       stride[a] = static_cast<int>(l.stride[a]), padding[a] = static_cast<int>(l.padding[a]), dilation[a] = static_cast<int>(l.dilation[a]);
+      divides = divides || (!forward && stride[a] > 1);
     }
   }
   KOKKOS_FUNCTION int width() const { return taps * channels; }
+  KOKKOS_FUNCTION int line(int d, int h, int w) const { return (d * from[1] + h) * from[2] + w; }
 
-  /// A destination: what does not depend on the tap.
+  /// A destination: the source that it takes with the first tap, be it there or not.
   struct Spot {
-    std::int64_t base = 0;  // of its sample's sources
+    int sample = 0, origin = 0;  // elements: of its sample's sources, of that source
     int at[3] = {};
     bool there = false;
   };
+  KOKKOS_FUNCTION void put(Spot& s, int d, int h, int w) const {
+    const int place[3] = {d, h, w};
+    TRIREME_UNROLL
+    for (int a = 0; a < 3; ++a) s.at[a] = forward ? place[a] * stride[a] - padding[a] : place[a] + padding[a];
+    s.origin = s.sample + line(s.at[0], s.at[1], s.at[2]) * channels;
+  }
   KOKKOS_FUNCTION Spot spot(std::int64_t row, std::int64_t rows) const {
     Spot s;
     s.there = row < rows;
     if (!s.there) return s;
-    const std::int64_t sample = row / pixels;
     const auto place = static_cast<std::uint32_t>(row % pixels), tw = static_cast<std::uint32_t>(to[2]), th = static_cast<std::uint32_t>(to[1]);
-    const int at[3] = {static_cast<int>(place / tw / th), static_cast<int>(place / tw % th), static_cast<int>(place % tw)};
-    s.base = sample * from[0] * from[1] * from[2];
-    for (int a = 0; a < 3; ++a) s.at[a] = forward ? at[a] * stride[a] - padding[a] : at[a] + padding[a];
+    s.sample = static_cast<int>(row / pixels) * from[0] * from[1] * from[2] * channels;
+    put(s, static_cast<int>(place / tw / th), static_cast<int>(place / tw % th), static_cast<int>(place % tw));
     return s;
   }
 
   /// A tap, and a channel of the source.
   struct Tap {
-    int channel = 0, k[3] = {};
+    int channel = 0, k[3] = {}, move[3] = {}, shift = 0;  // from a spot's source, in pixels and in elements
     bool there = false;
   };
+  KOKKOS_FUNCTION void settle(Tap& t) const {
+    t.there = t.k[0] < kernel[0];
+    TRIREME_UNROLL
+    for (int a = 0; a < 3; ++a) t.move[a] = forward ? t.k[a] * dilation[a] : -t.k[a] * dilation[a];
+    t.shift = line(t.move[0], t.move[1], t.move[2]) * channels + t.channel;
+  }
   KOKKOS_FUNCTION Tap tap(int column) const {
     Tap t;
-    t.there = column < width();
-    if (!t.there) return t;
+    if (column >= width()) return t;
     const auto c = static_cast<std::uint32_t>(column), of = static_cast<std::uint32_t>(channels), number = c / of;
     const auto kw = static_cast<std::uint32_t>(kernel[2]), kh = static_cast<std::uint32_t>(kernel[1]);
     t.channel = static_cast<int>(c % of);
     t.k[0] = static_cast<int>(number / kw / kh), t.k[1] = static_cast<int>(number / kw % kh), t.k[2] = static_cast<int>(number % kw);
+    settle(t);
     return t;
   }
   /// So many columns on; `by` is at most what the channels can be walked through in a few turns.
@@ -72,23 +84,23 @@ struct Gather {
         t.k[2] = 0;
         if (++t.k[1] == kernel[1]) t.k[1] = 0, ++t.k[0];
       }
-    t.there = t.k[0] < kernel[0];
+    settle(t);
   }
 
   /// The element of the source that a spot takes with a tap; -1: none.
-  KOKKOS_FUNCTION std::int64_t element(const Spot& s, const Tap& t) const {
+  KOKKOS_FUNCTION int element(const Spot& s, const Tap& t) const {
+    const auto lies = [&](int a, int at) { return static_cast<std::uint32_t>(at) < static_cast<std::uint32_t>(from[a]); };
     if (!s.there || !t.there) return -1;
+    if (!divides)
+      return lies(0, s.at[0] + t.move[0]) && lies(1, s.at[1] + t.move[1]) && lies(2, s.at[2] + t.move[2]) ? s.origin + t.shift : -1;
     int at[3];
+    TRIREME_UNROLL
     for (int a = 0; a < 3; ++a) {
-      at[a] = forward ? s.at[a] + t.k[a] * dilation[a] : s.at[a] - t.k[a] * dilation[a];
-      if (!forward && stride[a] > 1) {
-        const auto here = static_cast<std::uint32_t>(at[a]), step = static_cast<std::uint32_t>(stride[a]);
-        if (at[a] < 0 || here % step != 0) return -1;
-        at[a] = static_cast<int>(here / step);
-      }
-      if (at[a] < 0 || at[a] >= from[a]) return -1;
+      const int here = s.at[a] + t.move[a];
+      if (here < 0 || here % stride[a] != 0 || !lies(a, here / stride[a])) return -1;
+      at[a] = here / stride[a];
     }
-    return (s.base + (at[0] * from[1] + at[1]) * from[2] + at[2]) * channels + t.channel;
+    return s.sample + line(at[0], at[1], at[2]) * channels + t.channel;
   }
 };
 
@@ -100,9 +112,14 @@ bool in_fours(const T* memory, std::int64_t channels) {
   return channels % 4 == 0 && reinterpret_cast<std::uintptr_t>(memory) % sizeof(Four<T>) == 0;
 }
 
+template <bool rounds, class T>
+KOKKOS_INLINE_FUNCTION T operand(T value, int dropped) {
+  return rounds ? rounded(value, dropped) : value;
+}
+
 /// y(pixel, output) = act(sum over columns of the gathered row times weights(column, output) + bias): 128 pixels times `width` outputs a team, 8 x 4 a thread.
-/// `packs`: four neighbouring columns are four channels of one tap, and lie aligned.
-template <class T, int width, bool packs>
+/// `packs`: four neighbouring columns are four channels of one tap, and lie aligned. `rounds`: operands lose their last `dropped` bits.
+template <class T, int width, bool packs, bool rounds>
 struct GatheredProduct {
   static constexpr int pixels = 128, deep = 8, threads = pixels / 8 * (width / 4), shared_elements = 2 * deep * (pixels + width);
 
@@ -138,7 +155,7 @@ struct GatheredProduct {
       if constexpr (packs) {
         TRIREME_UNROLL
         for (int r = 0; r < loads; ++r) {
-          const std::int64_t at = gather.element(spot[r % spots], tap[r * quads / loads]);
+          const int at = gather.element(spot[r % spots], tap[r * quads / loads]);
           taken[r] = at < 0 ? Four<T>{} : *reinterpret_cast<const Four<T>*>(x + at);
         }
         TRIREME_UNROLL
@@ -146,7 +163,7 @@ struct GatheredProduct {
       } else {
         TRIREME_UNROLL
         for (int r = 0; r < loads; ++r) {
-          const std::int64_t at = gather.element(spot[r % spots], gather.tap(column + (thread + r * threads) / pixels));
+          const int at = gather.element(spot[r % spots], gather.tap(column + (thread + r * threads) / pixels));
           single[r] = at < 0 ? T{} : x[at];
         }
       }
@@ -163,15 +180,15 @@ struct GatheredProduct {
         for (int r = 0; r < loads; ++r) {
           const int at = thread + r * threads, pixel = at % pixels, column = at / pixels * 4;
           TRIREME_UNROLL
-          for (int j = 0; j < 4; ++j) to_a[(column + j) * pixels + pixel] = rounded(taken[r].lane[j], dropped);
+          for (int j = 0; j < 4; ++j) to_a[(column + j) * pixels + pixel] = operand<rounds>(taken[r].lane[j], dropped);
         }
       } else {
         TRIREME_UNROLL
-        for (int r = 0; r < loads; ++r) to_a[thread + r * threads] = rounded(single[r], dropped);
+        for (int r = 0; r < loads; ++r) to_a[thread + r * threads] = operand<rounds>(single[r], dropped);
       }
       if (weight_row >= deep) return;
       TRIREME_UNROLL
-      for (int j = 0; j < 4; ++j) to_b[weight_row * width + thread % (width / 4) * 4 + j] = rounded(weight.lane[j], dropped);
+      for (int j = 0; j < 4; ++j) to_b[weight_row * width + thread % (width / 4) * 4 + j] = operand<rounds>(weight.lane[j], dropped);
     };
 
     const int left = thread % (width / 4) * 4, top = thread / (width / 4) * 4;
@@ -227,7 +244,7 @@ struct GatheredProduct {
 };
 
 /// partial(part, output, column) = sum over a part of the pixels of dy(pixel, output) times the gathered row: `height` outputs times 64 columns a team.
-template <class T, int height, bool packs>
+template <class T, int height, bool packs, bool rounds>
 struct GatheredWeights {
   static constexpr int width = 64, deep = 8, threads = height / 8 * (width / 4), shared_elements = 2 * deep * (height + width);
 
@@ -267,12 +284,12 @@ struct GatheredWeights {
       TRIREME_UNROLL
       for (int r = 0; r < loads; ++r) {
         if constexpr (packs) {
-          const std::int64_t at = gather.element(spot[r], tap[0]);
+          const int at = gather.element(spot[r], tap[0]);
           taken[r] = at < 0 ? Four<T>{} : *reinterpret_cast<const Four<T>*>(x + at);
         } else {
           TRIREME_UNROLL
           for (int j = 0; j < 4; ++j) {
-            const std::int64_t at = gather.element(spot[r], tap[j]);
+            const int at = gather.element(spot[r], tap[j]);
             taken[r].lane[j] = at < 0 ? T{} : x[at];
           }
         }
@@ -282,11 +299,10 @@ struct GatheredWeights {
           place[r][2] -= gather.to[2];
           if (++place[r][1] == gather.to[1]) {
             place[r][1] = 0;
-            if (++place[r][0] == gather.to[0]) place[r][0] = 0, spot[r].base += static_cast<std::int64_t>(gather.from[0]) * gather.from[1] * gather.from[2];
+            if (++place[r][0] == gather.to[0]) place[r][0] = 0, spot[r].sample += gather.from[0] * gather.from[1] * gather.from[2] * gather.channels;
           }
         }
-        TRIREME_UNROLL
-        for (int d = 0; d < 3; ++d) spot[r].at[d] = place[r][d] * gather.stride[d] - gather.padding[d];
+        gather.put(spot[r], place[r][0], place[r][1], place[r][2]);
         spot[r].there = row + deep + (thread + r * threads) / (width / 4) < end;
       }
       const bool there = row + gradient_row < end;
@@ -303,9 +319,9 @@ struct GatheredWeights {
       TRIREME_UNROLL
       for (int r = 0; r < loads; ++r)
         TRIREME_UNROLL
-        for (int j = 0; j < 4; ++j) to_b[(thread + r * threads) * 4 + j] = rounded(taken[r].lane[j], dropped);
+        for (int j = 0; j < 4; ++j) to_b[(thread + r * threads) * 4 + j] = operand<rounds>(taken[r].lane[j], dropped);
       TRIREME_UNROLL
-      for (int j = 0; j < 4; ++j) to_a[thread * 4 + j] = rounded(gradient.lane[j], dropped);
+      for (int j = 0; j < 4; ++j) to_a[thread * 4 + j] = operand<rounds>(gradient.lane[j], dropped);
     };
 
     T sum[8][4] = {};

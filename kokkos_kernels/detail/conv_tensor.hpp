@@ -43,7 +43,7 @@ struct TensorProduct {
     const auto fetch = [&](int column) {
 #pragma unroll
       for (int r = 0; r < loads; ++r) {
-        const std::int64_t at = gather.element(spot[r], tap);
+        const int at = gather.element(spot[r], tap);
         taken[r] = at < 0 ? Four<float>{} : *reinterpret_cast<const Four<float>*>(x + at);
       }
       gather.advance(tap, deep);
@@ -169,18 +169,17 @@ struct TensorWeights {
     const auto fetch = [&](std::int64_t row) {
 #pragma unroll
       for (int r = 0; r < loads; ++r) {
-        const std::int64_t at = gather.element(spot[r], tap);
+        const int at = gather.element(spot[r], tap);
         taken[r] = at < 0 ? Four<float>{} : *reinterpret_cast<const Four<float>*>(x + at);
         place[r][2] += deep;  // the spot sixteen pixels on
         while (place[r][2] >= gather.to[2]) {
           place[r][2] -= gather.to[2];
           if (++place[r][1] == gather.to[1]) {
             place[r][1] = 0;
-            if (++place[r][0] == gather.to[0]) place[r][0] = 0, spot[r].base += static_cast<std::int64_t>(gather.from[0]) * gather.from[1] * gather.from[2];
+            if (++place[r][0] == gather.to[0]) place[r][0] = 0, spot[r].sample += gather.from[0] * gather.from[1] * gather.from[2] * gather.channels;
           }
         }
-#pragma unroll
-        for (int d = 0; d < 3; ++d) spot[r].at[d] = place[r][d] * gather.stride[d] - gather.padding[d];
+        gather.put(spot[r], place[r][0], place[r][1], place[r][2]);
         spot[r].there = row + deep + (thread + r * threads) / (width / 4) < end;
       }
 #pragma unroll

@@ -30,7 +30,7 @@ void check_all() {
   const Buffer<float> buffer("trireme::test::buffer", 5);
   check_behind(buffer, 11);
   check_behind(slice<float>(buffer, 0, 5), 12);
-  check_behind(Span<const double>(nullptr, 5), 13);
+  check_behind(Span<const float>(slice<float>(buffer, 0, 5)), 13);
   check_behind(Kokkos::View<float*, Kokkos::Device<Execution, Kokkos::AnonymousSpace>, Kokkos::MemoryTraits<>>(buffer.data(), 5), 14);
 }
 
