@@ -7,11 +7,6 @@
 //  - Spans are unmanaged: arenas own the memory and outlive every launch.
 #pragma once
 
-#if defined(__NVCC__) && !defined(MDSPAN_IMPL_NO_UNIQUE_ADDRESS)
-#define MDSPAN_IMPL_USE_ATTRIBUTE_NO_UNIQUE_ADDRESS 1
-#define MDSPAN_IMPL_USE_FAKE_ATTRIBUTE_NO_UNIQUE_ADDRESS
-#define MDSPAN_IMPL_NO_UNIQUE_ADDRESS
-#endif
 #include <Kokkos_Core.hpp>
 
 #include <cstdint>
