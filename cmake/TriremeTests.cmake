@@ -7,6 +7,10 @@ set(TRIREME_MPIEXEC_FLAGS "" CACHE STRING "Flags for mpiexec in tests, as --over
 add_library(trireme_yield SHARED ${CMAKE_CURRENT_LIST_DIR}/../tests/support/yield_preload.c)
 target_link_libraries(trireme_yield PRIVATE ${CMAKE_DL_LIBS})
 
+# Makes chosen system calls fail: for tests of faults.
+add_library(trireme_faults SHARED ${CMAKE_CURRENT_LIST_DIR}/../tests/support/faults_preload.c)
+target_link_libraries(trireme_faults PRIVATE ${CMAKE_DL_LIBS})
+
 function(trireme_test name)
   cmake_parse_arguments(ARG "KOKKOS" "TIMEOUT" "SOURCES;RANKS;LINK" ${ARGN})
   if(NOT ARG_TIMEOUT)

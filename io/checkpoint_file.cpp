@@ -74,4 +74,14 @@ std::vector<fs::path> list_checkpoints(const fs::path& run_directory) {
   return paths;
 }
 
+std::int64_t checkpoint_step(const fs::path& file) { return step_of(file.filename().string()).value_or(-1); }
+
+void remove_unfinished_checkpoints(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> found;
+  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
+    if (const auto name = at->path().filename().string(); name.starts_with(".step-") && name.ends_with(".partial")) found.push_back(at->path());
+  for (const auto& file : found) fs::remove(file, error);
+}
+
 }  // namespace trireme

@@ -15,8 +15,12 @@
 
 #include <mpi.h>
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <filesystem>
+#include <functional>
 #include <map>
 #include <memory>
 #include <string>
@@ -43,9 +47,68 @@ struct CheckpointContent {
   std::map<std::string, double> reals;
 };
 
+/// What this rank writes of a checkpoint: rows of some of its arrays, so that all ranks that hold an array write about the same.
+class CheckpointStage {
+ public:
+  /// `comm`: the ranks that write together; it outlives the first refer() or copy().
+  explicit CheckpointStage(MPI_Comm comm) : comm_(comm) {}
+
+  // Both are collective at their first call, which decides who writes which rows, and not afterwards: the same arrays, held by the same ranks, must
+  // come again. Internal errors say what broke that.
+  /// Rows lie where the caller has them, and must stay as they are until they are written.
+  void refer(const std::vector<CheckpointArray>& arrays);
+  /// Rows are copied into memory of the stage's own.
+  void copy(const std::vector<CheckpointArray>& arrays);
+
+  /// Makes that memory, after a first refer(): pages that are touched for the first time cost several times the copy. Not collective; any thread, while no
+  /// other function runs.
+  void reserve();
+
+  struct Rows {
+    std::int64_t first = 0, count = 0;
+    const std::byte* data = nullptr;  // of row `first`
+  };
+  const std::vector<CheckpointArray>& arrays() const { return arrays_; }  // without data
+  const std::vector<Rows>& rows() const { return rows_; }
+  /// What this rank writes; of all arrays together.
+  std::int64_t own_bytes() const;
+  std::int64_t bytes() const;
+
+ private:
+  void take(const std::vector<CheckpointArray>& arrays);
+
+  MPI_Comm comm_;
+  std::vector<CheckpointArray> arrays_;
+  std::vector<char> held_;
+  std::vector<Rows> rows_;
+  struct Free {
+    void operator()(std::byte* memory) const { std::free(memory); }
+  };
+  std::unique_ptr<std::byte[], Free> memory_;
+  std::int64_t capacity_ = 0;
+};
+
+/// How a checkpoint is written.
+struct CheckpointWriting {
+  /// Part of the temporary name, so that two writers never share a file: .step-00000012.h5.TAG.partial.
+  std::string tag = {};
+  /// Called on rank 0 before the file is made and again before it gets its name; what it throws ends the writing.
+  std::function<void()> permission = {};
+  /// Runs what calls HDF5, on the thread that does so for this rank; empty: the calling thread.
+  std::function<void(const std::function<void()>&)> on_h5_thread = {};
+  /// Errors that may pass (IoError::may_pass) are met by writing the whole file again so many times, after 0.2 s, 0.4 s, 0.8 s...: after an fsync that
+  /// failed nobody knows which pages reached the disk.
+  int retries = 0;
+  /// Once true, waits for other ranks end with an error.
+  const std::atomic<bool>* abandoned = nullptr;
+};
+
 /// Writes `file` in parallel: temporary name in the same folder, fsync by every rank, close, rename by rank 0, fsync of the folder.
-/// Collective over `comm`; `content` is taken from rank 0. The folder must exist. Either the file stands whole under its name on return, or every rank throws a checkpoint error
-/// and what stood before still stands. Returns the bytes of the arrays.
+/// Collective over `comm`, whose ranks are those of the stage; `content` is taken from rank 0. The folder must exist. Either the file stands whole under
+/// its name on return, or every rank throws the same checkpoint error (IoError where the operating system said why) and what stood before still stands.
+void write_checkpoint(const std::filesystem::path& file, const CheckpointStage& stage, const CheckpointContent& content, MPI_Comm comm,
+                      const CheckpointWriting& how);
+/// The same from the caller's memory. Returns the bytes of the arrays.
 std::int64_t write_checkpoint(const std::filesystem::path& file, const std::vector<CheckpointArray>& arrays,
                               const CheckpointContent& content, MPI_Comm comm);
 
@@ -79,5 +142,10 @@ class CheckpointReader {
 /// checkpoints/step-00001234.h5 files of a run directory (or of a folder of checkpoints), newest (highest step) first.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run_directory);
 std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory, std::int64_t step);
+/// The step that such a file's name tells; -1: it is no checkpoint's name.
+std::int64_t checkpoint_step(const std::filesystem::path& file);
+/// Removes what writers that are no more left half done in a folder of checkpoints. One that still lives finds its file gone, and cannot give it a name.
+/// What cannot be removed is left.
+void remove_unfinished_checkpoints(const std::filesystem::path& folder);
 
 }  // namespace trireme

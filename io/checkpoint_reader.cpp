@@ -233,6 +233,9 @@ std::vector<std::string> CheckpointReader::verify() const {
     try {
       impl_->stream(
           array, [&](std::int64_t) { return scratch.data(); }, [](std::int64_t, std::int64_t) {});
+    } catch (const IoError& error) {
+      if (error.may_pass()) throw;  // says nothing of the file
+      damaged.push_back(array.name);
     } catch (const Error&) {
       damaged.push_back(array.name);
     }

@@ -138,7 +138,7 @@ void WriteStatus::check(const std::string& context, ExitCode code) const {
   const char* const hint = error == ENOSPC || error == EDQUOT || error == EFBIG
                                ? "free some space, or write elsewhere"
                                : "the folder must exist and be writable";
-  throw fail(code, "{} cannot be written: {}. Hint: {}", context, std::generic_category().message(error), hint);
+  throw IoError(code, fmt::format("{} cannot be written: {}. Hint: {}", context, std::generic_category().message(error), hint), error);
 }
 
 h5::File create_file(const std::filesystem::path& path, WriteStatus& status, const h5::Properties& creation,

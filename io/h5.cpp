@@ -1,6 +1,8 @@
 #include "io/h5.hpp"
 
 #include <algorithm>
+#include <cerrno>
+#include <charconv>
 #include <filesystem>
 #include <fstream>
 #include <string_view>
@@ -42,10 +44,16 @@ std::string first_bytes(const std::string& path) {
 
 void quiet() { H5Eset_auto2(H5E_DEFAULT, nullptr, nullptr); }
 
-std::string error_stack() {
+std::string error_stack(int* number) {
   std::vector<std::string> descriptions;
   H5Ewalk2(H5E_DEFAULT, H5E_WALK_DOWNWARD, collect_description, &descriptions);
   H5Eclear2(H5E_DEFAULT);
+  if (number != nullptr) {
+    *number = 0;
+    constexpr std::string_view mark = "errno = ";  // the drivers' words
+    for (const auto& text : descriptions)
+      if (const auto at = text.find(mark); at != std::string::npos) std::from_chars(text.data() + at + mark.size(), text.data() + text.size(), *number);
+  }
   // What was wanted and what went wrong say it; the levels between are of interest to HDF5 alone.
   if (descriptions.size() > 3) descriptions.erase(descriptions.begin() + 1, descriptions.end() - 2);
   std::string line;
@@ -55,7 +63,9 @@ std::string error_stack() {
 
 void throw_failure(const char* call, const std::string& context, ExitCode code) {
   const std::string_view text(call);
-  throw fail(code, "{}: HDF5 failed in {}: {}", context, text.substr(0, text.find('(')), error_stack());
+  int number = 0;
+  const std::string words = error_stack(&number);
+  throw IoError(code, fmt::format("{}: HDF5 failed in {}: {}", context, text.substr(0, text.find('(')), words), number);
 }
 
 File open_file(const std::string& path, const std::string& what, ExitCode code) {
@@ -73,10 +83,12 @@ File open_file(const std::string& path, const std::string& what, ExitCode code) 
   File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
   if (file) return file;
 
-  const std::string words = error_stack();
-  if (std::error_code error; !std::ifstream(path)) {
-    error.assign(errno, std::generic_category());
-    throw fail(code, "{} '{}' cannot be read: {}", what, path, error.message());
+  int number = 0;
+  const std::string words = error_stack(&number);
+  if (!std::ifstream(path)) number = errno;
+  if (number != 0) {
+    const auto why = std::generic_category().message(number);
+    throw IoError(code, fmt::format("{} '{}' cannot be read: {}", what, path, why), number);
   }
   const auto bytes = fs::file_size(path, ignored);
   if (bytes == 0) throw fail(code, "{} '{}' is empty (0 bytes); expected an HDF5 file", what, path);

@@ -48,12 +48,14 @@ using Properties = Handle<H5Pclose>;
 /// Switches off HDF5's own printing of errors; called once by whoever uses the library first. Safe to repeat.
 void quiet();
 /// The error stack as one line, innermost last ("unable to open file: truncated file: eof = 100, ..."); clears the stack.
-std::string error_stack();
+/// `number`: the errno that a driver met, 0 where none says so.
+std::string error_stack(int* number = nullptr);
 
 /// Checks a call: TRIREME_H5(H5Dread(...), "file.h5:/x"). Returns its value; throws `code` errors with the stack.
 #define TRIREME_H5(call, context) ::trireme::h5::check((call), #call, (context), ::trireme::ExitCode::data)
 #define TRIREME_H5_AS(code, call, context) ::trireme::h5::check((call), #call, (context), (code))
 
+/// An IoError, with the errno where a driver met one.
 [[noreturn]] void throw_failure(const char* call, const std::string& context, ExitCode code);
 
 template <class Value>

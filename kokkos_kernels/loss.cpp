@@ -55,16 +55,19 @@ struct BinaryCrossEntropyWithLogits {
 };
 
 template <class T, class Kind>
-void apply(const Execution& exec, std::int64_t n, std::int64_t outputs, Span<const T> y, Span<const T> target, T factor, Span<T> dy,
+void apply(const Execution& exec, std::int64_t n, std::int64_t pixels, const OutputShare& part, Span<const T> y, Span<const T> target, T factor, Span<T> dy,
            Span<double> per_sample, Kind) {
+  const OutputShare share = part;
   const bool with_gradient = dy.data() != nullptr;
   Kokkos::parallel_for("trireme::loss::elementwise", Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
     double total = 0;
-    for (std::int64_t i = s * outputs; i < (s + 1) * outputs; ++i) {
-      const T value = y(i), t = target(i);
-      total += static_cast<double>(Kind::value(value, t));
-      if (with_gradient) dy(i) = factor * Kind::slope(value, t);
-    }
+    for (std::int64_t pixel = s * pixels; pixel < (s + 1) * pixels; ++pixel)
+      for (std::int64_t c = 0; c < share.own; ++c) {
+        const std::int64_t i = pixel * share.own + c;
+        const T value = y(i), t = target(pixel * share.whole + share.first + c);
+        total += static_cast<double>(Kind::value(value, t));
+        if (with_gradient) dy(i) = factor * Kind::slope(value, t);
+      }
     per_sample(s) = total;
   });
 }
@@ -102,13 +105,66 @@ void cross_entropy(const Execution& exec, std::int64_t n, std::int64_t classes, 
 }
 
 template <class T>
-void elementwise_loss(const Execution& exec, LossKind kind, std::int64_t n, std::int64_t outputs, Span<const T> y, Span<const T> target, T factor,
-                      Span<T> dy, Span<double> per_sample, Span<double> loss) {
+void cross_entropy_statistics(const Execution& exec, std::int64_t n, const OutputShare& part, Span<const T> y, Span<const std::int32_t> labels,
+                              Span<double> statistics) {
+  const OutputShare share = part;
+  Kokkos::parallel_for("trireme::loss::cross_entropy_statistics", Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
+    const T* const row = y.data() + s * share.own;
+    const std::int64_t label = labels(s) - share.first;
+    T top = row[0];
+    for (std::int64_t c = 1; c < share.own; ++c) top = row[c] > top ? row[c] : top;
+    double total = 0, all = 0;
+    for (std::int64_t c = 0; c < share.own; ++c) {
+      total += static_cast<double>(Kokkos::exp(row[c] - top));
+      all += static_cast<double>(row[c]);
+    }
+    double* const out = statistics.data() + s * class_statistics;
+    out[0] = static_cast<double>(top);
+    out[1] = total;
+    out[2] = label >= 0 && label < share.own ? static_cast<double>(row[label]) : 0.0;
+    out[3] = all;
+  });
+}
+
+template <class T>
+void cross_entropy_of_shares(const Execution& exec, std::int64_t n, const OutputShare& part, std::int64_t ranks, Span<const double> statistics, Span<const T> y,
+                             Span<const std::int32_t> labels, T smoothing, T factor, Span<T> dy, Span<double> per_sample, Span<double> loss) {
+  const OutputShare share = part;
+  const bool with_gradient = dy.data() != nullptr;
+  const double spread = static_cast<double>(smoothing), uniform = spread / static_cast<double>(share.whole);
+  Kokkos::parallel_for("trireme::loss::cross_entropy_of_shares", Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) {
+    const double* const known = statistics.data() + s * class_statistics * ranks;
+    double top = known[0], total = 0, own = 0, all = 0;
+    for (std::int64_t r = 1; r < ranks; ++r) top = known[r * class_statistics] > top ? known[r * class_statistics] : top;
+    for (std::int64_t r = 0; r < ranks; ++r) {
+      const double* const of = known + r * class_statistics;
+      total += of[1] * Kokkos::exp(of[0] - top);
+      own += of[2];
+      all += of[3];
+    }
+    const double log_total = top + Kokkos::log(total), mean = all / static_cast<double>(share.whole);
+    per_sample(s) = spread == 0 ? log_total - own : log_total - (1 - spread) * own - spread * mean;
+    if (with_gradient) {
+      const T* const row = y.data() + s * share.own;
+      T* const out = dy.data() + s * share.own;
+      const std::int64_t label = labels(s) - share.first;
+      for (std::int64_t c = 0; c < share.own; ++c) {
+        const double p = Kokkos::exp(static_cast<double>(row[c]) - top) / total;
+        out[c] = static_cast<T>(static_cast<double>(factor) * (p - uniform - (c == label ? 1 - spread : 0.0)));
+      }
+    }
+  });
+  add_up(exec, n, per_sample, loss);
+}
+
+template <class T>
+void elementwise_loss(const Execution& exec, LossKind kind, std::int64_t n, std::int64_t pixels, const OutputShare& share, Span<const T> y,
+                      Span<const T> target, T factor, Span<T> dy, Span<double> per_sample, Span<double> loss) {
   switch (kind) {
-    case LossKind::mse: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, SquaredError<T>{}); break;
-    case LossKind::mae: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, AbsoluteError<T>{}); break;
-    case LossKind::bce: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, BinaryCrossEntropy<T>{}); break;
-    case LossKind::bce_with_logits: apply<T>(exec, n, outputs, y, target, factor, dy, per_sample, BinaryCrossEntropyWithLogits<T>{}); break;
+    case LossKind::mse: apply<T>(exec, n, pixels, share, y, target, factor, dy, per_sample, SquaredError<T>{}); break;
+    case LossKind::mae: apply<T>(exec, n, pixels, share, y, target, factor, dy, per_sample, AbsoluteError<T>{}); break;
+    case LossKind::bce: apply<T>(exec, n, pixels, share, y, target, factor, dy, per_sample, BinaryCrossEntropy<T>{}); break;
+    case LossKind::bce_with_logits: apply<T>(exec, n, pixels, share, y, target, factor, dy, per_sample, BinaryCrossEntropyWithLogits<T>{}); break;
     case LossKind::cross_entropy: return;  // has a kernel of its own
   }
   add_up(exec, n, per_sample, loss);
@@ -117,8 +173,12 @@ void elementwise_loss(const Execution& exec, LossKind kind, std::int64_t n, std:
 #define TRIREME_INSTANTIATE(T)                                                                                                               \
   template void cross_entropy(const Execution&, std::int64_t, std::int64_t, Span<const T>, Span<const std::int32_t>, T, T, Span<T>,          \
                               Span<double>, Span<double>);                                                                                   \
-  template void elementwise_loss(const Execution&, LossKind, std::int64_t, std::int64_t, Span<const T>, Span<const T>, T, Span<T>,           \
-                                 Span<double>, Span<double>);
+  template void cross_entropy_statistics(const Execution&, std::int64_t, const OutputShare&, Span<const T>, Span<const std::int32_t>,        \
+                                         Span<double>);                                                                                      \
+  template void cross_entropy_of_shares(const Execution&, std::int64_t, const OutputShare&, std::int64_t, Span<const double>, Span<const T>, \
+                                        Span<const std::int32_t>, T, T, Span<T>, Span<double>, Span<double>);                                \
+  template void elementwise_loss(const Execution&, LossKind, std::int64_t, std::int64_t, const OutputShare&, Span<const T>, Span<const T>,   \
+                                 T, Span<T>, Span<double>, Span<double>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE

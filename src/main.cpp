@@ -19,6 +19,7 @@ int main(int argc, char** argv) {
     Environment environment(argc, argv);
     log::open(environment.rank());
     try {
+      environment.check_launch();
       const Communicator world = Communicator::world();
       const std::vector<std::string> words(argv + 1, argv + argc);
       std::optional<KokkosLife> kokkos;

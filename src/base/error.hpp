@@ -3,6 +3,7 @@
 
 #include <fmt/format.h>
 
+#include <cerrno>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -17,6 +18,8 @@ enum class ExitCode : int {
   data = 3,        // a data set or shard
   checkpoint = 4,  // a checkpoint or run directory
   numerical = 5,   // the loss is not finite
+  superseded = 6,  // a later run took the run directory over
+  hang = 7,        // a rank waited longer than run.hang_timeout
   requeue = 75     // stopped on a signal with a whole checkpoint
 };
 
@@ -27,6 +30,18 @@ class Error : public std::runtime_error {
 
  private:
   ExitCode code_;
+};
+
+/// An error of the operating system's input or output, with its errno; 0: not known.
+class IoError : public Error {
+ public:
+  IoError(ExitCode code, const std::string& message, int number) : Error(code, message), number_(number) {}
+  int number() const noexcept { return number_; }
+  /// Whether it may be gone when the same is tried again: a network file system's server that restarts, a path that fails over.
+  bool may_pass() const noexcept { return number_ == EIO || number_ == ESTALE || number_ == ETIMEDOUT || number_ == EAGAIN || number_ == EBUSY; }
+
+ private:
+  int number_;
 };
 
 /// throw fail(ExitCode::data, "shard '{}': ... Hint: ...", path);

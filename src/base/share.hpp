@@ -1,8 +1,11 @@
-// The even division of things among parts.
+// The division of things among parts: even, or in given proportions.
 #pragma once
 
 #include <algorithm>
 #include <cstdint>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 namespace trireme {
 
@@ -15,5 +18,28 @@ inline Share share_of(std::int64_t n, int r, int parts) {
   const std::int64_t each = n / parts, over = n % parts;
   return {r * each + std::min<std::int64_t>(r, over), each + (r < over ? 1 : 0)};
 }
+
+/// Contiguous shares of batches. Of a whole batch, of sum(counts) things, part r owns counts[r]; of a smaller one as near to that proportion as whole
+/// numbers come, and never more than counts[r]. Without counts: even shares.
+class Shares {
+ public:
+  explicit Shares(int parts) : parts_(parts) {}
+  explicit Shares(std::vector<std::int64_t> counts) : parts_(static_cast<int>(counts.size())), counts_(std::move(counts)) {}
+
+  int parts() const { return parts_; }
+  /// Of `n` things, at most as many as a whole batch has.
+  Share of(std::int64_t n, int r) const {
+    if (counts_.empty()) return share_of(n, r, parts_);
+    const std::int64_t whole = std::accumulate(counts_.begin(), counts_.end(), std::int64_t{0}),
+                       before = std::accumulate(counts_.begin(), counts_.begin() + r, std::int64_t{0});
+    // floor(n b / whole), whose differences are at most ceil(n counts[r] / whole) <= counts[r].
+    const auto cut = [&](std::int64_t b) { return n / whole * b + n % whole * b / whole; };
+    return {cut(before), cut(before + counts_[static_cast<std::size_t>(r)]) - cut(before)};
+  }
+
+ private:
+  int parts_;
+  std::vector<std::int64_t> counts_;
+};
 
 }  // namespace trireme

@@ -7,9 +7,23 @@
 
 namespace trireme {
 
+Request::Request(MPI_Request request, const char* operation, MPI_Comm comm, Meter* meter, bool comes)
+    : request_(request), operation_(operation), comm_(comm), meter_(meter), comes_(comes) {
+  if (meter_ != nullptr && comes_) meter_->begin();
+}
+
 Request& Request::operator=(Request&& other) noexcept {
   std::swap(request_, other.request_);
+  std::swap(operation_, other.operation_);
+  std::swap(comm_, other.comm_);
+  std::swap(meter_, other.meter_);
+  std::swap(comes_, other.comes_);
   return *this;
+}
+
+void Request::complete() {
+  if (meter_ != nullptr && comes_) meter_->end();
+  meter_ = nullptr;
 }
 
 Request::~Request() {
@@ -19,12 +33,19 @@ Request::~Request() {
 
 bool Request::done() {
   int flag = 1;
-  if (request_ != MPI_REQUEST_NULL) TRIREME_MPI(MPI_Test(&request_, &flag, MPI_STATUS_IGNORE));
+  if (request_ == MPI_REQUEST_NULL) return true;
+  TRIREME_MPI(MPI_Test(&request_, &flag, MPI_STATUS_IGNORE));
+  if (flag != 0) complete();
   return flag != 0;
 }
 
 void Request::wait() {
-  if (request_ != MPI_REQUEST_NULL) TRIREME_MPI(MPI_Wait(&request_, MPI_STATUS_IGNORE));
+  if (request_ == MPI_REQUEST_NULL) return;
+  const NowWaiting now(operation_, comm_);
+  const Timer timer;
+  TRIREME_MPI(MPI_Wait(&request_, MPI_STATUS_IGNORE));
+  if (meter_ != nullptr) meter_->waited(timer.seconds());
+  complete();
 }
 
 Communicator::Communicator(MPI_Comm comm) {
@@ -74,12 +95,13 @@ std::string Communicator::name() const {
 }
 
 Communicator::Communicator(Communicator&& other) noexcept
-    : comm_(std::exchange(other.comm_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_) {}
+    : comm_(std::exchange(other.comm_, MPI_COMM_NULL)), rank_(other.rank_), size_(other.size_), meter_(other.meter_) {}
 
 Communicator& Communicator::operator=(Communicator&& other) noexcept {
   std::swap(comm_, other.comm_);
   std::swap(rank_, other.rank_);
   std::swap(size_, other.size_);
+  std::swap(meter_, other.meter_);
   return *this;
 }
 
@@ -97,6 +119,7 @@ std::string Communicator::broadcast(std::string text, int root) const {
 }
 
 std::vector<std::string> Communicator::gather(const std::string& mine) const {
+  const NowWaiting now("gather", comm_);
   const int n = static_cast<int>(mine.size());
   const bool root = rank_ == 0;
   std::vector<int> counts(root ? static_cast<std::size_t>(size_) : 0), starts(counts.size());

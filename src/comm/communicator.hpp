@@ -17,6 +17,8 @@
 
 #include "base/error.hpp"
 #include "comm/environment.hpp"
+#include "comm/meter.hpp"
+#include "comm/whereabouts.hpp"
 
 namespace trireme {
 
@@ -35,8 +37,12 @@ template <> inline MPI_Datatype mpi_type<double>() { return MPI_DOUBLE; }
 class Request {
  public:
   Request() = default;
-  explicit Request(MPI_Request request) : request_(request) {}
-  Request(Request&& other) noexcept : request_(std::exchange(other.request_, MPI_REQUEST_NULL)) {}
+  /// `operation`, a literal, and `comm`: what a watchdog says of a wait. `meter`, which outlives the operation, is told of it; `comes`: whether it brings
+  /// something here.
+  explicit Request(MPI_Request request, const char* operation = "a message", MPI_Comm comm = MPI_COMM_NULL, Meter* meter = nullptr, bool comes = false);
+  Request(Request&& other) noexcept
+      : request_(std::exchange(other.request_, MPI_REQUEST_NULL)), operation_(other.operation_), comm_(other.comm_), meter_(std::exchange(other.meter_, nullptr)),
+        comes_(other.comes_) {}
   Request& operator=(Request&& other) noexcept;
   ~Request();
 
@@ -44,7 +50,13 @@ class Request {
   void wait();
 
  private:
+  void complete();
+
   MPI_Request request_ = MPI_REQUEST_NULL;
+  const char* operation_ = "";
+  MPI_Comm comm_ = MPI_COMM_NULL;
+  Meter* meter_ = nullptr;
+  bool comes_ = false;
 };
 
 class Communicator {
@@ -70,12 +82,20 @@ class Communicator {
   /// For tools, and tests that count. Not inherited by duplicates.
   Communicator& named(const std::string& name);
   std::string name() const;
-  void barrier() const { TRIREME_MPI(MPI_Barrier(comm_)); }
+  /// Counts and times what passes: sends and receives between two ranks, sums, and gathers into the caller's memory. Not inherited by duplicates. `meter`
+  /// outlives the communicator and its requests.
+  Communicator& metered(Meter& meter) { return meter_ = &meter, *this; }
+  void barrier() const {
+    const NowWaiting now("barrier", comm_);
+    TRIREME_MPI(MPI_Barrier(comm_));
+  }
 
   template <class T>
   void all_reduce(std::span<T> values, MPI_Op op = MPI_SUM) const {
-    if (size_ > 1)
-      TRIREME_MPI(MPI_Allreduce(MPI_IN_PLACE, values.data(), count(values), mpi_type<T>(), op, comm_));
+    if (size_ == 1) return;
+    const NowWaiting now("all-reduce", comm_);
+    const Blocked blocked(meter_, 1, sum_bytes(values.size_bytes()));
+    TRIREME_MPI(MPI_Allreduce(MPI_IN_PLACE, values.data(), count(values), mpi_type<T>(), op, comm_));
   }
   template <class T>
     requires std::is_arithmetic_v<T>
@@ -88,20 +108,20 @@ class Communicator {
   Request begin_all_reduce(T* values, std::size_t n) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Iallreduce(MPI_IN_PLACE, values, count(n), mpi_type<T>(), MPI_SUM, comm_, &request));
-    return Request(request);
+    return under_way(request, "all-reduce", true, 1, sum_bytes(n * sizeof(T)));
   }
   // Not collective: messages between two ranks, matched by `tag` in the order in which they were begun.
   template <class T>
   Request begin_send(const T* values, std::size_t n, int to, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Isend(values, count(n), mpi_type<T>(), to, tag, comm_, &request));
-    return Request(request);
+    return under_way(request, "send", false, 1, static_cast<double>(n * sizeof(T)));
   }
   template <class T>
   Request begin_receive(T* values, std::size_t n, int from, int tag) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Irecv(values, count(n), mpi_type<T>(), from, tag, comm_, &request));
-    return Request(request);
+    return under_way(request, "receive", true, 0, 0);
   }
   // In the background, too. Lists of counts and starts (elements, one a rank) must live until wait(), as buffers must.
   /// Sums `values` of all ranks, in place on `root`; other ranks' stay as they are.
@@ -110,38 +130,40 @@ class Communicator {
     MPI_Request request = MPI_REQUEST_NULL;
     const bool here = rank_ == root;
     TRIREME_MPI(MPI_Ireduce(here ? MPI_IN_PLACE : values, here ? values : nullptr, count(n), mpi_type<T>(), MPI_SUM, root, comm_, &request));
-    return Request(request);
+    return Request(request, "reduce", comm_);
   }
   template <class T>
   Request begin_broadcast(T* values, std::size_t n, int root) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Ibcast(values, count(n), mpi_type<T>(), root, comm_, &request));
-    return Request(request);
+    return Request(request, "broadcast", comm_);
   }
   /// Rank r receives the sum of the r-th part of `values`, counts[r] long; parts lie one behind the other.
   template <class T>
   Request begin_reduce_scatter(const T* values, T* mine, const int* counts) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Ireduce_scatter(values, mine, counts, mpi_type<T>(), MPI_SUM, comm_, &request));
-    return Request(request);
+    return Request(request, "reduce-scatter", comm_);
   }
   /// Every rank's part of `values` comes to all ranks, in place.
   template <class T>
   Request begin_all_gather(T* values, const int* counts, const int* starts) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Iallgatherv(MPI_IN_PLACE, 0, MPI_DATATYPE_NULL, values, counts, starts, mpi_type<T>(), comm_, &request));
-    return Request(request);
+    return Request(request, "all-gather", comm_);
   }
   /// Rank r receives send_counts[r] elements from send_starts[r] on.
   template <class T>
   Request begin_all_to_all(const T* send, const int* send_counts, const int* send_starts, T* receive, const int* receive_counts, const int* receive_starts) const {
     MPI_Request request = MPI_REQUEST_NULL;
     TRIREME_MPI(MPI_Ialltoallv(send, send_counts, send_starts, mpi_type<T>(), receive, receive_counts, receive_starts, mpi_type<T>(), comm_, &request));
-    return Request(request);
+    return Request(request, "all-to-all", comm_);
   }
   template <class T>
   void broadcast(std::span<T> values, int root = 0) const {
-    if (size_ > 1) TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
+    if (size_ == 1) return;
+    const NowWaiting now("broadcast", comm_);
+    TRIREME_MPI(MPI_Bcast(values.data(), count(values), mpi_type<T>(), root, comm_));
   }
   std::string broadcast(std::string text, int root = 0) const;
   /// Concatenation of all ranks' values, in rank order, everywhere.
@@ -150,6 +172,9 @@ class Communicator {
   /// The same into memory of the caller: rank r's counts[r] values go to starts[r].
   template <class T>
   void all_gather(const T* mine, std::span<const int> counts, std::span<const int> starts, T* all) const {
+    const NowWaiting now("all-gather", comm_);
+    const auto others = static_cast<double>(size_ - 1), own = static_cast<double>(counts[static_cast<std::size_t>(rank_)]);
+    const Blocked blocked(meter_, others, others * own * sizeof(T));
     TRIREME_MPI(MPI_Allgatherv(mine, counts[static_cast<std::size_t>(rank_)], mpi_type<T>(), all, counts.data(), starts.data(), mpi_type<T>(), comm_));
   }
   /// Every rank's text, in rank order, on rank 0; empty elsewhere.
@@ -174,13 +199,40 @@ class Communicator {
     return static_cast<int>(n);
   }
 
+  /// Tells the meter of a call that blocks.
+  class Blocked {
+   public:
+    Blocked(Meter* meter, double messages, double bytes) : meter_(meter) {
+      if (meter == nullptr) return;
+      meter->sent(messages, bytes);
+      meter->begin();
+      timer_.emplace();
+    }
+    ~Blocked() {
+      if (meter_ != nullptr) meter_->waited(timer_->seconds()), meter_->end();
+    }
+    Blocked(const Blocked&) = delete;
+    Blocked& operator=(const Blocked&) = delete;
+
+   private:
+    Meter* meter_;
+    std::optional<Timer> timer_;
+  };
+  double sum_bytes(std::size_t bytes) const { return 2.0 * (size_ - 1) / size_ * static_cast<double>(bytes); }
+  Request under_way(MPI_Request request, const char* operation, bool comes, double messages, double bytes) const {
+    if (meter_ != nullptr) meter_->sent(messages, bytes);
+    return Request(request, operation, comm_, meter_, comes);
+  }
+
   MPI_Comm comm_ = MPI_COMM_NULL;
   int rank_ = 0;
   int size_ = 1;
+  Meter* meter_ = nullptr;
 };
 
 template <class T>
 std::vector<T> Communicator::all_gather(std::span<const T> mine) const {
+  const NowWaiting now("all-gather", comm_);
   const int n = count(mine);
   std::vector<int> counts(static_cast<std::size_t>(size_)), starts(static_cast<std::size_t>(size_));
   TRIREME_MPI(MPI_Allgather(&n, 1, MPI_INT, counts.data(), 1, MPI_INT, comm_));
@@ -197,6 +249,7 @@ inline constexpr std::size_t message_elements = std::size_t{1} << 26;
 
 template <class T>
 void Communicator::send(std::span<const T> values, int to) const {
+  const NowWaiting now("send", comm_);
   for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
     const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
     TRIREME_MPI(MPI_Send(part.data(), count(part), mpi_type<T>(), to, 0, comm_));
@@ -205,6 +258,7 @@ void Communicator::send(std::span<const T> values, int to) const {
 
 template <class T>
 void Communicator::receive(std::span<T> values, int from) const {
+  const NowWaiting now("receive", comm_);
   for (std::size_t first = 0; first < values.size(); first += detail::message_elements) {
     const auto part = values.subspan(first, std::min(values.size() - first, detail::message_elements));
     TRIREME_MPI(MPI_Recv(part.data(), count(part), mpi_type<T>(), from, 0, comm_, MPI_STATUS_IGNORE));

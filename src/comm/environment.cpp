@@ -7,6 +7,8 @@
 #include <cstring>
 #include <thread>
 
+#include "comm/whereabouts.hpp"
+
 #if __has_include(<mpi-ext.h>)
 #include <mpi-ext.h>  // Open MPI's extensions
 #endif
@@ -45,9 +47,16 @@ Environment::Environment(int& argc, char**& argv) {
   TRIREME_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
   TRIREME_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size_));
   TRIREME_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &last_words_));
+  current_ = this;
+  apart_ = launched_apart(size_);
+}
+
+void Environment::check_launch() const {
+  if (!apart_.by.empty()) throw usage_error("{}", advice(apart_));
 }
 
 Environment::~Environment() {
+  current_ = nullptr;
   if (last_words_ != MPI_COMM_NULL) MPI_Comm_free(&last_words_);
   MPI_Finalize();
 }
@@ -56,8 +65,10 @@ int Environment::end_after_error(const Error& error) noexcept {
   using namespace std::chrono_literals;
   const int code = static_cast<int>(error.code());
   const auto print = [&] {
+    if (apart_.number > 0) return;  // one of them tells it for all
+    const std::string place = place_of_this_thread();
     if (size_ > 1)
-      std::fprintf(stderr, "trireme: error on rank %d of %d: %s\n", rank_, size_, error.what());
+      std::fprintf(stderr, "trireme: error on rank %d of %d%s%s: %s\n", rank_, size_, place.empty() ? "" : " in ", place.c_str(), error.what());
     else
       std::fprintf(stderr, "trireme: error: %s\n", error.what());
     std::fflush(stderr);

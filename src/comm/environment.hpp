@@ -4,6 +4,7 @@
 #include <mpi.h>
 
 #include "base/error.hpp"
+#include "comm/launch.hpp"
 
 namespace trireme {
 
@@ -28,6 +29,12 @@ class Environment {
   int rank() const { return rank_; }
   int size() const { return size_; }
 
+  /// The one of this process; null before and after.
+  static Environment* current() { return current_; }
+
+  /// A usage error where a launcher started several tasks that MPI does not know of each other (launch.hpp). Not collective.
+  void check_launch() const;
+
   /// Ends the job after an error on this rank. When every rank fails (a wrong deck) rank 0 prints the message and all
   /// ranks return the exit code for an orderly end; when only some do, the first of them prints and aborts the job.
   /// Takes a second or two. Not collective.
@@ -36,6 +43,8 @@ class Environment {
  private:
   int rank_ = 0;
   int size_ = 1;
+  static inline Environment* current_ = nullptr;
+  Launch apart_;                         // others that MPI does not know of
   MPI_Comm last_words_ = MPI_COMM_NULL;  // for end_after_error alone
 };
 

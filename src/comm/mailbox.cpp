@@ -1,5 +1,7 @@
 #include "comm/mailbox.hpp"
 
+#include <new>
+
 #include <chrono>
 #include <thread>
 
@@ -31,6 +33,17 @@ bool patient_barrier(const Communicator& comm, double seconds) {
     if (all != 0) return true;
     if (seconds > 0 && std::chrono::duration<double>(Clock::now() - began).count() > seconds) return false;
     std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  }
+}
+
+void end_where_some_fail(const Communicator& comm, const std::exception& error) {
+  if (comm.size() == 1 || patient_barrier(comm, 1) || Environment::current() == nullptr) return;
+  if (const auto* const known = dynamic_cast<const Error*>(&error)) {
+    Environment::current()->end_after_error(*known);
+  } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
+    Environment::current()->end_after_error(internal_error("out of memory. Hint: a smaller data.batch, more ranks, or trireme plan"));
+  } else {
+    Environment::current()->end_after_error(internal_error("{}", error.what()));
   }
 }
 

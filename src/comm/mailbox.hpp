@@ -2,6 +2,7 @@
 // communicator of its own; may be used by several threads, but only one of a rank looks.
 #pragma once
 
+#include <exception>
 #include <optional>
 #include <string>
 
@@ -33,5 +34,9 @@ class Mailbox {
 /// Waits for all ranks of `comm` without using the core, looking every few milliseconds; `seconds`: at most so long, 0: for ever. Whether all came.
 /// Collective. Where they did not, `comm` is of no use any more.
 bool patient_barrier(const Communicator& comm, double seconds = 0);
+
+/// Called by a rank of `comm` that met `error`, before it lets go of anything: returns where all ranks do so within a second, so that the error may travel up.
+/// Where not, other ranks wait in calls that never end: says the error, with rank and place, and aborts the job (Environment::end_after_error).
+void end_where_some_fail(const Communicator& comm, const std::exception& error);
 
 }  // namespace trireme

@@ -37,24 +37,33 @@ GridPlace checked(const Communicator& run, const GridShape& shape) {
 
 // The ranks that agree with this one in all axes but those that `zero` sets to 0.
 template <class Zero>
-Communicator among(const Communicator& run, const GridPlace& place, const char* name, const Zero& zero) {
+Communicator among(const Communicator& run, const GridPlace& place, const char* name, Meter& meter, const Zero& zero) {
   GridPlace base = place;
   zero(base);
   Communicator group = run.split(base.rank(), run.rank());
-  TRIREME_MPI(MPI_Comm_set_name(group.handle(), name));
+  group.named(name).metered(meter);
   return group;
 }
 
 }  // namespace
 
+void ProcessGrid::Meters::begin_step() {
+  for (Meter* const meter : all()) meter->begin_step();
+}
+
+void ProcessGrid::Meters::end_step() {
+  for (Meter* const meter : all()) meter->end_step();
+}
+
 ProcessGrid::ProcessGrid(const Communicator& run, const GridShape& shape)
     : run_(run),
       place_(checked(run, shape)),
-      data_(among(run, place_, "data", [](GridPlace& p) { p.data = 0; })),
-      pipeline_(among(run, place_, "pipeline", [](GridPlace& p) { p.pipeline = 0; })),
-      spatial_(among(run, place_, "spatial", [](GridPlace& p) { p.spatial = {0, 0, 0}; })),
-      tensor_(among(run, place_, "tensor", [](GridPlace& p) { p.tensor = 0; })),
-      reduction_(among(run, place_, "reduction", [](GridPlace& p) { p.data = 0, p.spatial = {0, 0, 0}; })),
-      model_(among(run, place_, "model", [](GridPlace& p) { p.pipeline = 0, p.tensor = 0; })) {}
+      meters_(std::make_unique<Meters>()),
+      data_(among(run, place_, "data", meters_->data, [](GridPlace& p) { p.data = 0; })),
+      pipeline_(among(run, place_, "pipeline", meters_->pipeline, [](GridPlace& p) { p.pipeline = 0; })),
+      spatial_(among(run, place_, "spatial", meters_->spatial, [](GridPlace& p) { p.spatial = {0, 0, 0}; })),
+      tensor_(among(run, place_, "tensor", meters_->tensor, [](GridPlace& p) { p.tensor = 0; })),
+      reduction_(among(run, place_, "reduction", meters_->reduction, [](GridPlace& p) { p.data = 0, p.spatial = {0, 0, 0}; })),
+      model_(among(run, place_, "model", meters_->model, [](GridPlace& p) { p.pipeline = 0, p.tensor = 0; })) {}
 
 }  // namespace trireme

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <array>
+#include <memory>
 #include <string>
 
 #include "comm/communicator.hpp"
@@ -55,9 +56,21 @@ class ProcessGrid {
   /// Pipeline and tensor: the ranks that hold the parameters of one model together.
   const Communicator& model() const { return model_; }
 
+  /// What the steps of a run sent and waited for on these communicators, each on its own.
+  struct Meters {
+    Meter data, pipeline, spatial, tensor, reduction, model;
+    void begin_step();
+    void end_step();
+
+   private:
+    std::array<Meter*, 6> all() { return {&data, &pipeline, &spatial, &tensor, &reduction, &model}; }
+  };
+  Meters& meters() const { return *meters_; }
+
  private:
   const Communicator& run_;
   GridPlace place_;
+  std::unique_ptr<Meters> meters_;
   Communicator data_, pipeline_, spatial_, tensor_, reduction_, model_;
 };
 

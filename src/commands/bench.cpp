@@ -1,4 +1,4 @@
-// trireme bench io|kernels: measures this machine.
+// trireme bench io|kernels|network: measures this machine.
 #include "commands/bench.hpp"
 
 #include <algorithm>
@@ -32,12 +32,13 @@ std::int64_t count_option(const std::string& text, const std::string& name, std:
 }
 
 int bench_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme bench io [DIR] | kernels  [--json]";
+  const std::string usage = "trireme bench io [DIR] | kernels | network  [--json]";
   if (words.empty()) throw usage_error("what shall be measured? Usage: {}", usage);
   const std::vector<std::string> rest(words.begin() + 1, words.end());
   if (words[0] == "io") return bench_io(comm, rest);
   if (words[0] == "kernels") return bench_kernels(comm, rest);
-  const std::vector<std::string> known{"io", "kernels"};
+  if (words[0] == "network") return bench_network(comm, rest);
+  const std::vector<std::string> known{"io", "kernels", "network"};
   throw usage_error("unknown bench '{}'; did you mean '{}'? Usage: {}", words[0], nearest(words[0], known), usage);
 }
 

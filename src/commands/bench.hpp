@@ -14,6 +14,9 @@ int bench_io(const Communicator& comm, const std::vector<std::string>& words);
 /// Measures memory, matrix products and convolutions. Collective; `words` are those after `bench kernels`.
 int bench_kernels(const Communicator& comm, const std::vector<std::string>& words);
 
+/// Measures messages and sums between the ranks. Collective; `words` are those after `bench network`.
+int bench_network(const Communicator& comm, const std::vector<std::string>& words);
+
 /// The middle value; of an even number of values the mean of the two in the middle.
 double median(std::vector<double> values);
 /// Seconds from a common start until `action` has ended on the last rank. An error of one is an error of all.

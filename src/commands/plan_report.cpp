@@ -8,6 +8,7 @@
 #include "layers/part.hpp"
 #include "network/network.hpp"
 #include "optim/optimizer.hpp"
+#include "train/loss_function.hpp"
 
 namespace trireme {
 
@@ -42,16 +43,18 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
     memory.average = deck.real("train.ema") > 0 ? summary.arena_bytes : 0;
     memory.activations = summary.temporary_bytes;
     memory.workspace = summary.workspace_bytes;
-    memory.messages = summary.message_bytes;
+    memory.messages = summary.message_bytes + loss_message_elements(deck, network) * network.largest_batch() * size;
     report.places.push_back(place);
     report.memory.push_back(memory);
 
     auto& traffic = report.traffic.emplace_back();
-    for (const auto& line : network.traffic()) {
-      AxisTraffic& axis = traffic[line.traffic.axis];
-      axis.messages += static_cast<double>(line.traffic.messages * report.micro_batches * batches);
-      axis.bytes += static_cast<double>(line.traffic.elements * share * batches * size);
-    }
+    const auto add = [&](const Traffic& sent) {
+      AxisTraffic& axis = traffic[sent.axis];
+      axis.messages += static_cast<double>(sent.messages * report.micro_batches * batches);
+      axis.bytes += static_cast<double>(sent.elements * share * batches * size);
+    };
+    for (const auto& line : network.traffic()) add(line.traffic);
+    for (const Traffic& sent : loss_traffic(deck, network)) add(sent);
     if (reducers > 1) {
       AxisTraffic& axis = traffic["gradients"];
       axis.messages += 1;
@@ -82,7 +85,7 @@ PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, rank
   double work = 0;
   for (const double cost : plan.stage_costs()) work += cost;
   for (const double cost : plan.stage_costs()) stage_shares.push_back(cost / work);
-  bubble = static_cast<double>(grid.pipeline - 1) / static_cast<double>(micro_batches + grid.pipeline - 1);
+  bubble = plan.bubble();
   if (deck.text("train.precision") == "fp64")
     fill_ranks<double>(*this, deck);
   else

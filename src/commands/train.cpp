@@ -4,6 +4,8 @@
 #include "commands/arguments.hpp"
 #include "commands/commands.hpp"
 #include "commands/deck_file.hpp"
+#include "train/exit_mark.hpp"
+#include "train/run_directory.hpp"
 #include "train/task_run.hpp"
 #include "train/trainer.hpp"
 
@@ -12,13 +14,18 @@ namespace trireme {
 namespace {
 
 template <class T>
-int train(const Deck& deck, const Communicator& comm, bool dry_run) {
-  Trainer<T> trainer(deck, comm);
+int train_one(const Deck& deck, const Communicator& comm, bool dry_run) {
+  Trainer<T> trainer(deck, comm, nullptr, dry_run);
   if (dry_run) {
     log::info("dry run: everything was built; nothing was trained");
     return 0;
   }
   return static_cast<int>(trainer.run());
+}
+
+int train(const Deck& deck, const Communicator& comm, bool dry_run) {
+  if (deck.text("task.mode") != "none") return run_tasks(deck, comm, dry_run);
+  return deck.text("train.precision") == "fp64" ? train_one<double>(deck, comm, dry_run) : train_one<float>(deck, comm, dry_run);
 }
 
 }  // namespace
@@ -31,9 +38,12 @@ int train_command(const Communicator& comm, const std::vector<std::string>& word
   if (arguments.flag("trace")) overrides.push_back("train.trace=true");
   if (arguments.flag("profile")) overrides.push_back("train.profile=true");
   const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), overrides);
-  const bool dry_run = arguments.flag("dry-run");
-  if (deck.text("task.mode") != "none") return run_tasks(deck, comm, dry_run);
-  return deck.text("train.precision") == "fp64" ? train<double>(deck, comm, dry_run) : train<float>(deck, comm, dry_run);
+  if (arguments.flag("dry-run")) return train(deck, comm, true);
+  const auto run = run_path(deck);
+  clear_exit_mark(comm, run);
+  const int code = train(deck, comm, false);
+  if (code == 0 || code == static_cast<int>(ExitCode::requeue)) leave_exit_mark(comm, run, code);
+  return code;
 }
 
 }  // namespace trireme

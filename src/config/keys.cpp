@@ -57,6 +57,18 @@ std::vector<KeySpec> make_keys() {
              "parameters and see the samples in other orders."),
       key("run.output", text, "",
           "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
+      number("run.hang_timeout", real, "1800", at_least(0),
+             "Seconds that a rank waits for others, or for its data, in training before the watchdog says who has not arrived and where, and ends the job with "
+             "code 7; 0: for ever."),
+      number("run.io_retries", integer, "4", {.low = 0, .high = 20},
+             "How often reading a shard or writing a checkpoint is tried again after an error that may pass (EIO, ESTALE, ETIMEDOUT, EAGAIN, EBUSY), after 0.2 s, "
+             "0.4 s, 0.8 s..."),
+      number("run.time_limit", real, "0", at_least(0),
+             "Seconds that a process may run before it stops with a checkpoint and exit code 75, from its start; 0: no limit. Where SLURM_JOB_END_TIME is set, the "
+             "earlier of the two counts."),
+      number("run.time_margin", real, "30", at_least(0),
+             "Seconds of the time limit to leave untouched: the run stops when no more is left than these and twice the time of a checkpoint and a step (the longest "
+             "measured)."),
 
       key("data.train", text, "", "Training data: a directory, a glob or a comma-separated list of HDF5 files."),
       key("data.test", text, "", "Test data, given as for train; empty: nothing to evaluate on."),
@@ -178,6 +190,12 @@ std::vector<KeySpec> make_keys() {
       choice("parallel.reduce", {"auto", "flat", "hierarchical"},
              "How gradients are summed: over all ranks at once (flat), or within each node and then between nodes (hierarchical); auto takes what is faster."),
 
+      choice("parallel.balance", {"even", "measured"},
+             "How a batch is divided among the ranks of the data axis: evenly, or in shares that follow each rank's measured speed, so that slow ranks are not "
+             "waited for."),
+      number("parallel.balance_limit", real, "2", {.low = 1, .high = 1e6},
+             "Under balance = measured the most samples that a rank gets, as a multiple of the even share: memory for so many is set aside."),
+
       choice("task.mode", {"none", "independent", "average", "tournament"},
              "none: one run; independent: a queue of runs, each with changes of its own; average: runs whose parameters become their mean every few steps; "
              "tournament: runs that meet in pairs every few steps and keep the better one's parameters."),
@@ -194,7 +212,19 @@ std::vector<KeySpec> make_keys() {
              "Weights of average, one a task, divided by their sum; empty: the samples that each task has seen since the last exchange."),
       key("task.held_out", text, "", "Data on which tournament compares parameters, given as for data.train; neither training nor test data."),
 
+      choice("numerics.on_nonfinite", {"stop", "skip", "rollback"},
+             "What a step means whose loss is not finite (skip and rollback: or a gradient): the run ends with code 5; no rank updates anything in that step; or "
+             "the run goes back to its newest checkpoint and on with a lower learning rate."),
+      number("numerics.rollback_lr", real, "0.5", {.low = 0, .high = 1, .open_low = true},
+             "Factor of the learning rate after each rollback, to the end of the run; it is kept in checkpoints."),
+      number("numerics.tries", integer, "10", at_least(1), "Skips in a row, or rollbacks of one process, after which the run ends with code 5."),
+
       number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: only at the end."),
+      key("checkpoint.async", boolean, "true",
+          "Whether a thread writes checkpoints while training goes on, from a copy (memory: the state once, divided among the ranks that hold the same)."),
+      choice("checkpoint.on_error", {"stop", "continue"},
+             "What a checkpoint that cannot be written means (disk full, quota, read-only, folder removed): the run ends with code 4, or says so and goes on; "
+             "the last one must be written in any case. Earlier checkpoints stand."),
       number("checkpoint.keep", integer, "2", at_least(1), "Newest checkpoints that are kept; older ones are removed."),
       filled(key(
           "checkpoint.resume", text, "auto",

@@ -6,10 +6,12 @@
 #include <condition_variable>
 #include <exception>
 #include <mutex>
+#include <numeric>
 #include <vector>
 
 #include "base/error.hpp"
 #include "base/timer.hpp"
+#include "comm/whereabouts.hpp"
 #include "data/row_loader.hpp"
 #include "data/window_plan.hpp"
 
@@ -32,7 +34,7 @@ Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool ca
   const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order
                     : cached                              ? Sampler::Draw::freely
                                                           : Sampler::Draw::from_strata;
-  return Planner(Sampler(data.starts(), o.batch, chunk, window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks);
+  return Planner(Sampler(data.starts(), o.batch, chunk, window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks, o.most);
 }
 
 }  // namespace
@@ -55,9 +57,13 @@ struct BatchStream::Impl {
                       .feature_box = options.slab,
                       .label_box = options.label_slab,
                       .sample = options.sample,
-                      .label = options.label}),
+                      .label = options.label,
+                      .retries = options.retries}),
         feature_bytes(loader.feature_bytes()),
-        label_bytes(loader.label_bytes()) {
+        label_bytes(loader.label_bytes()),
+        rank(options.rank),
+        batch_size(options.batch),
+        divisions{{0, Shares(options.ranks)}} {
     const auto share = static_cast<std::size_t>(planner.largest_share());
     if (options.features) features.resize(share);
     if (options.labels && data.labels().kind == LabelDemand::Kind::classes) classes.resize(share);
@@ -73,6 +79,8 @@ struct BatchStream::Impl {
   Planner planner;
   RowLoader loader;
   const std::int64_t feature_bytes, label_bytes;  // of one sample in memory
+  const int rank;
+  const std::int64_t batch_size;
   std::array<WindowPlan, 2> plans;
   std::array<RowBlock, 2> blocks;
   bool window_begun = false;  // the rows of the window that is loaded are being read
@@ -88,6 +96,11 @@ struct BatchStream::Impl {
   Place load_at;             // first batch of the window that is loaded next
   std::int64_t loaded = 0;   // windows
   std::int64_t emptied = 0;  // windows of which no batch is left or in use; changed by the caller's thread only
+  struct Division {
+    std::int64_t from;  // the first batch of it, counted from the first of epoch 0
+    Shares shares;
+  };
+  std::vector<Division> divisions;  // ascending; the first one's batches are being given, or will be next
 
   // The caller's thread only.
   bool sought = false;
@@ -103,6 +116,16 @@ struct BatchStream::Impl {
     at.index += batches;
     if (planner.sequential()) return at;
     return {at.epoch + at.index / planner.batches(), at.index % planner.batches()};
+  }
+
+  Place window_after_next(const Place& at) const {
+    const std::int64_t per_epoch = planner.windows(), window = at.epoch * per_epoch + at.index / planner.batches_per_window() + 2;
+    return {window / per_epoch, window % per_epoch * planner.batches_per_window()};
+  }
+  std::int64_t number(const Place& at) const { return at.epoch * planner.batches() + at.index; }
+  const Shares& shares_at(const Place& at) const {
+    const auto later = std::ranges::find_if(divisions, [&](const Division& d) { return d.from > number(at); });
+    return later == divisions.begin() ? later->shares : std::prev(later)->shares;
   }
 
   void queue_work() {
@@ -122,11 +145,12 @@ struct BatchStream::Impl {
 
   void load(Lock& lock) {
     loading = true;
+    const Shares shares = shares_at(load_at);
     lock.unlock();
     bool done = false;
     std::exception_ptr caught;
     try {
-      done = load_piece();
+      done = load_piece(shares);
     } catch (...) {
       caught = std::current_exception();
     }
@@ -140,12 +164,12 @@ struct BatchStream::Impl {
   }
 
   /// True when window number `loaded` is whole.
-  bool load_piece() {
+  bool load_piece(const Shares& shares) {
     if (cached && !cache_filled && !fill_cache_piece()) return false;
     WindowPlan& plan = plans[loaded % 2];
     RowBlock& block = blocks[loaded % 2];
     if (!window_begun) {
-      planner.plan(load_at.epoch, load_at.index / planner.batches_per_window(), cached, plan);
+      planner.plan(load_at.epoch, load_at.index / planner.batches_per_window(), cached, shares, plan);
       if (cached) return true;
       if (!block.allocated) block = loader.allocate_to_read(planner.most_rows());
       loader.start(plan.runs, block);
@@ -166,8 +190,8 @@ struct BatchStream::Impl {
     return true;
   }
 
-  void describe(const Place& at) {
-    const Planner::Size size = planner.size_of_batch(at.index);
+  void describe(const Place& at, const Shares& shares) {
+    const Planner::Size size = planner.size_of_batch(at.index, shares);
     batch = HostBatch{};
     batch.epoch = at.epoch;
     batch.index = at.index;
@@ -180,7 +204,8 @@ struct BatchStream::Impl {
   }
 
   void point_at_rows(const WindowPlan& plan, const RowBlock& from, const Place& at) {
-    const auto places = plan.places_of(at.index - plan.window * planner.batches_per_window());
+    auto places = plan.places_of(at.index - plan.window * planner.batches_per_window());
+    if (cached && !planner.sequential()) places = places.subspan(static_cast<std::size_t>(batch.first), static_cast<std::size_t>(batch.count));
     const auto count = places.size();
     if (from.features) {
       for (std::size_t i = 0; i < count; ++i) features[i] = from.features.get() + places[i] * feature_bytes;
@@ -206,12 +231,28 @@ struct BatchStream::Impl {
     load_at = {to.epoch, to.index / per_window * per_window};
     give_at = to;
     loaded = emptied = 0;
+    divisions = {{0, divisions.back().shares}};
     window_begun = window_ends = false;
     cache_begun = cache_filled;
     error = nullptr;
     halt = false;
     sought = true;
     queue_work();
+  }
+
+  void set_shares(std::vector<std::int64_t> counts, const Place& from) {
+    const std::int64_t whole = std::accumulate(counts.begin(), counts.end(), std::int64_t{0});
+    const Shares shares(std::move(counts));
+    if (planner.sequential() || shares.parts() != divisions.front().shares.parts() || whole != batch_size ||
+        shares.of(std::min(batch_size, data.size()), rank).count > planner.largest_share())
+      throw internal_error("BatchStream: shares of {} ranks, {} samples in all, {} of them this rank's, which may have {}", shares.parts(), whole,
+                           shares.of(whole, rank).count, planner.largest_share());
+    const Lock lock(mutex);
+    Place at = after(from, 0);
+    // Of cached rows whole batches are planned. Else no rank's I/O thread is further than the window after the one of a batch that was given.
+    if (!cached) at = window_after_next(at);
+    std::erase_if(divisions, [&](const Division& d) { return d.from >= number(at); });
+    divisions.push_back({number(at), shares});
   }
 
   const HostBatch& next() {
@@ -222,15 +263,18 @@ struct BatchStream::Impl {
       window_ends = false;
       queue_work();
     }
-    describe(give_at);
+    if (ended(give_at)) describe(give_at, divisions.front().shares);
     if (!ended(give_at)) {
       while (loaded == emptied) {
         if (error) std::rethrow_exception(error);
         const Timer timer;
+        const NowWaiting now("its data");
         changed.wait(lock);
         waited += timer.seconds();
       }
       const WindowPlan& plan = plans[emptied % 2];
+      while (divisions.size() > 1 && divisions[1].from <= number(give_at)) divisions.erase(divisions.begin());
+      describe(give_at, cached ? shares_at(give_at) : plan.shares);
       lock.unlock();
       point_at_rows(plan, blocks[cached ? 0 : emptied % 2], give_at);
       window_ends = give_at.index + 1 == plan.window * planner.batches_per_window() + plan.batches;
@@ -257,6 +301,9 @@ BatchStream::~BatchStream() { impl_->end(); }
 std::int64_t BatchStream::batches() const { return impl_->planner.batches(); }
 std::int64_t BatchStream::largest_share() const { return impl_->planner.largest_share(); }
 void BatchStream::seek(std::int64_t epoch, std::int64_t index) { impl_->seek({epoch, index}); }
+void BatchStream::set_shares(std::vector<std::int64_t> counts, std::int64_t epoch, std::int64_t index) {
+  impl_->set_shares(std::move(counts), {epoch, index});
+}
 const HostBatch& BatchStream::next() { return impl_->next(); }
 double BatchStream::waited() const { return impl_->waited; }
 std::int64_t BatchStream::bytes_read() const { return impl_->loader.bytes_read(); }

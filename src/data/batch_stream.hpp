@@ -11,10 +11,12 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <vector>
 
 #include "base/box.hpp"
 #include "data/data_set.hpp"
 #include "io/io_thread.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -42,6 +44,7 @@ class BatchStream {
   struct Options {
     std::int64_t batch = 0;   // global batch
     int rank = 0, ranks = 1;  // this coordinate on the data axis, and the axis' length
+    std::int64_t most = 0;    // samples of a batch that set_shares() may give this rank; 0: shares stay even
     Order order = Order::shuffled;
     std::uint64_t seed = 0;   // of the order
     std::int64_t chunk = 0;   // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two
@@ -59,6 +62,8 @@ class BatchStream {
     Shape label = {};
     /// What is not wanted is not read, and empty in the batches.
     bool features = true, labels = true;
+    /// How often a read that met an error that may pass is tried again.
+    int retries = usual_retries;
   };
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
@@ -72,6 +77,10 @@ class BatchStream {
   /// it goes on undisturbed where the stream stands there already. An `index` past the epoch's batches means the epochs
   /// that follow. What next() gave before is no longer valid.
   void seek(std::int64_t epoch, std::int64_t index);
+  /// Uneven shares: rank r has counts[r] samples of each whole batch; the counts sum to the batch. In force from batch `index` of `epoch` on, which no
+  /// rank has been given yet, where the data set is cached, else from the second window after that one's, which no rank can have begun to read. Which samples
+  /// form a batch stays the same. All ranks say the same, between two calls of next() that need not be the same ones. Not of blocks. Not collective.
+  void set_shares(std::vector<std::int64_t> counts, std::int64_t epoch, std::int64_t index);
   /// Waits for the next batch; it and its rows stay valid until the call after. Errors met by the I/O thread (a broken shard, a
   /// label out of range, a NaN in float features: data errors that name shard and row) are thrown here, after the
   /// batches before them.

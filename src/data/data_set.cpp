@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -133,7 +134,7 @@ DataSet::DataSet(const Communicator& comm, const std::string& where, const Shard
   std::vector<Record> mine;
   comm.together([&] {
     for (std::size_t s = rank; s < paths.size(); s += ranks)
-      mine.push_back(pack(s, describe_shard(paths[s], names_, sample)));
+      mine.push_back(pack(s, with_retries(usual_retries, [&] { return describe_shard(paths[s], names_, sample); })));
   });
   const std::vector<std::byte> bytes = comm.all_gather(std::as_bytes(std::span<const Record>(mine)));
   shards_.resize(paths.size());

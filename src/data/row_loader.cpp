@@ -101,6 +101,7 @@ RowLoader::RowLoader(const DataSet& data, const RowPart& part)
     : data_(data),
       features_(field(part.features, part.feature_box, part.sample, data.feature_bytes(), data.feature_type(), "features")),
       labels_(field(part.labels && data.labels().stored(), part.label_box, part.label, data.label_bytes(), data.label_type(), "labels")),
+      retries_(part.retries),
       span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes))),
       gap_rows_(gap_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes)) {
   if (labels_.box && data.labels().kind != LabelDemand::Kind::values) throw internal_error("RowLoader: a box of labels that are not values");
@@ -180,7 +181,14 @@ void RowLoader::next_span() {
     ++run_;
     done_ = 0;
   }
-  read_span(first - shard_first, end - first);
+  with_retries(retries_, [&] {
+    try {
+      read_span(first - shard_first, end - first);
+    } catch (const IoError&) {
+      forget_reader();
+      throw;
+    }
+  });
 }
 
 void RowLoader::read_span(std::int64_t shard_row, std::int64_t count) {
@@ -253,6 +261,10 @@ void RowLoader::check_finite(const std::byte* rows, ElementType type, const Fiel
           field.box ? field.shape.size() : elements);
     }
   }
+}
+
+void RowLoader::forget_reader() {
+  std::erase_if(open_, [&](const OpenShard& open) { return open.shard == shard_; });
 }
 
 /// The reader of shard_, opened where it is not; the least recently used one gives way.

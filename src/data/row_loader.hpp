@@ -16,6 +16,7 @@
 #include "base/box.hpp"
 #include "data/data_set.hpp"
 #include "data/sampler.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -42,6 +43,7 @@ struct RowPart {
   bool features = true, labels = true;
   std::optional<Box> feature_box, label_box;  // of all channels; none: all
   Shape sample, label;                        // (channels, extents...) of what the boxes are cut out of
+  int retries = usual_retries;                // of a read that met an error that may pass: the file is opened anew
 };
 
 /// Rows in memory, one after the other, as the data set's labels() demand them, and of each what RowPart names.
@@ -108,9 +110,12 @@ class RowLoader {
   void compact(std::byte* rows, std::int64_t row_bytes) const;
   void check_finite(const std::byte* rows, ElementType type, const Field& field, const std::string& data_set) const;
   ShardReader& reader();
+  /// Closes the file of shard_, if it is open.
+  void forget_reader();
 
   const DataSet& data_;
   Field features_, labels_;
+  int retries_;
   std::int64_t span_rows_, gap_rows_;  // most rows of one read; most unwanted rows that are read through
 
   std::span<const RowRun> runs_;

@@ -10,11 +10,12 @@ namespace {
 std::int64_t divide_up(std::int64_t a, std::int64_t b) { return (a + b - 1) / b; }
 }  // namespace
 
-Planner::Planner(Sampler sampler, std::int64_t size, std::int64_t batch, int rank, int ranks)
+Planner::Planner(Sampler sampler, std::int64_t size, std::int64_t batch, int rank, int ranks, std::int64_t most)
     : sampler_(std::move(sampler)), size_(size), batch_(batch), rank_(rank), ranks_(ranks), reach_{0, size} {
   batches_ = sampler_->batches();
   batches_per_window_ = sampler_->batches_per_window();
-  largest_share_ = share_of(std::min(batch, size), rank, ranks).count;
+  largest_share_ = std::min(std::max(most, share_of(batch, rank, ranks).count), std::min(batch, size));
+  if (most == 0) largest_share_ = share_of(std::min(batch, size), rank, ranks).count;
   most_rows_ = largest_share_ * std::min(batches_, batches_per_window_);
 }
 
@@ -28,10 +29,10 @@ Planner::Planner(std::int64_t size, std::int64_t batch, std::int64_t window, int
   most_rows_ = std::min(block.count, batches_per_window_ * batch_);
 }
 
-Planner::Size Planner::size_of_batch(std::int64_t index) const {
+Planner::Size Planner::size_of_batch(std::int64_t index, const Shares& shares) const {
   if (!sequential()) {
     const std::int64_t count = std::min(batch_, size_ - index * batch_);
-    const Share mine = share_of(count, rank_, ranks_);
+    const Share mine = shares.of(count, rank_);
     return {count, mine.first, mine.count};
   }
   // Ranks below size % ranks own one row more than the others.
@@ -44,14 +45,17 @@ Planner::Size Planner::size_of_batch(std::int64_t index) const {
   return {of_first(ranks_), of_first(rank_), rank_ < longer ? of_longer : of_other};
 }
 
-void Planner::plan(std::int64_t epoch, std::int64_t window, bool rows_as_places, WindowPlan& plan) {
+void Planner::plan(std::int64_t epoch, std::int64_t window, bool rows_as_places, const Shares& shares, WindowPlan& plan) {
   plan.epoch = epoch;
   plan.window = window;
+  plan.shares = shares;
   const std::int64_t first_batch = window * batches_per_window_;
   plan.batches = std::min(batches_per_window_, batches_ - first_batch);
   plan.begin.assign(1, 0);
-  for (std::int64_t b = 0; b < plan.batches; ++b)
-    plan.begin.push_back(plan.begin.back() + size_of_batch(first_batch + b).count);
+  for (std::int64_t b = 0; b < plan.batches; ++b) {
+    const Size size = size_of_batch(first_batch + b, shares);
+    plan.begin.push_back(plan.begin.back() + (rows_as_places && !sequential() ? size.global_count : size.count));
+  }
   plan.places.resize(static_cast<std::size_t>(plan.begin.back()));
   plan.runs.clear();
   if (sequential())
@@ -63,10 +67,10 @@ void Planner::plan(std::int64_t epoch, std::int64_t window, bool rows_as_places,
 void Planner::plan_shuffled(bool rows_as_places, WindowPlan& plan) {
   sampler_->window(plan.epoch, plan.window, rows_);
   // Rows come in ascending order, so the place of a row within its batch is the number of that batch's rows met before.
-  // What is kept there is that number less the start of this rank's share: mine are those in [0, count).
+  // What is kept there is that number less the start of what is wanted, this rank's share or all: wanted are those in [0, count).
   met_.clear();
   for (std::int64_t b = 0; b < plan.batches; ++b)
-    met_.push_back(-size_of_batch(plan.window * batches_per_window_ + b).first);
+    met_.push_back(rows_as_places ? 0 : -size_of_batch(plan.window * batches_per_window_ + b, plan.shares).first);
   std::int64_t kept = 0;
   const std::uint32_t* batch = rows_.batch.data();
   for (const RowRun& run : rows_.runs) {

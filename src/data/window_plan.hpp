@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "base/share.hpp"
 #include "data/sampler.hpp"
 
 namespace trireme {
@@ -15,9 +16,10 @@ struct WindowPlan {
   std::int64_t window = 0;
   std::int64_t batches = 0;         // in this window
   std::vector<RowRun> runs;         // rows that this rank needs, ascending
+  Shares shares{1};                 // of its batches
   std::vector<std::int64_t> begin;  // batches + 1 offsets into places
-  std::vector<std::int64_t>
-      places;  // of each sample: its place among the rows of `runs`, or its row (Planner::rows_as_places)
+  /// Of each of this rank's samples its place among the rows of `runs`. With rows_as_places: of each sample, of all ranks, its row.
+  std::vector<std::int64_t> places;
 
   std::span<const std::int64_t> places_of(std::int64_t batch) const {
     const auto b = static_cast<std::size_t>(batch);
@@ -28,8 +30,8 @@ struct WindowPlan {
 
 class Planner {
  public:
-  /// Shuffled: rank r has its share of each batch.
-  Planner(Sampler sampler, std::int64_t size, std::int64_t batch, int rank, int ranks);
+  /// Shuffled: rank r has its share of each batch. `most`: samples that the shares given to plan() let this rank have of a batch; the even share at least.
+  Planner(Sampler sampler, std::int64_t size, std::int64_t batch, int rank, int ranks, std::int64_t most = 0);
   /// Sequential: rank r has one block of rows, in order, in batches of ceil(batch / ranks).
   Planner(std::int64_t size, std::int64_t batch, std::int64_t window, int rank, int ranks);
 
@@ -49,11 +51,12 @@ class Planner {
   struct Size {
     std::int64_t global_count, first, count;
   };  // of a batch, as HostBatch says
-  Size size_of_batch(std::int64_t index) const;
+  /// Sequential batches are what they are, whatever the shares.
+  Size size_of_batch(std::int64_t index, const Shares& shares) const;
 
   /// Fills `plan`, whose memory is used again. With `rows_as_places` a place is the row itself less reach().first, and
-  /// `runs` stays empty: for rows that are all in memory.
-  void plan(std::int64_t epoch, std::int64_t window, bool rows_as_places, WindowPlan& plan);
+  /// `runs` stays empty: for rows that are all in memory. Shuffled, the places are then those of whole batches, so that shares may change without a new plan.
+  void plan(std::int64_t epoch, std::int64_t window, bool rows_as_places, const Shares& shares, WindowPlan& plan);
 
  private:
   void plan_shuffled(bool rows_as_places, WindowPlan& plan);

@@ -52,6 +52,7 @@ void Network<T>::take(Program<T> program) {
   output_ = program.output;
   input_box_ = program.input_box, output_box_ = program.output_box;
   input_split_ = program.input_split, output_split_ = program.output_split;
+  output_cuts_ = program.output_cuts;
   for (ProgramStep<T>& from : program.steps) {
     for (const std::size_t value : from.inputs) consumers_[value].push_back(layers_.size());
     shapes_.push_back(from.layer->output());
@@ -327,6 +328,7 @@ void Network<T>::forward(const Pass& pass) {
     Step& step = layers_[i];
     if (!runs_forward(step)) continue;
     const Bound& bound = slots_[slot_].steps[i];
+    now_in_layer(step.name, false);
     step.layer->forward(pass, bound.in, bound.out);
     if (observer_) observer_(i, false);
   }
@@ -348,6 +350,7 @@ void Network<T>::backward(const Pass& pass, const Ready& ready) {
     Step& step = layers_[i];
     if (!runs_backward(i)) continue;
     const Bound& bound = slots_[slot_].steps[i];
+    now_in_layer(step.name, true);
     step.layer->backward(pass, bound.in, bound.out, bound.out_gradient, bound.in_gradient);
     for (std::size_t k = 0; k < step.inputs.size(); ++k)
       if (bound.accumulate_into[k].data() != nullptr)

@@ -79,6 +79,8 @@ class Network {
   /// The pixels of these parts, where they are split.
   std::optional<Box> input_box() const { return input_split_ ? std::optional(input_box_) : std::nullopt; }
   std::optional<Box> output_box() const { return output_split_ ? std::optional(output_box_) : std::nullopt; }
+  /// How the output's channels are cut between the ranks of the tensor axis: this rank has those from cuts[place().tensor] on. Empty: all.
+  const ChannelCuts& output_cuts() const { return output_cuts_; }
   const GridPlace& place() const { return place_; }
   const ParallelPlan& parallel_plan() const { return plan_; }
 
@@ -196,6 +198,7 @@ class Network {
   Shape output_;
   Box input_box_, output_box_;
   bool input_split_ = false, output_split_ = false;
+  ChannelCuts output_cuts_;
   Observer observer_;
   std::vector<Step> layers_;
   std::vector<Shape> shapes_;             // of values

@@ -29,9 +29,9 @@ BoxCopy reversed(const BoxCopy& copy) {
   return back;
 }
 
-// Of a message's elements, in a buffer that holds messages one behind the other.
-template <class T>
-Span<T> place(HostBuffer<T>& buffer, std::int64_t offset, std::int64_t count) {
+// Of a message's elements, in memory that holds messages one behind the other.
+template <class T, class View>
+Span<T> place(const View& buffer, std::int64_t offset, std::int64_t count) {
   return Span<T>(buffer.data() + offset, static_cast<std::size_t>(count));
 }
 
@@ -39,7 +39,7 @@ Span<T> place(HostBuffer<T>& buffer, std::int64_t offset, std::int64_t count) {
 
 template <class T>
 BoxExchange<T>::BoxExchange(const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
-    : comm_(comm), channels_(channels_of(had)) {
+    : comm_(comm), channels_(channels_of(had)), had_elements_(had.size()) {
   const auto me = static_cast<std::size_t>(rank);
   const Box &mine = move.had[me], &wanted = move.needed[me];
   this->output_ = spatial_shape(channels_, wanted.extent, had.rank() - 1);
@@ -49,36 +49,21 @@ BoxExchange<T>::BoxExchange(const BoxMove& move, const Shape& had, const Communi
   covers_ = own == mine;
   own_ = copy_between(own, mine, wanted, channels_);
   if (move.everywhere) return;
-  std::int64_t sent = 0, received = 0;
   for (std::size_t peer = 0; peer < move.had.size(); ++peer) {
     if (peer == me) continue;
     if (const Box region = mine.intersection(move.needed[peer]); region.pixels() > 0) {
-      sends_.push_back({static_cast<int>(peer), copy_between(region, mine, region, channels_), sent});
-      sent += region.pixels() * channels_;
+      sends_.push_back({static_cast<int>(peer), copy_between(region, mine, region, channels_), sent_});
+      sent_ += region.pixels() * channels_;
     }
     if (const Box region = move.had[peer].intersection(wanted); region.pixels() > 0) {
-      receives_.push_back({static_cast<int>(peer), copy_between(region, region, wanted, channels_), received});
-      received += region.pixels() * channels_;
+      receives_.push_back({static_cast<int>(peer), copy_between(region, region, wanted, channels_), received_});
+      received_ += region.pixels() * channels_;
     }
   }
   if (comm == nullptr) return;
-  send_buffer_ = HostBuffer<T>("trireme::box_exchange::send", static_cast<std::size_t>(sent * samples));
-  receive_buffer_ = HostBuffer<T>("trireme::box_exchange::receive", static_cast<std::size_t>(received * samples));
+  send_buffer_ = HostBuffer<T>("trireme::box_exchange::send", static_cast<std::size_t>(sent_ * samples));
+  receive_buffer_ = HostBuffer<T>("trireme::box_exchange::receive", static_cast<std::size_t>(received_ * samples));
   requests_.reserve(sends_.size() + receives_.size());
-}
-
-template <class T>
-std::int64_t BoxExchange<T>::sent_elements() const {
-  std::int64_t total = 0;
-  for (const Message& m : sends_) total += m.copy.elements();
-  return total;
-}
-
-template <class T>
-std::int64_t BoxExchange<T>::received_elements() const {
-  std::int64_t total = 0;
-  for (const Message& m : receives_) total += m.copy.elements();
-  return total;
 }
 
 template <class T>
@@ -88,8 +73,8 @@ std::vector<Traffic> BoxExchange<T>::traffic(bool backward) const {
 }
 
 template <class T>
-void BoxExchange<T>::exchange(const Pass& pass, const std::vector<Message>& in, HostBuffer<T>& in_buffer, const std::vector<Message>& out,
-                              HostBuffer<T>& out_buffer) {
+void BoxExchange<T>::exchange(const Pass& pass, const std::vector<Message>& in, const HostBuffer<T>& in_buffer, const std::vector<Message>& out,
+                              const HostBuffer<T>& out_buffer) {
   if (in.empty() && out.empty()) return;
   pass.exec.fence("trireme::box_exchange: messages packed, and the last ones unpacked, before MPI");
   const auto count = [&](const Message& m) { return static_cast<std::size_t>(pass.samples * m.copy.elements()); };
@@ -104,31 +89,45 @@ void BoxExchange<T>::wait() {
 }
 
 template <class T>
-void BoxExchange<T>::begin_forward(const Pass& pass, Span<const T> x, Span<T> y) {
+void BoxExchange<T>::begin_forward(const Pass& pass, Span<const T> x) {
   const std::int64_t n = pass.samples;
   if (n == 0) return;
-  for (const Message& m : sends_) copy_box<T>(pass.exec, n, m.copy, x, place(send_buffer_, n * m.offset, n * m.copy.elements()));
+  for (const Message& m : sends_) copy_box<T>(pass.exec, n, m.copy, x, place<T>(send_buffer_, n * m.offset, n * m.copy.elements()));
   exchange(pass, receives_, receive_buffer_, sends_, send_buffer_);
-  if (has_own_) copy_box<T>(pass.exec, n, own_, x, y);
 }
 
 template <class T>
-void BoxExchange<T>::finish_forward(const Pass& pass, Span<T> y) {
-  if (pass.samples == 0) return;
+void BoxExchange<T>::finish_forward() {
   wait();
-  for (const Message& m : receives_)
-    copy_box<T>(pass.exec, pass.samples, m.copy, place(receive_buffer_, pass.samples * m.offset, pass.samples * m.copy.elements()), y);
 }
 
 template <class T>
-void BoxExchange<T>::begin_backward(const Pass& pass, Span<const T> dy, Span<T> dx) {
-  const std::int64_t n = pass.samples;
-  if (n == 0) return;
-  for (const Message& m : receives_)
-    copy_box<T>(pass.exec, n, reversed(m.copy), dy, place(receive_buffer_, n * m.offset, n * m.copy.elements()));
-  exchange(pass, sends_, send_buffer_, receives_, receive_buffer_);
-  if (!covers_) fill<T>(pass.exec, n * own_.from[0] * own_.from[1] * own_.from[2] * channels_, T{}, dx);
-  if (has_own_) copy_box<T>(pass.exec, n, reversed(own_), dy, dx);
+void BoxExchange<T>::assemble(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> x, Span<const T> received,
+                              Span<T> needed) const {
+  if (count == 0) return;
+  if (has_own_) copy_box<T>(exec, count, own_, place<const T>(x, first * had_elements_, count * had_elements_), needed);
+  for (const Message& m : receives_) {
+    const std::int64_t each = m.copy.elements();
+    copy_box<T>(exec, count, m.copy, place<const T>(received, n * m.offset + first * each, count * each), needed);
+  }
+}
+
+template <class T>
+void BoxExchange<T>::take_apart(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> needed_gradient,
+                                Span<T> dx) const {
+  if (count == 0) return;
+  for (const Message& m : receives_) {
+    const std::int64_t each = m.copy.elements();
+    copy_box<T>(exec, count, reversed(m.copy), needed_gradient, place<T>(receive_buffer_, n * m.offset + first * each, count * each));
+  }
+  const Span<T> mine = place<T>(dx, first * had_elements_, count * had_elements_);
+  if (!covers_) fill<T>(exec, count * had_elements_, T{}, mine);
+  if (has_own_) copy_box<T>(exec, count, reversed(own_), needed_gradient, mine);
+}
+
+template <class T>
+void BoxExchange<T>::begin_backward(const Pass& pass) {
+  if (pass.samples > 0) exchange(pass, sends_, send_buffer_, receives_, receive_buffer_);
 }
 
 template <class T>
@@ -136,19 +135,21 @@ void BoxExchange<T>::finish_backward(const Pass& pass, Span<T> dx) {
   if (pass.samples == 0) return;
   wait();
   for (const Message& m : sends_)
-    add_box<T>(pass.exec, pass.samples, reversed(m.copy), place(send_buffer_, pass.samples * m.offset, pass.samples * m.copy.elements()), dx);
+    add_box<T>(pass.exec, pass.samples, reversed(m.copy), place<const T>(send_buffer_, pass.samples * m.offset, pass.samples * m.copy.elements()), dx);
 }
 
 template <class T>
 void BoxExchange<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
-  begin_forward(pass, inputs[0], output);
-  finish_forward(pass, output);
+  begin_forward(pass, inputs[0]);
+  finish_forward();
+  assemble(pass.exec, pass.samples, 0, pass.samples, inputs[0], received(pass.samples), output);
 }
 
 template <class T>
 void BoxExchange<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
   if (dx[0].data() == nullptr) return;
-  begin_backward(pass, dy, dx[0]);
+  take_apart(pass.exec, pass.samples, 0, pass.samples, dy, dx[0]);
+  begin_backward(pass);
   finish_backward(pass, dx[0]);
 }
 

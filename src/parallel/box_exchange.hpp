@@ -35,14 +35,21 @@ class BoxExchange final : public Layer<T> {
   std::vector<Traffic> traffic(bool backward) const override;
   std::int64_t message_elements() const override { return sent_elements() + received_elements(); }
 
-  // Forward and backward in two: what is launched in between runs while messages travel.
-  void begin_forward(const Pass& pass, Span<const T> x, Span<T> y);
-  void finish_forward(const Pass& pass, Span<T> y);
-  void begin_backward(const Pass& pass, Span<const T> dy, Span<T> dx);
+  // Forward and backward in parts: what is launched in between runs while messages travel, and what is needed is made for some samples at a time, so
+  // that it need not lie whole beside what is had. `n` is the samples of the pass, [first, first + count) are those that are meant.
+  void begin_forward(const Pass& pass, Span<const T> x);
+  /// Afterwards received() holds n times received_elements(), until the next pass begins.
+  void finish_forward();
+  Span<const T> received(std::int64_t n) const { return Span<const T>(receive_buffer_.data(), static_cast<std::size_t>(n * received_elements())); }
+  /// Makes what is needed of these samples from what is had and what was received of all n.
+  void assemble(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> x, Span<const T> received, Span<T> needed) const;
+  /// Takes the gradient of what is needed of these samples apart: into dx of all n, and into the messages that begin_backward() sends.
+  void take_apart(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> needed_gradient, Span<T> dx) const;
+  void begin_backward(const Pass& pass);
   void finish_backward(const Pass& pass, Span<T> dx);
 
-  std::int64_t sent_elements() const;  // forward, a sample
-  std::int64_t received_elements() const;
+  std::int64_t sent_elements() const { return sent_; }  // forward, a sample
+  std::int64_t received_elements() const { return received_; }
 
  private:
   struct Message {
@@ -50,13 +57,15 @@ class BoxExchange final : public Layer<T> {
     BoxCopy copy;          // forward: from the array into the message that is sent, or out of the one that is received
     std::int64_t offset;   // in the buffer, elements a sample
   };
-  void exchange(const Pass& pass, const std::vector<Message>& in, HostBuffer<T>& in_buffer, const std::vector<Message>& out, HostBuffer<T>& out_buffer);
+  void exchange(const Pass& pass, const std::vector<Message>& in, const HostBuffer<T>& in_buffer, const std::vector<Message>& out,
+                const HostBuffer<T>& out_buffer);
   void wait();
 
   const Communicator* comm_;
   std::int64_t channels_;
   bool covers_;                          // what is needed holds all that is had
   bool has_own_ = false;
+  std::int64_t had_elements_, sent_ = 0, received_ = 0;
   BoxCopy own_;                          // from what is had to what is needed
   std::vector<Message> sends_, receives_;
   HostBuffer<T> send_buffer_, receive_buffer_;

@@ -2,9 +2,29 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
+#include "kokkos_kernels/elementwise.hpp"
+
 namespace trireme {
 
 namespace {
+
+// Scratch is an eighth of the samples, but no less than this (bytes): smaller launches would cost more than they save.
+constexpr std::int64_t chunks_of_a_pass = 8, smallest_scratch = 1 << 20, line = 64;
+
+std::int64_t parts(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
+
+template <class View>
+View samples_of(const View& all, std::int64_t first, std::int64_t count, std::int64_t elements) {
+  return View(all.data() + first * elements, static_cast<std::size_t>(count * elements));
+}
+
+Pass of_samples(const Pass& pass, std::int64_t first, std::int64_t count) {
+  Pass part = pass;
+  part.samples = count;
+  part.first_sample += first;
+  return part;
+}
 
 struct Half {
   std::int64_t first, count;
@@ -13,18 +33,6 @@ struct Half {
 // Of n samples.
 Half half_of(std::int64_t n, int h) { return h == 0 ? Half{0, (n + 1) / 2} : Half{(n + 1) / 2, n / 2}; }
 
-Pass of_half(const Pass& pass, const Half& half) {
-  Pass part = pass;
-  part.samples = half.count;
-  part.first_sample += half.first;
-  return part;
-}
-
-template <class View>
-View samples_of(const View& all, const Half& half, std::int64_t elements) {
-  return View(all.data() + half.first * elements, static_cast<std::size_t>(half.count * elements));
-}
-
 }  // namespace
 
 template <class T>
@@ -32,14 +40,15 @@ HaloLayer<T>::HaloLayer(std::unique_ptr<Layer<T>> inner, const BoxMove& move, co
     : inner_(std::move(inner)), samples_(samples), had_elements_(had.size()) {
   for (auto& half : halves_) half = std::make_unique<BoxExchange<T>>(move, had, comm, rank, (samples + 1) / 2);
   around_elements_ = halves_[0]->output().size();
+  const std::int64_t bytes = around_elements_ * static_cast<std::int64_t>(sizeof(T));
+  chunk_ = std::clamp<std::int64_t>(std::max(parts(samples, chunks_of_a_pass), parts(smallest_scratch, bytes)), 1, parts(samples, 2));
   this->parameters_ = inner_->parameters();
   adopt();
 }
 
 template <class T>
-std::int64_t HaloLayer<T>::around_bytes() const {
-  constexpr std::int64_t line = 64;
-  return (samples_ * around_elements_ * static_cast<std::int64_t>(sizeof(T)) + line - 1) / line * line;
+std::int64_t HaloLayer<T>::kept_bytes() const {
+  return keeps() ? parts(samples_ * halves_[0]->received_elements() * static_cast<std::int64_t>(sizeof(T)), line) * line : 0;
 }
 
 template <class T>
@@ -47,16 +56,17 @@ void HaloLayer<T>::adopt() {
   this->output_ = inner_->output();
   output_elements_ = this->output_.size();
   this->needs_ = inner_->needs();
-  this->needs_.input_in_backward = false;
+  if (this->needs_.state > 0 || !inner_->buffers().empty()) throw internal_error("a layer with a halo that keeps more than single samples' state");
+  this->needs_.in_place = false;
   inner_workspace_ = this->needs_.workspace;
-  inner_state_ = this->needs_.state + samples_ * this->needs_.state_per_sample;
-  this->needs_.workspace += samples_ * around_elements_;
-  this->needs_.state += around_bytes();
+  const bool both = keeps() && !inner_->backward_in_two();
+  this->needs_.workspace += (both ? 2 : 1) * chunk_ * around_elements_;
+  this->needs_.state = kept_bytes();
 }
 
 template <class T>
-void HaloLayer<T>::plan_for(std::int64_t samples, Operands operands) {
-  inner_->plan_for(samples, operands);
+void HaloLayer<T>::plan_for(std::int64_t, Operands operands) {
+  inner_->plan_for(chunk_, operands);
   adopt();
 }
 
@@ -70,63 +80,96 @@ bool HaloLayer<T>::fuse_tail(const ConvTail& tail) {
 template <class T>
 void HaloLayer<T>::lend(const typename Layer<T>::Memory& memory) {
   this->memory_ = memory;
-  inner_->lend(memory);
-  lend_state(memory.state);
+  typename Layer<T>::Memory inner = memory;
+  inner.state = {};
+  inner_->lend(inner);
 }
 
 template <class T>
-void HaloLayer<T>::lend_state(Span<std::uint8_t> state) {
-  this->memory_.state = state;
-  inner_->lend_state(state.size() == 0 ? state : Span<std::uint8_t>(state.data() + around_bytes(), static_cast<std::size_t>(inner_state_)));
+template <class F>
+void HaloLayer<T>::for_chunks(std::int64_t samples, int half, const F& f) const {
+  const Half all = half_of(samples, half);
+  for (std::int64_t first = 0; first < all.count; first += chunk_) f(Chunk{all.count, first, std::min(chunk_, all.count - first), all.first + first});
 }
 
 template <class T>
-Span<T> HaloLayer<T>::scratch() const {
-  return Span<T>(this->memory_.workspace.data() + inner_workspace_, static_cast<std::size_t>(samples_ * around_elements_));
+Span<T> HaloLayer<T>::scratch(int number) const {
+  const std::int64_t size = chunk_ * around_elements_;
+  return Span<T>(this->memory_.workspace.data() + inner_workspace_ + number * size, static_cast<std::size_t>(size));
 }
 
 template <class T>
-Span<T> HaloLayer<T>::around(const Pass& pass) const {
-  if (!pass.training) return scratch();
-  return Span<T>(reinterpret_cast<T*>(this->memory_.state.data()), static_cast<std::size_t>(samples_ * around_elements_));
+Span<T> HaloLayer<T>::kept(const Chunk& chunk) const {
+  const std::int64_t each = halves_[0]->received_elements();
+  return samples_of(Span<T>(reinterpret_cast<T*>(this->memory_.state.data()), static_cast<std::size_t>(samples_ * each)), chunk.at - chunk.first, chunk.n, each);
+}
+
+template <class T>
+void HaloLayer<T>::lend_to_inner(const Chunk& chunk) {
+  const std::int64_t each = this->needs_.state_per_sample;
+  if (each == 0 || this->memory_.state.size() == 0) return;
+  inner_->lend_state(Span<std::uint8_t>(this->memory_.state.data() + kept_bytes() + chunk.at * each, static_cast<std::size_t>(chunk.count * each)));
+}
+
+template <class T>
+Span<const T> HaloLayer<T>::with_halo(const Pass& pass, int half, const Chunk& chunk, Span<const T> x, bool from_kept) const {
+  const Span<T> all = scratch(0);
+  halves_[half]->assemble(pass.exec, chunk.n, chunk.first, chunk.count, samples_of(x, chunk.at - chunk.first, chunk.n, had_elements_),
+                          from_kept ? Span<const T>(kept(chunk)) : halves_[half]->received(chunk.n), all);
+  return samples_of(Span<const T>(all), 0, chunk.count, around_elements_);
 }
 
 template <class T>
 void HaloLayer<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
-  const Span<T> all = around(pass);
   for (int h = 0; h < 2; ++h) {
     const Half half = half_of(pass.samples, h);
-    halves_[h]->begin_forward(of_half(pass, half), samples_of(inputs[0], half, had_elements_), samples_of(all, half, around_elements_));
+    halves_[h]->begin_forward(of_samples(pass, half.first, half.count), samples_of(inputs[0], half.first, half.count, had_elements_));
   }
-  const Span<std::uint8_t> state = this->memory_.state;
-  const std::int64_t each = inner_->needs().state_per_sample;
   for (int h = 0; h < 2; ++h) {
-    const Half half = half_of(pass.samples, h);
-    if (half.count == 0) continue;
-    const Pass part = of_half(pass, half);
-    const Span<const T> x = samples_of(all, half, around_elements_);
-    halves_[h]->finish_forward(part, samples_of(all, half, around_elements_));
-    if (state.size() > 0 && each > 0)
-      inner_->lend_state(Span<std::uint8_t>(state.data() + around_bytes() + inner_->needs().state + half.first * each, static_cast<std::size_t>(half.count * each)));
-    inner_->forward(part, std::span(&x, 1), samples_of(output, half, output_elements_));
+    halves_[h]->finish_forward();
+    for_chunks(pass.samples, h, [&](const Chunk& chunk) {
+      if (chunk.first == 0 && pass.training && keeps())
+        copy<T>(pass.exec, chunk.n * halves_[h]->received_elements(), halves_[h]->received(chunk.n), kept(chunk));
+      const Span<const T> x = with_halo(pass, h, chunk, inputs[0], false);
+      lend_to_inner(chunk);
+      inner_->forward(of_samples(pass, chunk.at, chunk.count), std::span(&x, 1), samples_of(output, chunk.at, chunk.count, output_elements_));
+    });
   }
-  lend_state(state);
 }
 
 template <class T>
-void HaloLayer<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) {
-  const Span<T> all = around(pass), gradient = scratch();
-  if (dx[0].data() != nullptr) {
-    inner_->backward_input(pass, output, dy, gradient);
-    for (int h = 0; h < 2; ++h) {
-      const Half half = half_of(pass.samples, h);
-      halves_[h]->begin_backward(of_half(pass, half), samples_of(gradient, half, around_elements_), samples_of(dx[0], half, had_elements_));
-    }
-  }
-  inner_->backward_parameters(pass, all, output, dy);
-  for (int h = 0; h < 2 && dx[0].data() != nullptr; ++h) {
+void HaloLayer<T>::backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) {
+  const bool wanted = dx[0].data() != nullptr, in_two = inner_->backward_in_two();
+  const auto output_of = [&](const Chunk& chunk) {
+    return output.data() == nullptr ? output : samples_of(output, chunk.at, chunk.count, output_elements_);
+  };
+  const auto dy_of = [&](const Chunk& chunk) { return samples_of(dy, chunk.at, chunk.count, output_elements_); };
+  for (int h = 0; h < 2; ++h) {
     const Half half = half_of(pass.samples, h);
-    halves_[h]->finish_backward(of_half(pass, half), samples_of(dx[0], half, had_elements_));
+    for_chunks(pass.samples, h, [&](const Chunk& chunk) {
+      if (!wanted && in_two) return;
+      const Pass part = of_samples(pass, chunk.at, chunk.count);
+      const Span<T> gradient = wanted ? samples_of(scratch(keeps() && !in_two ? 1 : 0), 0, chunk.count, around_elements_) : Span<T>();
+      lend_to_inner(chunk);
+      if (in_two) {
+        inner_->backward_input(part, output_of(chunk), dy_of(chunk), gradient);
+      } else {
+        const Span<const T> x = keeps() ? with_halo(pass, h, chunk, inputs[0], true) : Span<const T>();
+        inner_->backward(part, std::span(&x, 1), output_of(chunk), dy_of(chunk), std::span(&gradient, 1));
+      }
+      if (wanted)
+        halves_[h]->take_apart(pass.exec, chunk.n, chunk.first, chunk.count, gradient, samples_of(dx[0], half.first, half.count, had_elements_));
+    });
+    if (wanted) halves_[h]->begin_backward(of_samples(pass, half.first, half.count));
+  }
+  for (int h = 0; h < 2 && in_two; ++h)
+    for_chunks(pass.samples, h, [&](const Chunk& chunk) {
+      lend_to_inner(chunk);
+      inner_->backward_parameters(of_samples(pass, chunk.at, chunk.count), with_halo(pass, h, chunk, inputs[0], true), output_of(chunk), dy_of(chunk));
+    });
+  for (int h = 0; h < 2 && wanted; ++h) {
+    const Half half = half_of(pass.samples, h);
+    halves_[h]->finish_backward(of_samples(pass, half.first, half.count), samples_of(dx[0], half.first, half.count, had_elements_));
   }
 }
 

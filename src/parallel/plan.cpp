@@ -70,9 +70,15 @@ std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
   return wanted > 0 ? wanted : grid.pipeline > 1 ? 4 * grid.pipeline : 1;
 }
 
+std::int64_t most_of_batch(const Deck& deck, const GridShape& grid) {
+  const std::int64_t batch = deck.integer("data.batch"), even = (batch + grid.data - 1) / grid.data;
+  if (deck.text("parallel.balance") != "measured" || grid.data == 1) return even;
+  return std::clamp(static_cast<std::int64_t>(deck.real("parallel.balance_limit") * static_cast<double>(even)), even, batch);
+}
+
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
   const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
-  const std::int64_t micro = micro_batches(deck, grid), share = up(up(deck.integer("data.batch"), grid.data), micro);
+  const std::int64_t micro = micro_batches(deck, grid), share = up(most_of_batch(deck, grid), micro);
   return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), grid.data));
 }
 

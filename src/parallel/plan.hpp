@@ -27,6 +27,8 @@ GridShape grid_shape(const Deck& deck, int ranks);
 
 /// Micro-batches of a rank's share of a batch.
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
+/// The most samples of a batch that one rank of the data axis may get: the even share, or under parallel.balance = measured parallel.balance_limit times that.
+std::int64_t most_of_batch(const Deck& deck, const GridShape& grid);
 /// The most samples of a pass: of a micro-batch, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid);
 
@@ -66,6 +68,11 @@ class ParallelPlan {
   const std::vector<double>& stage_costs() const { return stage_costs_; }
   /// Micro-batches of a batch.
   std::int64_t micro_batches() const { return micro_batches_; }
+  /// Share of a step that each of p even stages waits for the others, with m micro-batches: (p - 1)/(m + p - 1) (Narayanan et al. 2019).
+  double bubble() const {
+    const double others = grid_.pipeline - 1;
+    return others / (static_cast<double>(micro_batches_) + others);
+  }
 
  private:
   bool can_split(const Shape& shape) const;

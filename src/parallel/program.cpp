@@ -38,7 +38,7 @@ class Maker {
     }
     const std::size_t last = graph_.shapes().size() - 1;
     const ValuePlan& output = plan_.value(last);
-    fetch(last, {}, output.split, nullptr);
+    program_.output_cuts = output.cuts;  // losses take shares
     program_.output_split = output.split;
     program_.output_box = plan_.boxes(graph_.output(), output.split)[me];
     program_.output = shapes_.back();
@@ -144,9 +144,9 @@ class Maker {
     }
 
     std::unique_ptr<Layer<T>> layer = make_layer<T>(node.spec, whole, part);
-    // A layer that can make its gradients in two keeps its halo to itself, and computes while it travels.
+    // A layer with a halo keeps it to itself, and computes while it travels.
     const bool at_hand = node.inputs[0] == 0 && plan_.input_has_halo();
-    const bool overlaps = window && !at_hand && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true) && layer->backward_in_two();
+    const bool overlaps = window && !at_hand && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true);
     std::vector<std::size_t> inputs;
     for (const std::size_t v : node.inputs) inputs.push_back(at_hand ? *made_[0] : fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
     if (overlaps)

@@ -23,6 +23,7 @@ struct Program {
   Shape input, output;              // this rank's parts; of extent 0 where this rank's stage has none
   Box input_box, output_box;        // their pixels
   bool input_split = false, output_split = false;
+  ChannelCuts output_cuts;          // of the output's channels between the ranks of the tensor axis; empty: each has all
 };
 
 /// `grid`: null in a plan without ranks, whose program cannot run. `samples`: the most of a pass. Collective where there is a grid.

@@ -38,6 +38,13 @@ BatchStream::Options stream_options(const Deck& deck, const ProcessGrid& grid, c
   return options;
 }
 
+/// Outputs of a sample that a rank has once the channels are gathered.
+template <class T>
+std::int64_t gathered_outputs(const Network<T>& network) {
+  const Shape& local = network.local_output();
+  return network.output_cuts().empty() ? local.size() : local.size() / local[0] * network.output_shape()[0];
+}
+
 }  // namespace
 
 template <class T>
@@ -57,8 +64,13 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       seed_(static_cast<std::uint64_t>(deck.integer("run.seed"))),
       stream_(data, io, stream_options(deck, grid, network, data, batch)),
       stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network)),
-      loss_(deck, network.output_shape(), network.local_output().size(), network.largest_batch()) {
-  const auto outputs = static_cast<std::size_t>(network.local_output().size());
+      outputs_(gathered_outputs(network)),
+      loss_(deck, network.output_shape(), outputs_, network.largest_batch()) {
+  const auto outputs = static_cast<std::size_t>(outputs_);
+  if (!network.output_cuts().empty()) {
+    shares_.emplace(network.output_cuts(), outputs_ / network.output_shape()[0], &grid.tensor(), grid.place().tensor, network.largest_batch());
+    gathered_ = Buffer<T>("trireme::evaluator::gathered", outputs * static_cast<std::size_t>(network.largest_batch()));
+  }
   if (data.labels().kind == LabelDemand::Kind::classes)
     counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 2 + outputs * outputs);
   else
@@ -67,7 +79,6 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
 
 template <class T>
 void Evaluator<T>::evaluate(const Execution& exec) {
-  const std::int64_t outputs = network_.local_output().size();
   stream_.seek(0, 0);
   while (true) {
     const HostBatch& batch = stream_.next();
@@ -76,12 +87,16 @@ void Evaluator<T>::evaluate(const Execution& exec) {
     const Targets<T> targets = stager_.load(pass, batch, network_.input());
     network_.forward(pass);
     if (!last_) continue;
-    const Span<const T> output = output_ ? output_(pass, batch) : network_.output();
+    Span<const T> output = output_ ? output_(pass, batch) : network_.output();
+    if (shares_) {
+      shares_->gather(exec, batch.count, output, gathered_);
+      output = gathered_;
+    }
     loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
     if (data_.labels().kind == LabelDemand::Kind::classes)
-      count_classes<T>(exec, batch.count, outputs, output, targets.classes, counts_);
+      count_classes<T>(exec, batch.count, outputs_, output, targets.classes, counts_);
     else
-      sum_errors<T>(exec, batch.count, outputs, output, targets.values, sums_);
+      sum_errors<T>(exec, batch.count, outputs_, output, targets.values, sums_);
     double value = 0;
     Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
                       Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));

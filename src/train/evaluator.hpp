@@ -5,6 +5,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "comm/communicator.hpp"
@@ -56,6 +57,9 @@ class Evaluator {
   std::uint64_t seed_;  // of the run
   BatchStream stream_;
   BatchStager<T> stager_;
+  std::optional<ChannelShares<T>> shares_;  // where channels of the output lie on several ranks: they are gathered
+  Buffer<T> gathered_;
+  std::int64_t outputs_;                // at hand of a sample, gathered ones too
   LossFunction<T> loss_;
   std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
   Buffer<std::int64_t> counts_;

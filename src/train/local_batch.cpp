@@ -4,6 +4,7 @@ namespace trireme {
 
 template <class T>
 void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>& network, const DataSet& data, bool augments) {
+  options.retries = static_cast<int>(deck.integer("run.io_retries"));
   const StagedPart part = staged_part(network);
   const bool own_target = data.labels().kind == LabelDemand::Kind::features;
   options.features = part.features || (part.targets && own_target);

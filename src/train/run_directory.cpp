@@ -25,12 +25,12 @@ void drop_events_after(const std::filesystem::path& file, std::int64_t step) {
   std::filesystem::rename(fresh, file);
 }
 
-// Checkpoints that a killed run was writing.
-void remove_unfinished(const std::filesystem::path& folder) {
-  std::vector<std::filesystem::path> found;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    if (const auto name = entry.path().filename().string(); name.starts_with(".step-") && name.ends_with(".partial")) found.push_back(entry.path());
-  for (const auto& file : found) std::filesystem::remove(file);
+// The same content in a new file under the same name: what an earlier run that still lives appends goes into the old one.
+void renew(const std::filesystem::path& file) {
+  if (!std::filesystem::exists(file)) return;
+  const auto fresh = std::filesystem::path(file).concat(".partial");
+  std::filesystem::copy_file(file, fresh, std::filesystem::copy_options::overwrite_existing);
+  std::filesystem::rename(fresh, file);
 }
 
 }  // namespace
@@ -45,7 +45,7 @@ RunDirectory::RunDirectory(const Communicator& comm, const Deck& deck, const std
     if (comm.rank() != 0) return;
     try {
       std::filesystem::create_directories(path_ / "checkpoints");
-      remove_unfinished(path_ / "checkpoints");
+      renew(path_ / "log.txt");
       const auto metrics = path_ / "metrics.jsonl";
       if (resume_step < 0)
         std::filesystem::remove(metrics);
@@ -60,6 +60,13 @@ RunDirectory::RunDirectory(const Communicator& comm, const Deck& deck, const std
     }
     log::also_to(path_ / "log.txt");
   });
+}
+
+void RunDirectory::drop_after(std::int64_t step) {
+  if (!metrics_.is_open()) return;
+  metrics_.close();
+  drop_events_after(path_ / "metrics.jsonl", step);
+  metrics_.open(path_ / "metrics.jsonl", std::ios::app);
 }
 
 void RunDirectory::event(const nlohmann::json& event) {

@@ -16,11 +16,13 @@ namespace trireme {
 
 class RunDirectory {
  public:
-  /// Makes the folder, writes deck.ini, opens log.txt and metrics.jsonl. Events of an earlier run after `resume_step` are dropped from
+  /// Makes the folder, writes deck.ini, opens log.txt and metrics.jsonl (new files with the old content: see RunOwnership). Events of an earlier run after `resume_step` are dropped from
   /// metrics.jsonl (those steps are computed again); -1: a fresh run. Collective; a folder that cannot be written is a usage error.
   RunDirectory(const Communicator& comm, const Deck& deck, const std::filesystem::path& path, std::int64_t resume_step);
 
   const std::filesystem::path& path() const { return path_; }
+  /// The run goes back to `step`: drops what was recorded after it. Not collective.
+  void drop_after(std::int64_t step);
   /// Appends one line to metrics.jsonl and flushes it. Not collective.
   void event(const nlohmann::json& event);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <functional>
 #include <map>
 #include <type_traits>
 #include <vector>
@@ -9,6 +10,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/sha256.hpp"
+#include "io/retry.hpp"
 #include "layers/part.hpp"
 #include "optim/sharded_state.hpp"
 
@@ -21,9 +23,17 @@ std::string damage_of(const std::filesystem::path& file) {
   try {
     const auto arrays = CheckpointReader(file).verify();
     return arrays.empty() ? "" : fmt::format("checkpoint '{}' is damaged in {}", file.string(), fmt::join(arrays, ", "));
+  } catch (const IoError& error) {
+    if (error.may_pass()) throw;  // an older checkpoint is no cure for a file system that does not answer
+    return error.what();
   } catch (const Error& error) {
     return error.what();
   }
+}
+
+void on_thread(IoThread* h5, const std::function<void()>& action) {
+  if (h5 == nullptr) return action();
+  h5->run([&] { action(); });
 }
 
 const std::string wire_error = "optimizer/wire_error/";
@@ -62,7 +72,7 @@ void take_parts(const WholePlaces& places, const std::vector<Part>& parts, const
 
 template <class T>
 Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const std::string& prefix, const Optimizer<T>* optimizer,
-              const WeightAverage<T>* average, GradientReducer<T>* reducer = nullptr) {
+              const WeightAverage<T>* average, GradientReducer<T>* reducer, IoThread* h5) {
   const WholePlaces parameters(network.whole_parameters()), buffers(network.whole_buffers());
   std::vector<std::string> prefixes{prefix};
   if (average != nullptr) prefixes.push_back("ema/");
@@ -72,8 +82,7 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
   std::vector<T> running(static_cast<std::size_t>(buffers.size));
   std::vector<T> error;  // of rounding, where the run that saved had it
   Progress progress;
-  comm.together([&] {
-    if (comm.rank() != 0) return;
+  const auto read_all = [&] {
     const CheckpointReader reader(file);
     const auto read = [&](const std::string& name, const Shape& shape, T* to) {
       const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
@@ -98,7 +107,10 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
       return found->second;
     };
     progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), integer("epoch_steps"),
-                content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0};
+                content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0, content.reals.count("lr_scale") ? content.reals.at("lr_scale") : 1};
+  };
+  comm.together([&] {
+    if (comm.rank() == 0) on_thread(h5, [&] { with_retries(usual_retries, read_all); });
   });
   const auto arena = HostArena<T>("trireme::snapshot::arena", static_cast<std::size_t>(network.arena_size()));
   for (std::size_t a = 0, state = 0; a < wholes.size(); ++a) {
@@ -124,62 +136,59 @@ Progress load(const std::filesystem::path& file, const Communicator& comm, const
   Kokkos::deep_copy(network.buffer_arena(), local);
   std::array<std::int64_t, 5> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples, progress.epoch_steps};
   comm.broadcast(std::span<std::int64_t>(integers));
-  comm.broadcast(std::span(&progress.epoch_loss, 1));
-  return {integers[0], integers[1], integers[2], integers[3], integers[4], progress.epoch_loss};
+  std::array<double, 2> reals{progress.epoch_loss, progress.lr_scale};
+  comm.broadcast(std::span<double>(reals));
+  return {integers[0], integers[1], integers[2], integers[3], integers[4], reals[0], reals[1]};
 }
 
 }  // namespace
 
 template <class T>
-std::int64_t save_snapshot(const std::filesystem::path& file, const Deck& deck, const ProcessGrid& grid, IoThread& io, const Network<T>& network,
-                           const Optimizer<T>& optimizer, const WeightAverage<T>* average, GradientReducer<T>& reducer, const Execution& exec, const Progress& progress) {
-  // On the host the arenas are written from where they lie; a device's are brought over first.
-  std::vector<std::pair<std::string, HostArena<T>>> arenas;
-  const auto to_host = [](const Buffer<T>& arena) { return HostArena<T>(Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena)); };
-  arenas.emplace_back("model/", to_host(network.value_arena()));
-  if (average != nullptr) arenas.emplace_back("ema/", to_host(average->values()));
-  for (const auto& state : optimizer.states()) arenas.emplace_back("optimizer/" + state.name + "/", whole_state(grid.reduction(), optimizer, state.name));
-  const auto running = to_host(network.buffer_arena());
-  const std::vector<T> error = reducer.whole_error(exec);
-
-  std::vector<CheckpointArray> arrays;
-  std::vector<std::vector<T>> wholes;  // where ranks hold parts of the model
+Snapshot<T> take_snapshot(const Deck& deck, const ProcessGrid& grid, const Network<T>& network, const Optimizer<T>& optimizer, const WeightAverage<T>* average,
+                          GradientReducer<T>& reducer, const Execution& exec, const Progress& progress) {
+  Snapshot<T> taken;
+  const auto keep = [&](HostArena<T> arena) { return taken.arenas.emplace_back(std::move(arena)).data(); };
+  const auto to_host = [&](const Buffer<T>& arena) { return keep(Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), arena)); };
   const auto add = [&](const std::string& prefix, const std::vector<WholeArray>& list, const auto& parts, const T* from) {
     if (grid.model().size() == 1) {
-      for (const auto& part : parts) arrays.push_back({prefix + part.name, part.shape, std::is_same_v<T, double>, from + part.offset});
+      for (const auto& part : parts) taken.arrays.push_back({prefix + part.name, part.shape, std::is_same_v<T, double>, from + part.offset});
       return;
     }
     const WholePlaces places(list);
-    wholes.push_back(whole_of(grid, places, parts, from));
-    for (const WholeArray& array : list) arrays.push_back({prefix + array.name, array.shape, std::is_same_v<T, double>, wholes.back().data() + places.offsets.at(array.name)});
+    const auto& whole = taken.wholes.emplace_back(whole_of(grid, places, parts, from));
+    for (const WholeArray& array : list) taken.arrays.push_back({prefix + array.name, array.shape, std::is_same_v<T, double>, whole.data() + places.offsets.at(array.name)});
   };
-  for (const auto& [prefix, arena] : arenas) add(prefix, network.whole_parameters(), network.parameters(), arena.data());
-  if (!error.empty()) add(wire_error, network.whole_parameters(), network.parameters(), error.data());
-  add("model/", network.whole_buffers(), network.buffers(), running.data());
-  CheckpointContent content;
-  content.deck = deck.resolved();
-  content.integers = {{"step", progress.step},
-                      {"epoch", progress.epoch},
-                      {"batch", progress.batch},
-                      {"epoch_samples", progress.epoch_samples},
-                      {"epoch_steps", progress.epoch_steps},
-                      {"seed", deck.integer("run.seed")}};
-  content.reals = {{"epoch_loss", progress.epoch_loss}};
-  return io.run([&] { return write_checkpoint(file, arrays, content, grid.run().handle()); });
+  const auto add_parameters = [&](const std::string& prefix, const T* from) { add(prefix, network.whole_parameters(), network.parameters(), from); };
+  add_parameters("model/", to_host(network.value_arena()));
+  if (average != nullptr) add_parameters("ema/", to_host(average->values()));
+  for (const auto& state : optimizer.states()) add_parameters("optimizer/" + state.name + "/", keep(whole_state(grid.reduction(), optimizer, state.name)));
+  if (auto error = reducer.whole_error(exec); !error.empty()) add_parameters(wire_error, taken.wholes.emplace_back(std::move(error)).data());
+  add("model/", network.whole_buffers(), network.buffers(), to_host(network.buffer_arena()));
+  taken.content.deck = deck.resolved();
+  taken.content.integers = {{"step", progress.step},
+                            {"epoch", progress.epoch},
+                            {"batch", progress.batch},
+                            {"epoch_samples", progress.epoch_samples},
+                            {"epoch_steps", progress.epoch_steps},
+                            {"seed", deck.integer("run.seed")}};
+  taken.content.reals = {{"epoch_loss", progress.epoch_loss}};
+  // Only where it says something: files of runs that never rolled back stay as they were.
+  if (progress.lr_scale != 1) taken.content.reals["lr_scale"] = progress.lr_scale;
+  return taken;
 }
 
 template <class T>
 Progress load_snapshot(const std::filesystem::path& file, const Communicator& comm, Network<T>& network, Optimizer<T>* optimizer,
-                       WeightAverage<T>* average, GradientReducer<T>* reducer) {
-  return load<T>(file, comm, network, "model/", optimizer, average, reducer);
+                       WeightAverage<T>* average, GradientReducer<T>* reducer, IoThread* h5) {
+  return load<T>(file, comm, network, "model/", optimizer, average, reducer, h5);
 }
 
 template <class T>
 Progress load_for_inference(const std::filesystem::path& file, const Deck& deck, const Communicator& comm, Network<T>& network) {
-  return load<T>(file, comm, network, deck.real("train.ema") > 0 ? "ema/" : "model/", nullptr, nullptr);
+  return load<T>(file, comm, network, deck.real("train.ema") > 0 ? "ema/" : "model/", nullptr, nullptr, nullptr, nullptr);
 }
 
-std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where) {
+std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, const std::filesystem::path& where, IoThread* h5, std::int64_t before) {
   std::string found;
   comm.together([&] {
     if (comm.rank() != 0) return;
@@ -190,7 +199,9 @@ std::optional<std::filesystem::path> find_checkpoint(const Communicator& comm, c
     }
     std::vector<std::string> damages;
     for (const auto& file : list_checkpoints(where)) {
-      const std::string damage = damage_of(file);
+      if (checkpoint_step(file) >= before) continue;
+      std::string damage;
+      on_thread(h5, [&] { damage = with_retries(usual_retries, [&] { return damage_of(file); }); });
       if (damage.empty()) {
         for (const auto& passed : damages) log::warn("passed over: {}", passed);
         found = file.string();
@@ -245,9 +256,9 @@ std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid& grid, cons
 }
 
 #define TRIREME_INSTANTIATE(T)                                                                                                           \
-  template std::int64_t save_snapshot(const std::filesystem::path&, const Deck&, const ProcessGrid&, IoThread&, const Network<T>&,       \
-                                      const Optimizer<T>&, const WeightAverage<T>*, GradientReducer<T>&, const Execution&, const Progress&);                                    \
-  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*, GradientReducer<T>*);     \
+  template Snapshot<T> take_snapshot(const Deck&, const ProcessGrid&, const Network<T>&, const Optimizer<T>&, const WeightAverage<T>*, GradientReducer<T>&, \
+                                     const Execution&, const Progress&);                                                                 \
+  template Progress load_snapshot(const std::filesystem::path&, const Communicator&, Network<T>&, Optimizer<T>*, WeightAverage<T>*, GradientReducer<T>*, IoThread*);     \
   template Progress load_for_inference(const std::filesystem::path&, const Deck&, const Communicator&, Network<T>&);                     \
   template std::map<std::string, std::vector<T>> whole_arrays(const ProcessGrid&, const Network<T>&, Span<const T>);                      \
   template std::string parameters_sha256(const Network<T>&, const ProcessGrid*);

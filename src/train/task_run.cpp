@@ -161,7 +161,7 @@ nlohmann::json train(const Deck& whole, const Deck& deck, const Group& group, Ta
   std::optional<ModelExchange<T>> exchange;
   if (whole.text("task.mode") != "independent") exchange.emplace(whole, group.peers);
   TaskHook<T> hook(board, number, exchange ? &*exchange : nullptr);
-  Trainer<T> trainer(deck, group.ranks, &hook);
+  Trainer<T> trainer(deck, group.ranks, &hook, dry_run);
   if (dry_run) return {{"status", "built"}};
   const ExitCode code = trainer.run();
   nlohmann::json record{{"status", code == ExitCode::requeue ? "stopped" : "done"}, {"code", static_cast<int>(code)}};

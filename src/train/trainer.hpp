@@ -4,11 +4,13 @@
 #include <exception>
 #include <memory>
 #include <optional>
+#include <string>
 
 #include "comm/communicator.hpp"
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
 #include "io/io_thread.hpp"
+#include "kokkos_kernels/allocations.hpp"
 #include "kokkos_kernels/recording.hpp"
 #include "network/network.hpp"
 #include "optim/gradient_reducer.hpp"
@@ -16,14 +18,19 @@
 #include "optim/schedule.hpp"
 #include "optim/weight_average.hpp"
 #include "parallel/sharer_sums.hpp"
+#include "train/balancer.hpp"
+#include "train/checkpoint_keeper.hpp"
 #include "train/evaluator.hpp"
+#include "train/finite_check.hpp"
 #include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 #include "train/profile.hpp"
 #include "train/run_directory.hpp"
+#include "train/run_ownership.hpp"
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
 #include "train/stop_signal.hpp"
+#include "train/time_limit.hpp"
 
 namespace trireme {
 
@@ -31,8 +38,8 @@ template <class T>
 class Trainer {
  public:
   /// Builds everything that the deck names, and goes to where the run directory stands. `hook`, which outlives it, is called between steps.
-  /// Collective; throws what its parts throw.
-  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr);
+  /// With `dry` nothing is written, and the run directory is not taken over. Collective; throws what its parts throw.
+  Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook = nullptr, bool dry = false);
 
   ~Trainer() {
     if (hook_ != nullptr) hook_->release();
@@ -69,7 +76,10 @@ class Trainer {
   std::vector<Buffer<T>> model_arrays() const;
 
  private:
-  void resume();
+  ExitCode run_steps();
+  void resume(bool dry);
+  /// Loads the checkpoint that the run goes on from, if any, and checks that it fits; else initial values.
+  std::optional<std::filesystem::path> stand_where_it_stood(const std::filesystem::path& path);
   void begin_profile();
   /// What was launched since the mark before was this part's.
   void mark(std::size_t part) {
@@ -77,6 +87,7 @@ class Trainer {
   }
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
+  void train_on(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last);
   void forward(const Pass& pass, const HostBatch& batch, std::int64_t samples);
   void backward(const Pass& pass, bool last);
   /// Forward, loss and backward in one, where they are the same in every step.
@@ -87,14 +98,24 @@ class Trainer {
   NormScope norm_scope() const;
   BatchStream::Options stream_options() const;
   void account(std::int64_t samples, std::int64_t batches);
+  /// Of the step that ended: what this rank did of it, and after some steps perhaps other shares.
+  void balance(double step_seconds);
   void log_step();
+  void log_shares();
   void end_epoch();
   Metrics measure();
   void checkpoint();
-  /// But for those that checkpoint.keep says, and this step's.
-  void remove_old_checkpoints();
+  /// What numerics.on_nonfinite says of the step that was just accounted for and updated nothing.
+  void meet_nonfinite();
+  void roll_back();
   void finish(bool stopped);
+  /// Seconds that a checkpoint may take, for as long as none was measured: its arrays at 100 MiB/s.
+  double checkpoint_guess() const;
+  std::string stop_reason();
+  /// Bytes allocated against those planned, the largest of any rank. Collective.
+  nlohmann::json memory_report(std::string& text) const;
 
+  AllocationCounter allocations_;       // the first: of all that follows
   const Deck& deck_;
   const Communicator& comm_;
   StepHook<T>* hook_;
@@ -119,14 +140,23 @@ class Trainer {
   std::exception_ptr prefetch_error_;
   HostBuffer<T> control_;               // what account() reads of the network's control numbers
   SharerSums sharer_sums_;
+  std::optional<Balancer> balancer_;
+  SlowDown slow_down_;
+  struct { double seconds = 0; std::int64_t samples = 0; } own_;  // this rank's work of the step under way
   std::vector<Pass> passes_;            // of the micro-batches of a batch
   bool replays_;
   Recording recording_;
   std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
+  std::optional<RunOwnership> ownership_;
   std::optional<RunDirectory> directory_;
+  std::optional<CheckpointKeeper> keeper_;
+  std::optional<FiniteCheck<T>> finite_check_;  // where a step that is not finite does not end the run
+  std::int64_t skipped_ = 0, skipped_in_row_ = 0, rollbacks_ = 0, rolled_back_to_ = -1;
   Trace trace_;
   StopSignal stop_signal_;
+  TimeLimit time_limit_;                // looked at on rank 0
+  bool wants_stop_ = false;             // this rank, as of this step
   std::optional<Profile> profile_;
   struct { std::size_t zero, data, stage, loss, reduce, update, account; } parts_;
 
@@ -141,7 +171,7 @@ class Trainer {
   std::int64_t logged_step_ = 0;        // for samples/s between two log lines
   double logged_at_ = 0, logged_pause_ = 0, pause_ = 0;  // pause_: seconds in evaluation and checkpoints
   std::int64_t logged_samples_ = 0, samples_done_ = 0;
-  struct { double data = 0, forward = 0, backward = 0, reduce = 0, update = 0, evaluate = 0, checkpoint = 0; } seconds_;
+  struct { double step = 0, data = 0, forward = 0, backward = 0, reduce = 0, update = 0, evaluate = 0, checkpoint = 0; } seconds_;
 };
 
 }  // namespace trireme

@@ -1,5 +1,6 @@
 // What a run tells and leaves: reports, evaluations, checkpoints, the profile.
 #include <algorithm>
+#include <array>
 
 #include "base/log.hpp"
 #include "base/text.hpp"
@@ -37,7 +38,7 @@ void Trainer<T>::log_step() {
   const double rate = static_cast<double>(samples_done_ - logged_samples_) / std::max(spent, 1e-9);
   const double left = static_cast<double>(total_steps_ - progress_.step) * static_cast<double>(accumulate_ * batch_) / std::max(rate, 1e-9);
   const std::int64_t epoch = (progress_.step - 1) / epoch_steps_ + 1;
-  const double lr = schedule_.at(progress_.step - 1);
+  const double lr = progress_.lr_scale * schedule_.at(progress_.step - 1);
   log::info("epoch {}/{}  step {}/{}  loss {:.4f}  lr {:.4g}  {:.0f} samples/s  {} left", epoch, deck_.integer("train.epochs"), progress_.step, total_steps_,
             last_loss_, lr, rate, human_seconds(left));
   directory_->event({{"event", "step"}, {"step", progress_.step}, {"epoch", epoch}, {"loss", last_loss_}, {"lr", lr}, {"samples_per_s", rate}, {"seconds", now}});
@@ -45,6 +46,18 @@ void Trainer<T>::log_step() {
   logged_pause_ = pause_;
   logged_samples_ = samples_done_;
   logged_step_ = progress_.step;
+}
+
+template <class T>
+void Trainer<T>::log_shares() {
+  std::vector<double> milliseconds;
+  for (const double seconds : balancer_->seconds_per_sample()) milliseconds.push_back(1e3 * seconds);
+  // Of many ranks the first ones.
+  const auto listed = [](const auto& values) { return fmt::format("{:.3g}{}", fmt::join(values.begin(), values.begin() + std::min<std::ptrdiff_t>(16, std::ssize(values)), ", "), values.size() > 16 ? ", ..." : ""); };
+  const std::vector<double> shares(balancer_->shares().begin(), balancer_->shares().end());
+  log::info("balance: from step {} on, or as soon as what is read ahead allows, shares of {} samples; each takes {} ms a sample", progress_.step + 1, listed(shares),
+            listed(milliseconds));
+  directory_->event({{"event", "balance"}, {"step", progress_.step}, {"shares", balancer_->shares()}, {"ms_per_sample", milliseconds}});
 }
 
 template <class T>
@@ -82,37 +95,54 @@ Metrics Trainer<T>::measure() {
 }
 
 template <class T>
-void Trainer<T>::remove_old_checkpoints() {
-  const auto file = checkpoint_path(directory_->path(), progress_.step);
-  if (comm_.rank() == 0) {
-    // Those of later steps are damaged ones that were passed over, or left by a run that this one went back from: not of its past.
-    const auto files = list_checkpoints(directory_->path());
-    const auto latest = std::ranges::find(files, file);
-    if (latest == files.end()) return;  // a file system that does not list it yet
-    const auto keep = std::min<std::ptrdiff_t>(deck_.integer("checkpoint.keep"), files.end() - latest);
-    for (auto other = files.begin(); other != files.end(); ++other) {
-      std::error_code ignored;
-      if (other < latest || other >= latest + keep) std::filesystem::remove(*other, ignored);
-    }
-  }
-}
-
-template <class T>
 void Trainer<T>::checkpoint() {
-  // A run that was killed between a checkpoint and this has one too many.
-  if (last_checkpoint_ == progress_.step) return remove_old_checkpoints();
+  if (last_checkpoint_ == progress_.step) {
+    // A run that was killed between a checkpoint and this has one too many.
+    if (comm_.rank() == 0) keeper_->remove_old(progress_.step);
+    return;
+  }
   const Timer timer;
-  const auto file = checkpoint_path(directory_->path(), progress_.step);
-  std::int64_t bytes = 0;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    bytes = save_snapshot<T>(file, deck_, grid_, io_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    const auto snapshot = take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    keeper_->write(progress_.step, snapshot.arrays, snapshot.content, timer);
   }
   last_checkpoint_ = progress_.step;
   pause_ += timer.seconds();
-  log::info("checkpoint {} ({}, {})", file.string(), human_bytes(static_cast<double>(bytes)), human_seconds(timer.seconds()));
-  directory_->event({{"event", "checkpoint"}, {"step", progress_.step}, {"file", file.string()}, {"bytes", bytes}, {"seconds", timer.seconds()}});
-  remove_old_checkpoints();
+  time_limit_.checkpoint_took(std::max(timer.seconds(), keeper_->last_seconds()));  // to its name, not only the copy
+}
+
+template <class T>
+double Trainer<T>::checkpoint_guess() const {
+  const auto arrays = static_cast<std::int64_t>(optimizer_.states().size()) + (deck_.real("train.ema") > 0 ? 2 : 1);
+  return static_cast<double>(network_.summary().parameters * arrays * static_cast<std::int64_t>(sizeof(T))) / (100 << 20);
+}
+
+template <class T>
+std::string Trainer<T>::stop_reason() {
+  if (const int signal = stop_signal_.received(); signal != 0) return fmt::format("signal {}", signal);
+  if (time_limit_.reached())
+    return fmt::format("the time limit ({} left, {} wanted)", human_seconds(std::max(0.0, time_limit_.left(TimeLimit::now()))), human_seconds(time_limit_.needed()));
+  return "a signal to another rank";
+}
+
+template <class T>
+nlohmann::json Trainer<T>::memory_report(std::string& text) const {
+  const auto summary = network_.summary();
+  std::array<std::int64_t, 7> most{allocations_.of(MemoryUse::activations).peak, summary.temporary_bytes, allocations_.of(MemoryUse::workspace).peak,
+                                   summary.workspace_bytes, allocations_.of(MemoryUse::messages).peak,
+                                   summary.message_bytes + loss_message_elements(deck_, network_) * network_.largest_batch() * static_cast<std::int64_t>(sizeof(T)),
+                                   allocations_.all().peak};
+  comm_.all_reduce(std::span<std::int64_t>(most), MPI_MAX);
+  nlohmann::json report{{"allocated", most[6]}};
+  text = "memory allocated at most on a rank:";
+  const char* const names[] = {"activations", "workspace", "messages"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    report[names[i]] = {{"allocated", most[2 * i]}, {"planned", most[2 * i + 1]}};
+    text += fmt::format(" {} {} (planned {}),", names[i], human_bytes(static_cast<double>(most[2 * i])), human_bytes(static_cast<double>(most[2 * i + 1])));
+  }
+  text += fmt::format(" all {}", human_bytes(static_cast<double>(most[6])));
+  return report;
 }
 
 template <class T>
@@ -134,10 +164,24 @@ void Trainer<T>::finish(bool stopped) {
                          {"update", seconds_.update},
                          {"evaluate", seconds_.evaluate},
                          {"checkpoint", seconds_.checkpoint}}}};
+  if (stopped) event["reason"] = stop_reason();
   if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
+  const auto& kept = keeper_->totals();
+  event["checkpoints"] = {{"written", kept.written}, {"failed", kept.failed}, {"stall", kept.stall}, {"writing", kept.writing}, {"waiting", kept.waiting}};
+  if (skipped_ > 0) event["skipped"] = skipped_;
+  if (rollbacks_ > 0) event["rollbacks"] = rollbacks_;
   CommunicationReport communication;
   reducer_.report(communication);
-  if (progress_.step > first_step_ && !communication.empty()) event["communication"] = communication.json();
+  if (const std::int64_t steps = progress_.step - first_step_; steps > 0) {
+    const double step_s = seconds_.step / static_cast<double>(steps);
+    communication.add_axes(grid_, step_s, network_.parallel_plan().bubble());
+    event["phases"]["step"] = seconds_.step;
+    if (!communication.empty()) event["communication"] = communication.json();
+    if (const auto& bubble = communication.bubble())
+      event["bubble"] = {{"measured", bubble->measured}, {"theory", bubble->theory}, {"by_stage", bubble->by_stage}};
+  }
+  std::string memory;
+  event["memory"] = memory_report(memory);
   directory_->event(event);
   trace_.write(comm_, directory_->path() / "trace.json");
   if (progress_.step > first_step_)
@@ -145,15 +189,26 @@ void Trainer<T>::finish(bool stopped) {
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),
               human_seconds(seconds_.data), human_seconds(seconds_.evaluate), human_seconds(seconds_.checkpoint));
   if (progress_.step > first_step_ && !communication.empty()) log::info("{}", communication.text());
+  if (balancer_) {
+    if (const auto gain = balancer_->gain())
+      log::info("balance: {} change(s) of shares; a step took {} with even shares and {} with the last ones: {:.2f} x", balancer_->changes(),
+                human_seconds(gain->even), human_seconds(gain->now), gain->even / gain->now);
+    else
+      log::info("balance: {}", balancer_->changes() == 0 ? "shares stayed even; nothing was to be gained" : "too few steps since shares changed to say what was gained");
+  }
+  if (progress_.step > first_step_) log::info("{}", memory);
   if (profile_ && profile_->steps() > 0) {
     const MachineRates rates = measure_rates<T>(exec_);
     log::info("{}", profile_->table(rates));
-    directory_->event(profile_->json(rates));
+    nlohmann::json parts = profile_->json(rates);
+    if (event.contains("communication")) parts["communication"] = event["communication"];
+    directory_->event(parts);
   }
+  if (kept.failed > 0) log::warn("{} checkpoint(s) could not be written, {} were", kept.failed, kept.written);
+  if (skipped_ > 0) log::warn("{} step(s) were skipped: their loss or a gradient was not finite", skipped_);
   log::info("parameters sha256 {}", digest);
   if (stopped)
-    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue",
-              stop_signal_.received() != 0 ? fmt::format("signal {}", stop_signal_.received()) : "a signal to another rank", progress_.step, total_steps_);
+    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue", stop_reason(), progress_.step, total_steps_);
   else if (last_metrics_)
     log::info("done: test {}", last_metrics_->text());
   else
@@ -163,10 +218,13 @@ void Trainer<T>::finish(bool stopped) {
 #define TRIREME_INSTANTIATE(T)                              \
   template void Trainer<T>::begin_profile();                \
   template void Trainer<T>::log_step();                     \
+  template void Trainer<T>::log_shares();                   \
   template void Trainer<T>::end_epoch();                    \
   template Metrics Trainer<T>::measure();                   \
-  template void Trainer<T>::remove_old_checkpoints();       \
   template void Trainer<T>::checkpoint();                   \
+  template double Trainer<T>::checkpoint_guess() const;     \
+  template std::string Trainer<T>::stop_reason();           \
+  template nlohmann::json Trainer<T>::memory_report(std::string&) const; \
   template void Trainer<T>::finish(bool);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

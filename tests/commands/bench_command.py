@@ -37,10 +37,18 @@ class Bench(program.ProgramTest):
             rates += [one[f"{way}_gflops"] for way in ("forward", "backward_data", "backward_weights")]
         self.assertGreater(min(rates), 0)
 
+    def test_network(self):
+        found = self.ok("bench", "network", "--runs", 5, "--json", ranks=3).json()
+        self.assertEqual((found["ranks"], found["nodes"]), (3, 1))
+        for what in ("messages", "all_reduces"):
+            self.assertEqual([one["bytes"] for one in found[what]], [8 * 4**k for k in range(10)])
+            self.assertGreater(min(one["seconds"] for one in found[what]), 0)
+        self.assertIn("all-reduce", self.ok("bench", "network", "--runs", 5, ranks=2).text)
+
     def test_what_cannot_be(self):
         for words, said in (([], "Usage"), (["ios"], "did you mean 'io'"), (["io", self.folder / "none"], "No such file"),
                             (["io", self.folder, "--runs", 2], "--runs"), (["io", self.folder, "--size", "big"], "--size"),
-                            (["io", self.folder, "--size", 10**9], "free"), (["kernels", "x"], "unexpected")):
+                            (["io", self.folder, "--size", 10**9], "free"), (["kernels", "x"], "unexpected"), (["network"], "mpiexec -n 2")):
             result = program.run("bench", *words)
             self.assertEqual(result.code, 2, result.text)
             self.assertIn(said, result.text)

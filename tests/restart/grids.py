@@ -45,6 +45,31 @@ micro_batches = 1
 every = 0
 """
 
+FIELDS = """
+[run]
+output = {output}
+[data]
+train = {data}/train
+test = {data}/test
+batch = 10
+target = features
+[model]
+input = 4x8x8x8
+layer = conv out=6 kernel=3 padding=1
+layer = tanh
+layer = conv out=4 kernel=3 padding=1 tensor=column
+[loss]
+kind = mse
+[train]
+epochs = 1000
+precision = fp64
+evaluate_every = 1000
+[parallel]
+micro_batches = 1
+[checkpoint]
+every = 0
+"""
+
 GRIDS = [(2, "--parallel.tensor=2"), (4, "--parallel.spatial=2x2"), (3, "--parallel.pipeline=3"), (4, "--parallel.tensor=2", "--optimizer.shard=true"),
          (4, "--parallel.pipeline=2", "--parallel.spatial=1x2"), (1,), (3, "--parallel.spatial=3x1", "--optimizer.shard=true"), (2, "--parallel.data=2")]
 
@@ -69,6 +94,25 @@ class Grids(program.ProgramTest):
         self.assertEqual(*[end["test"]["confusion"] for end in ends])
         self.assertAlmostEqual(*[end["test"]["loss"] for end in ends], delta=1e-9)
 
+    def test_outputs_that_lie_on_several_ranks(self):
+        # The loss of shares of the classes, or of the values, and its evaluation are those of one rank.
+        classes = DECK.replace("linear out=10", "linear out=10 tensor=column").replace("[train]", "[loss]\nlabel_smoothing = 0.1\n[train]")
+        # Of fields of four channels, made again: channels and pixels of the output are cut.
+        fields = self.folder / "fields"
+        self.ok("shard", "fields", "--out", fields, "--train", 40, "--test", 20, "--shards", 2, "--size", 8)
+        values = FIELDS.format(output=self.folder / "unused", data=fields)
+        classes = classes.format(output=self.folder / "unused", data=self.make_digits(train=622))
+        for name, deck, spatial in (("classes", classes, "2x1"), ("values", values, "2x1x2")):
+            self.deck = self.write_deck(deck, f"{name}.ini")
+            tests = []
+            for grid in ((1,), (2, "--parallel.tensor=2"), (8 if name == "values" else 4, "--parallel.tensor=2", f"--parallel.spatial={spatial}"),
+                         (4, "--parallel.tensor=2", "--parallel.data=2"), (6, "--parallel.tensor=3", "--parallel.pipeline=2")):
+                tests.append(self.run_on("-".join([name, *grid[1:]]), grid, "--train.steps=6").events("end")[-1]["test"])
+            for test in tests[1:]:
+                self.assertEqual(test.get("confusion"), tests[0].get("confusion"))
+                for key in ("loss", "mae", "r2"):
+                    self.assertAlmostEqual(test.get(key, 0), tests[0].get(key, 0), delta=1e-9)
+
     def test_a_checkpoint_is_the_same_whatever_grid_loads_it(self):
         one = self.run_on("one", (1,), "--train.steps=7")
         for number, grid in enumerate(GRIDS):
@@ -87,6 +131,42 @@ class Grids(program.ProgramTest):
         self.assertLess(tensor["most_memory"], whole["most_memory"])
         sharded = self.ok("plan", self.deck, "--ranks", 2, "--json", "--optimizer.shard=true").json()
         self.assertAlmostEqual(sharded["memory"][0]["state"], whole["memory"][0]["state"] / 2, delta=1)
+
+    def test_a_run_uses_what_its_plan_says(self):
+        # Memory that was allocated, and messages that were counted, axis by axis; a stage's wait is a share of a step.
+        named = {"tensor": "sums and gathers of channels", "spatial": "halos and sums of pixels", "pipeline": "values and their gradients"}
+        seen = set()
+        whole = self.deck.read_text()
+        cut = self.write_deck(whole.replace("linear out=10", "linear out=10 tensor=column"), "cut.ini")  # a loss of shares of the classes sends, too
+        last = (4, "--parallel.pipeline=2", "--parallel.tensor=2", "--parallel.micro_batches=2")
+        for number, grid in enumerate([*GRIDS, last, "cut", last]):
+            if grid == "cut":
+                self.deck = cut
+                continue
+            plan = self.ok("plan", self.deck, "--ranks", grid[0], "--json", "--data.batch=32", *grid[1:]).json()
+            end = self.run_on(f"told-{number}", grid, "--data.batch=32", "--train.steps=4").events("end")[-1]
+            for use in ("activations", "workspace", "messages"):
+                planned, allocated = max(rank[use] for rank in plan["memory"]), end["memory"][use]["allocated"]
+                self.assertEqual(end["memory"][use]["planned"], planned)
+                self.assertLessEqual(abs(allocated - planned), 0.1 * planned, f"{use} on {grid}")
+            lines = {line["what"]: line for line in end.get("communication", [])}
+            step = end["phases"]["step"] / 4
+            for axis, what in named.items():
+                ranks = len(plan["memory"])
+                for figure in ("messages", "bytes"):
+                    planned = sum(rank.get("sent", {}).get(axis, {}).get(figure, 0) for rank in plan["memory"]) / ranks
+                    self.assertAlmostEqual(lines.get(what, {}).get(figure, 0), planned, delta=0.001 * planned, msg=f"{figure} over {axis} on {grid}")
+                if what in lines:
+                    seen.add(axis)
+            for line in lines.values():
+                self.assertGreaterEqual(line["waited_s"], line["exposed_s"] * 0.999)
+                self.assertLess(line["waited_s"], step)
+            self.assertEqual("bubble" in end, plan["pipeline"] > 1)
+            if "bubble" in end:
+                self.assertEqual(end["bubble"]["theory"], plan["bubble"])
+                self.assertEqual(len(end["bubble"]["by_stage"]), plan["pipeline"])
+                self.assertTrue(all(0 < share < 1 for share in end["bubble"]["by_stage"]))
+        self.assertEqual(seen, set(named))
 
     def test_what_does_not_fit_is_refused(self):
         for words, ranks, said in ((["--parallel.tensor=2"], 3, "do not divide the 3"), (["--parallel.spatial=2x2x2"], 8, "Expected 2 numbers"),

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """One deck, any number of ranks: the same losses within float rounding, and exactly the same metrics of one checkpoint."""
 
+import os
 import pathlib
 import sys
 import tempfile
@@ -137,12 +138,26 @@ class Ranks(program.ProgramTest):
         for optimizer in (ADAMW, "kind = lamb\nlr = 0.01\nweight_decay = 0.02", "kind = lars\nlr = 2\ntrust = 0.01\nmomentum = 0.9"):
             self.curves(MLP, optimizer, "--optimizer.shard=true", "--parallel.bucket=0.02")
         end = self.runs[4].events("end")[-1]["communication"]
-        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "all-gather of values"])
+        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "all-gather of values", "sums of norms"])
 
     def test_gradients_in_bf16(self):
         # Rounded, but with nothing lost over the steps: the curve stays near that of one rank, which sends nothing.
         for words in ([], ["--optimizer.shard=true"]):
             self.curves(MLP, SGD, "--parallel.wire=bf16", *words, tolerance=0.05)
+
+    def test_measured_shares(self):
+        # The slow rank gets less of each batch, from memory and from files, and the curve stays that of one rank.
+        os.environ["TRIREME_SLOW_RANK"] = "1:8"
+        self.addCleanup(os.environ.pop, "TRIREME_SLOW_RANK")
+        for words in (["--data.batch=31"], ["--data.batch=32", "--data.cache=0", "--data.chunk=16", "--data.window=64"]):
+            self.curves(CNN, ADAMW, "--parallel.balance=measured", *words)
+            self.assertEqual(self.runs[1].events("balance"), [])
+            for ranks in RANKS[1:]:
+                shares = self.runs[ranks].events("balance")[-1]["shares"]
+                self.assertEqual((len(shares), sum(shares)), (ranks, int(words[0].rpartition("=")[2])))
+                self.assertEqual(min(shares), shares[1], f"shares {shares}: rank 1 is the slow one")
+                self.assertLess(shares[1], sum(shares) // ranks)
+                self.assertLessEqual(max(shares), 2 * -(-sum(shares) // ranks))
 
     def test_sums_by_nodes(self):
         self.curves(CNN, SGD, "--parallel.reduce=hierarchical")

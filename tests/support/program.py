@@ -46,10 +46,15 @@ def command_line(words, ranks):
     return start + [program()] + [str(word) for word in words]
 
 
-def environment():
-    env = dict(os.environ, OMP_NUM_THREADS="1", OMP_PROC_BIND="false")
-    if env.get("TRIREME_YIELD"):
-        env["LD_PRELOAD"] = env["TRIREME_YIELD"]
+def environment(faults=None, **more):
+    """`faults`: rules of tests/support/faults_preload.c."""
+    env = dict(os.environ, OMP_NUM_THREADS="1", OMP_PROC_BIND="false", **more)
+    preloads = [env["TRIREME_YIELD"]] if env.get("TRIREME_YIELD") else []
+    if faults:
+        preloads.append(os.environ.get("TRIREME_FAULTS_LIBRARY", str(ROOT / "build" / "release" / "tests" / "libtrireme_faults.so")))
+        env["TRIREME_FAULTS"] = faults
+    if preloads:
+        env["LD_PRELOAD"] = ":".join(preloads)
     return env
 
 
@@ -93,14 +98,14 @@ class Result:
 class Job:
     """A run of the program that goes on while the test looks at it."""
 
-    def __init__(self, words, ranks=1, line=None):
-        """`line`: a whole command line of the launcher's, instead."""
+    def __init__(self, words, ranks=1, line=None, **env):
+        """`line`: a whole command line of the launcher's, instead; `env`: of environment()."""
         self.began_ = time.monotonic()
         self.line_ = line or command_line(words, ranks)
         # Files instead of pipes: a full pipe would hold the job up, and a killed one leaves what it said.
         self.out_, self.err_ = tempfile.TemporaryFile(), tempfile.TemporaryFile()
         self.process_ = subprocess.Popen(self.line_, stdin=subprocess.DEVNULL, stdout=self.out_, stderr=self.err_,
-                                         env=environment(), start_new_session=True)
+                                         env=environment(**env), start_new_session=True)
 
     def running(self):
         return self.process_.poll() is None
@@ -169,8 +174,8 @@ class Job:
         self.close()
 
 
-def run(*words, ranks=1, timeout=60):
-    with Job(words, ranks) as job:
+def run(*words, ranks=1, timeout=60, **env):
+    with Job(words, ranks, **env) as job:
         return job.wait(timeout)
 
 
@@ -214,8 +219,8 @@ class ProgramTest(unittest.TestCase):
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(dir=self.common))
 
-    def ok(self, *words, ranks=1, timeout=60):
-        result = run(*words, ranks=ranks, timeout=timeout)
+    def ok(self, *words, ranks=1, timeout=60, **env):
+        result = run(*words, ranks=ranks, timeout=timeout, **env)
         self.assertEqual(result.code, 0, f"{' '.join(str(w) for w in words)} on {ranks} rank(s):\n{result.text}")
         return result
 

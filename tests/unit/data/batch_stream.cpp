@@ -105,6 +105,60 @@ BOOST_AUTO_TEST_CASE(every_row_once_an_epoch_on_any_number_of_ranks) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(shares_that_change_on_the_way_leave_every_batch_as_it_is) {
+  RandomStream random(36);
+  IoThread io;
+  for (int trial = 0; trial < 40; ++trial) {
+    const Made m(random_sizes(random, 8, 80), random_contents(random));
+    BatchStream::Options options = random_options(random);
+    const int ranks = 1 + static_cast<int>(random.below(4));
+    const std::int64_t batches = (m.data->size() + options.batch - 1) / options.batch, all = 3 * batches + 20;
+    options.ranks = 1;
+    BatchStream whole(*m.data, io, options);
+    whole.seek(0, 0);
+    const Batches want = take(whole, m.made, 0, 0, all);
+    std::vector<std::vector<std::int64_t>> divisions;  // asked for before batch 0, 5, 10, ...
+    for (std::int64_t i = 0; i < all; i += 5) {
+      auto& counts = divisions.emplace_back(static_cast<std::size_t>(ranks), 0);
+      for (std::int64_t k = 0; k < options.batch; ++k) ++counts[random.below(static_cast<std::uint64_t>(ranks))];
+    }
+    const bool seeks = random.below(3) == 0;
+    Batches got(static_cast<std::size_t>(all));
+    std::int64_t followed = 0;
+    for (int r = 0; r < ranks; ++r) {
+      options.ranks = ranks, options.rank = r, options.most = options.batch;
+      BatchStream stream(*m.data, io, options);
+      stream.seek(0, 0);
+      std::int64_t epoch = 0, index = 0;
+      for (std::int64_t i = 0; i < all; ++i) {
+        const auto& asked = divisions[static_cast<std::size_t>(i / 5)];
+        if (i % 5 == 0) stream.set_shares(asked, epoch, index);
+        if (seeks && i == all / 2) stream.seek(epoch, index + batches), stream.seek(epoch, index);
+        const Batches one = take(stream, m.made, epoch, index, 1);
+        auto& together = got[static_cast<std::size_t>(i)];
+        together.insert(together.end(), one[0].begin(), one[0].end());
+        if (one[0].size() == static_cast<std::size_t>(asked[static_cast<std::size_t>(r)])) ++followed;
+        if (++index == batches) ++epoch, index = 0;
+      }
+    }
+    BOOST_TEST((got == want));
+    if (options.cache_bytes > 0 && batches > 1) BOOST_TEST(followed >= ranks * (all - all / batches - 1));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(uneven_shares_hold_from_the_window_after_the_next) {
+  const Made m({400}, MadeShards{});
+  IoThread io;
+  BatchStream stream(*m.data, io, {.batch = 10, .rank = 1, .ranks = 2, .most = 8, .chunk = 10, .window = 40});
+  stream.seek(0, 0);
+  stream.next();
+  stream.set_shares({2, 8}, 0, 2);
+  for (std::int64_t b = 1; b < 80; ++b) BOOST_TEST(stream.next().count == (b < 8 ? 5 : 8));
+  BOOST_CHECK_THROW(stream.set_shares({1, 9}, 2, 10), Error);   // more than `most`
+  BOOST_CHECK_THROW(stream.set_shares({2, 7}, 2, 10), Error);   // not the batch
+  BOOST_CHECK_THROW(stream.set_shares({2, 1, 7}, 2, 10), Error);
+}
+
 BOOST_AUTO_TEST_CASE(to_seek_is_to_have_run_there) {
   RandomStream random(32);
   IoThread io;

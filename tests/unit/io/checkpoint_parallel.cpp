@@ -120,4 +120,49 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_one_error_and_the_earlier_file_stands) {
   BOOST_TEST(CheckpointReader(path).verify().empty());
 }
 
+BOOST_AUTO_TEST_CASE(a_copy_is_of_the_moment_in_which_it_was_taken) {
+  const TemporaryDirectory folder(world);
+  for (std::uint64_t seed = 40; seed < 44; ++seed) {
+    State state = random_state(seed, 20);
+    const std::string mine = (folder / ("alone" + std::to_string(world.rank()) + ".h5")).string();
+    const std::string before = written_alone(mine, state);
+    CheckpointStage stage(world.handle());
+    for (int again = 0; again < 3; ++again) {
+      stage.copy(state.arrays);
+      for (auto& values : state.floats) for (float& v : values) v += 1;
+      for (auto& values : state.doubles) for (double& v : values) v += 1;
+      write_checkpoint(folder / "c.h5", stage, state.content, world.handle(), {});
+      if (again == 0) BOOST_TEST((bytes_of(folder / "c.h5") == before));
+      world.barrier();
+    }
+    const std::int64_t bytes = world.all_reduce(stage.own_bytes());
+    BOOST_TEST(bytes == stage.bytes());  // no row is copied twice
+    state.arrays.pop_back();
+    check_error([&] { stage.copy(state.arrays); }, ExitCode::internal, {"other arrays"});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(errors_that_may_pass_are_met_by_writing_again) {
+  const TemporaryDirectory folder(world);
+  const State state = random_state(50, 10);
+  CheckpointStage stage(world.handle());
+  stage.refer(state.arrays);
+  for (const int failures : {1, 2, 3}) {
+    int asked = 0;
+    const CheckpointWriting how{.tag = "abc", .permission = [&] { if (++asked <= 2 * failures) throw IoError(ExitCode::checkpoint, "it will pass", EIO); }, .retries = 2};
+    // It is asked before the file is made, and once more to explain a failure: two throws an attempt.
+    if (failures <= 2) {
+      write_checkpoint(folder / "c.h5", stage, state.content, world.handle(), how);
+      BOOST_TEST(CheckpointReader(folder / "c.h5").verify().empty());
+      world.barrier();
+    } else {
+      check_error([&] { write_checkpoint(folder / "d.h5", stage, state.content, world.handle(), how); }, ExitCode::checkpoint, {"it will pass"});
+    }
+  }
+  const CheckpointWriting taken{.permission = [] { throw fail(ExitCode::superseded, "somebody else's"); }, .retries = 5};
+  check_error([&] { write_checkpoint(folder / "d.h5", stage, state.content, world.handle(), taken); }, ExitCode::superseded, {"somebody else's"});
+  world.barrier();
+  BOOST_TEST(names_in(folder.path()).size() == 1u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -60,13 +60,13 @@ class CaseMaker {
     for (int made = 0, tries = 0; made < wanted && tries < 60; ++tries) made += add(spatial_line()) ? 1 : 0;
     const int head = draw_.in(0, 3);
     if (head == 0) {  // dense output
-      add("conv out=" + number(1, 4) + " kernel=1");
+      add("conv out=" + number(1, 4) + " kernel=1" + placement(false));
     } else {
       if (head == 1) add("global_avg_pool");
       else add("flatten");
       for (int k = draw_.in(0, 2); k > 0; --k) add("linear out=" + number(2, 9) + placement(true)), add(activation());
       if (draw_.one_of(4)) add("dropout p=0.3");
-      add("linear out=" + number(2, 6) + placement(true));
+      add("linear out=" + number(2, 6) + (draw_.one_of(2) ? " tensor=column" : placement(true)));  // shares of the loss
     }
     c.output = shape_;
     c.classes = head != 0 && shape_[0] > 1 && draw_.one_of(2);

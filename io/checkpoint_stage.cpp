@@ -1,0 +1,123 @@
+// Who writes which rows of a checkpoint, and the memory in which they wait.
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstring>
+#include <map>
+#include <new>
+
+#include "base/error.hpp"
+#include "io/checkpoint_file.hpp"
+#include "io/detail/checkpoint_format.hpp"
+
+namespace trireme {
+
+namespace {
+
+/// Which rows of each array this rank writes. The arrays that the same ranks hold are laid end to end and cut at equal
+/// bytes, to whole rows: each rank writes long runs, and all write about the same.
+std::vector<CheckpointStage::Rows> shares(MPI_Comm comm, const std::vector<CheckpointArray>& arrays) {
+  int rank = 0, size = 1;
+  MPI_Comm_rank(comm, &rank);
+  MPI_Comm_size(comm, &size);
+  const std::size_t n = arrays.size(), ranks = static_cast<std::size_t>(size);
+  std::vector<char> mine(n), held(n * ranks);
+  for (std::size_t k = 0; k < n; ++k) mine[k] = arrays[k].data != nullptr;
+  MPI_Allgather(mine.data(), static_cast<int>(n), MPI_CHAR, held.data(), static_cast<int>(n), MPI_CHAR, comm);
+
+  struct Line {
+    std::int64_t bytes = 0, filled = 0;
+  };
+  std::map<std::string, Line> lines;  // by holders: one character a rank
+  std::vector<std::string> holders(n, std::string(ranks, '\0'));
+  for (std::size_t k = 0; k < n; ++k) {
+    for (std::size_t r = 0; r < ranks; ++r) holders[k][r] = held[r * n + k];
+    const detail::Rows rows(arrays[k].shape, arrays[k].is_double);
+    lines[holders[k]].bytes += rows.count * rows.bytes;
+  }
+
+  std::vector<CheckpointStage::Rows> range(n);
+  for (std::size_t k = 0; k < n; ++k) {
+    Line& line = lines[holders[k]];
+    const detail::Rows rows(arrays[k].shape, arrays[k].is_double);
+    const std::int64_t start = line.filled;
+    line.filled += rows.count * rows.bytes;
+    const std::int64_t parts = std::ranges::count(holders[k], '\1');
+    if (rows.count > 0 && parts == 0)
+      throw internal_error("checkpoint array '{}': no rank has its data", arrays[k].name);
+    if (rows.count == 0 || mine[k] == 0) continue;
+    const std::int64_t part = std::count(holders[k].begin(), holders[k].begin() + rank, '\1');
+    // First row that begins at or after the cut.
+    const auto row_at = [&](std::int64_t p) {
+      const std::int64_t cut = line.bytes / parts * p + line.bytes % parts * p / parts;
+      return std::clamp((cut - start + rows.bytes - 1) / rows.bytes, std::int64_t{0}, rows.count);
+    };
+    range[k].first = row_at(part);
+    range[k].count = row_at(part + 1) - range[k].first;
+  }
+  return range;
+}
+
+}  // namespace
+
+void CheckpointStage::take(const std::vector<CheckpointArray>& arrays) {
+  std::vector<char> held(arrays.size());
+  for (std::size_t k = 0; k < arrays.size(); ++k) held[k] = arrays[k].data != nullptr ? 1 : 0;
+  if (rows_.empty()) {
+    rows_ = shares(comm_, arrays);
+    held_ = held;
+    arrays_ = arrays;
+    for (auto& array : arrays_) array.data = nullptr;
+    return;
+  }
+  const auto same = [](const CheckpointArray& a, const CheckpointArray& b) { return a.name == b.name && a.shape == b.shape && a.is_double == b.is_double; };
+  if (held != held_ || !std::ranges::equal(arrays, arrays_, same)) throw internal_error("a checkpoint's stage was given other arrays than before");
+}
+
+void CheckpointStage::refer(const std::vector<CheckpointArray>& arrays) {
+  take(arrays);
+  for (std::size_t k = 0; k < arrays.size(); ++k)
+    if (rows_[k].count > 0)
+      rows_[k].data = static_cast<const std::byte*>(arrays[k].data) + rows_[k].first * detail::Rows(arrays[k].shape, arrays[k].is_double).bytes;
+}
+
+void CheckpointStage::copy(const std::vector<CheckpointArray>& arrays) {
+  refer(arrays);
+  reserve();
+  std::byte* to = memory_.get();
+  for (std::size_t k = 0; k < rows_.size(); ++k) {
+    if (rows_[k].count == 0) continue;
+    const auto bytes = static_cast<std::size_t>(rows_[k].count * detail::Rows(arrays_[k].shape, arrays_[k].is_double).bytes);
+    std::memcpy(to, rows_[k].data, bytes);
+    rows_[k].data = to;
+    to += bytes;
+  }
+}
+
+void CheckpointStage::reserve() {
+  const std::int64_t wanted = own_bytes();
+  if (capacity_ >= wanted) return;
+  constexpr std::size_t huge_page = std::size_t{2} << 20;
+  const std::size_t bytes = (static_cast<std::size_t>(wanted) + huge_page - 1) / huge_page * huge_page;
+  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(huge_page, bytes)));
+  if (!memory_) throw std::bad_alloc();
+#ifdef MADV_HUGEPAGE
+  madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish; nothing depends on it
+#endif
+  std::memset(memory_.get(), 0, bytes);
+  capacity_ = wanted;
+}
+
+std::int64_t CheckpointStage::own_bytes() const {
+  std::int64_t bytes = 0;
+  for (std::size_t k = 0; k < rows_.size(); ++k) bytes += rows_[k].count * detail::Rows(arrays_[k].shape, arrays_[k].is_double).bytes;
+  return bytes;
+}
+
+std::int64_t CheckpointStage::bytes() const {
+  std::int64_t bytes = 0;
+  for (const auto& array : arrays_) bytes += array.shape.size() * (array.is_double ? 8 : 4);
+  return bytes;
+}
+
+}  // namespace trireme

@@ -1,0 +1,152 @@
+#include "train/checkpoint_keeper.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <exception>
+
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "base/text.hpp"
+
+namespace trireme {
+
+namespace fs = std::filesystem;
+
+CheckpointKeeper::CheckpointKeeper(const Deck& deck, const Communicator& run, IoThread& h5, RunDirectory& directory, RunOwnership& ownership)
+    : run_(run),
+      comm_(run.duplicate()),
+      h5_(h5),
+      directory_(directory),
+      ownership_(ownership),
+      async_(deck.boolean("checkpoint.async")),
+      stops_(deck.text("checkpoint.on_error") == "stop"),
+      keep_(deck.integer("checkpoint.keep")),
+      stage_(comm_.handle()) {
+  comm_.named("checkpoints");
+  how_ = {.tag = ownership.token(),
+          .permission = [this] { ownership_.check(); },
+          .on_h5_thread = [this](const std::function<void()>& action) { h5_.run([&] { action(); }); },
+          .retries = static_cast<int>(deck.integer("run.io_retries")),
+          .abandoned = &abandoned_};
+  if (async_) writer_.emplace();
+}
+
+CheckpointKeeper::~CheckpointKeeper() {
+  abandoned_ = true;
+}
+
+double CheckpointKeeper::write_now(const fs::path& file, const CheckpointContent& content, std::int64_t step) {
+  const Timer timer;
+  write_checkpoint(file, stage_, content, comm_.handle(), how_);
+  if (comm_.rank() == 0) remove_old(step);
+  return timer.seconds();
+}
+
+void CheckpointKeeper::prepare(const std::vector<CheckpointArray>& arrays) {
+  if (!async_) return;
+  stage_.refer(arrays);
+  prepared_ = writer_->submit([this] { stage_.reserve(); });
+}
+
+void CheckpointKeeper::write(std::int64_t step, const std::vector<CheckpointArray>& arrays, CheckpointContent content, const Timer& began) {
+  if (pending_) {
+    using namespace std::chrono_literals;
+    const Timer waiting;
+    const NowWaiting now("the checkpoint before");
+    if (pending_->seconds.wait_for(200ms) != std::future_status::ready) {
+      log::info("checkpoint of step {} waits, and training with it: that of step {} is still being written. Hint: the disk is slower than checkpoint.every asks for",
+                step, pending_->step);
+      pending_->seconds.wait();
+    }
+    totals_.waiting += waiting.seconds();
+    collect();
+    if (error_) throw *error_;  // on all ranks: outcomes are the same, and all come here at the same step
+  }
+  Pending next{.step = step, .file = checkpoint_path(directory_.path(), step), .stall = 0, .seconds = {}};
+  if (async_) {
+    if (prepared_.valid()) prepared_.get();
+    stage_.copy(arrays);
+    next.seconds = writer_->submit([this, file = next.file, content = std::move(content), step] { return write_now(file, content, step); });
+    next.stall = began.seconds();
+    pending_.emplace(std::move(next));
+    return;
+  }
+  stage_.refer(arrays);
+  std::promise<double> outcome;
+  try {
+    outcome.set_value(write_now(next.file, content, step));
+  } catch (...) {
+    outcome.set_exception(std::current_exception());
+  }
+  next.seconds = outcome.get_future();
+  next.stall = began.seconds();
+  pending_.emplace(std::move(next));
+  collect();
+  if (error_) throw *error_;
+}
+
+void CheckpointKeeper::collect() {
+  Pending done = std::move(*pending_);
+  pending_.reset();
+  totals_.stall += done.stall;
+  failed_ = false;
+  try {
+    const double seconds = done.seconds.get();
+    last_seconds_ = async_ ? done.stall + seconds : done.stall;
+    totals_.writing += seconds;
+    ++totals_.written;
+    const auto size = human_bytes(static_cast<double>(stage_.bytes()));
+    if (async_)
+      log::info("checkpoint {} ({}): training stood still for {}, written in {}", done.file.string(), size, human_seconds(done.stall), human_seconds(seconds));
+    else
+      log::info("checkpoint {} ({}, {})", done.file.string(), size, human_seconds(done.stall));
+    directory_.event({{"event", "checkpoint"}, {"step", done.step}, {"file", done.file.string()}, {"bytes", stage_.bytes()}, {"seconds", last_seconds_},
+                      {"stall", done.stall}, {"writing", seconds}});
+  } catch (const IoError& error) {
+    ++totals_.failed;
+    failed_ = true;
+    failure_ = error.what();
+    const bool ends = stops_ || error.code() == ExitCode::superseded;
+    if (ends) {
+      error_ = error;
+    } else if (run_.rank() == 0) {
+      log::warn("{}. Training goes on (checkpoint.on_error = continue); earlier checkpoints stand", error.what());
+    }
+    directory_.event({{"event", "checkpoint_failed"}, {"step", done.step}, {"file", done.file.string()}, {"message", error.what()}, {"goes_on", !ends}});
+  }
+}
+
+bool CheckpointKeeper::poll() {
+  using namespace std::chrono_literals;
+  if (pending_ && pending_->seconds.wait_for(0s) == std::future_status::ready) collect();
+  return error_.has_value() || (run_.rank() == 0 && ownership_.lost());
+}
+
+void CheckpointKeeper::raise() {
+  if (pending_) collect();
+  run_.together([&] {
+    if (run_.rank() == 0) ownership_.check();
+    if (error_) throw Error(error_->code(), error_->what());
+  });
+}
+
+void CheckpointKeeper::finish(bool last) {
+  const NowWaiting now("the last checkpoint");
+  if (pending_) collect();
+  if (error_) throw *error_;
+  if (last && failed_) throw checkpoint_error("{}. It was to be the run's last, so what was trained since the one before is lost", failure_);
+}
+
+void CheckpointKeeper::remove_old(std::int64_t step) const {
+  const auto file = checkpoint_path(directory_.path(), step);
+  const auto files = list_checkpoints(directory_.path());
+  const auto latest = std::ranges::find(files, file);
+  if (latest == files.end()) return;  // a file system that does not list it yet
+  const auto keep = std::min<std::ptrdiff_t>(keep_, files.end() - latest);
+  for (auto other = files.begin(); other != files.end(); ++other) {
+    std::error_code ignored;
+    if (other < latest || other >= latest + keep) fs::remove(*other, ignored);
+  }
+}
+
+}  // namespace trireme

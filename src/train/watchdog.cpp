@@ -1,0 +1,246 @@
+#include "train/watchdog.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <chrono>
+#include <csignal>
+#include <cstdio>
+#include <cstring>
+#include <fstream>
+#include <map>
+#include <nlohmann/json.hpp>
+#include <vector>
+
+#include "base/error.hpp"
+#include "base/stop_signals.hpp"
+
+namespace trireme {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+/// What the ranks of a node share.
+struct Shared {
+  std::atomic<int> speaker;  // 1: a watchdog of this node speaks, or another node's does and this node's whereabouts were handed over
+};
+constexpr std::size_t slot = 256;  // of an entry, and of what is shared
+static_assert(sizeof(Whereabouts) <= slot && sizeof(Shared) <= slot);
+
+using Name = std::array<char, 64>;
+
+/// One rank as it was seen.
+struct Sight {
+  double silent = 0;  // seconds since its watchdog's last sign of life
+  double for_ = 0;    // seconds in what it does
+  Whereabouts::Doing doing = Whereabouts::computing;
+  std::string place, operation;
+};
+
+nlohmann::json to_json(int rank, const Sight& sight) {
+  return {{"rank", rank}, {"silent", sight.silent}, {"for", sight.for_}, {"doing", static_cast<int>(sight.doing)}, {"place", sight.place}, {"operation", sight.operation}};
+}
+
+}  // namespace
+
+struct Watchdog::Board {
+  Board(const Communicator& comm, double timeout, const fs::path& run_directory, const std::string& run_token)
+      : seconds(timeout), tick(std::clamp(timeout / 20, 0.02, 1.0)), rank(comm.rank()), token(run_token), directory(run_directory) {
+    const Communicator node = comm.split_by_node();
+    mates = node.all_gather(std::span<const int>(&rank, 1));
+    place = static_cast<std::size_t>(node.rank());
+    leader_of = comm.all_gather(std::span<const int>(&mates.front(), 1));
+    Name name{};
+    gethostname(name.data(), name.size() - 1);
+    const auto names = comm.all_gather(std::span<const char>(name.data(), name.size()));
+    for (std::size_t r = 0; r < leader_of.size(); ++r) hosts.emplace_back(names.data() + r * name.size());
+    open_memory(node);
+  }
+  ~Board() {
+    if (memory != nullptr) munmap(memory, bytes());
+  }
+  Board(const Board&) = delete;
+  Board& operator=(const Board&) = delete;
+
+  std::size_t bytes() const { return slot * (mates.size() + 1); }
+  Shared& shared() const { return *static_cast<Shared*>(memory); }
+  Whereabouts& entry(std::size_t mate) const { return *reinterpret_cast<Whereabouts*>(static_cast<char*>(memory) + slot * (mate + 1)); }
+  Whereabouts& mine() const { return entry(place); }
+  bool one_node() const { return mates.size() == leader_of.size(); }
+
+  // POSIX shared memory that has no name any more once all have it open: nothing is left whatever happens to the processes.
+  void open_memory(const Communicator& node) {
+    const std::string name = fmt::format("/trireme-{}-{}", token, mates.front());
+    int descriptor = -1;
+    node.together([&] {
+      if (node.rank() != 0) return;
+      descriptor = shm_open(name.c_str(), O_RDWR | O_CREAT | O_TRUNC, 0600);
+      if (descriptor < 0 || ftruncate(descriptor, static_cast<off_t>(bytes())) != 0)
+        throw internal_error("shared memory '{}' cannot be made: {}. Hint: run.hang_timeout = 0 does without", name, std::generic_category().message(errno));
+    });
+    node.together([&] {
+      if (descriptor < 0) descriptor = shm_open(name.c_str(), O_RDWR, 0600);
+      void* const mapped = descriptor < 0 ? MAP_FAILED : mmap(nullptr, bytes(), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+      const int failure = errno;
+      if (descriptor >= 0) close(descriptor);
+      if (mapped == MAP_FAILED)
+        throw internal_error("shared memory '{}' cannot be opened: {}. Hint: run.hang_timeout = 0 does without", name, std::generic_category().message(failure));
+      memory = mapped;
+    });
+    if (node.rank() == 0) shm_unlink(name.c_str());
+    mine().beat = steady_nanoseconds();
+    node.barrier();
+  }
+
+  Sight look_at(std::size_t mate) const {
+    const auto copy = entry(mate).read();
+    const std::int64_t now = steady_nanoseconds();
+    return {1e-9 * static_cast<double>(now - copy.beat), 1e-9 * static_cast<double>(now - copy.since), copy.doing, copy.place(), copy.operation};
+  }
+
+  fs::path marker() const { return directory / fmt::format(".hang-{}.partial", token); }  // .partial: swept away by the next run
+  fs::path report_of(int leader) const { return directory / fmt::format(".hang-{}-{}.partial", token, leader); }
+
+  void write_report() const {
+    nlohmann::json all = nlohmann::json::array();
+    for (std::size_t m = 0; m < mates.size(); ++m) all.push_back(to_json(mates[m], look_at(m)));
+    const fs::path file = report_of(mates.front()), fresh = fs::path(file).concat(".partial");
+    std::ofstream(fresh) << all.dump();
+    std::error_code ignored;
+    fs::rename(fresh, file, ignored);
+  }
+
+  /// What is known of all ranks; other nodes are waited for some seconds.
+  std::map<int, Sight> gather() const {
+    std::map<int, Sight> seen;
+    for (std::size_t m = 0; m < mates.size(); ++m) seen[mates[m]] = look_at(m);
+    std::vector<int> leaders = leader_of;
+    std::ranges::sort(leaders);
+    leaders.erase(std::unique(leaders.begin(), leaders.end()), leaders.end());
+    std::erase(leaders, mates.front());
+    const auto end = steady_nanoseconds() + static_cast<std::int64_t>(1e9 * (5 + 3 * tick));
+    while (!leaders.empty() && steady_nanoseconds() < end) {
+      std::erase_if(leaders, [&](int leader) {
+        std::ifstream in(report_of(leader));
+        const auto all = in ? nlohmann::json::parse(in, nullptr, false) : nlohmann::json();
+        if (!all.is_array()) return false;
+        for (const auto& one : all)
+          seen[one["rank"]] = {one["silent"], one["for"], static_cast<Whereabouts::Doing>(one["doing"].get<int>()), one["place"], one["operation"]};
+        return true;
+      });
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+    return seen;
+  }
+
+  std::string message() const {
+    const auto seen = gather();
+    const double quiet = std::max(5 * tick, 1.0);  // longer without a beat: stopped, dead, or its node so busy that it comes to the same
+    std::vector<std::string> missing;
+    std::map<std::string, std::vector<int>> waiting;
+    for (int r = 0; r < static_cast<int>(leader_of.size()); ++r) {
+      const auto& host = hosts[static_cast<std::size_t>(r)];
+      const auto found = seen.find(r);
+      if (found == seen.end()) {
+        missing.push_back(fmt::format("rank {} on {}: no sign of life from its node", r, host));
+        continue;
+      }
+      const Sight& sight = found->second;
+      const std::string doing = sight.doing == Whereabouts::computing ? std::string("computing")
+                                                                      : fmt::format("{} {}", sight.doing == Whereabouts::waiting ? "in" : "waiting for", sight.operation);
+      if (sight.silent > quiet)
+        missing.push_back(fmt::format("rank {} on {}: no sign of life for {:.1f} s (stopped, or dead); it was in {}, {}", r, host, sight.silent, sight.place, doing));
+      else if (sight.doing != Whereabouts::waiting)
+        missing.push_back(fmt::format("rank {} on {}: in {}, {} for {:.1f} s", r, host, sight.place, doing, sight.for_));
+      else
+        waiting[fmt::format("{}: {}", sight.place, sight.operation)].push_back(r);
+    }
+    std::string text = fmt::format("trireme: rank {} of {} waited longer than run.hang_timeout = {:g} s. ", rank, leader_of.size(), seconds);
+    text += missing.empty() ? "All ranks wait, for each other or for ranks of other runs.\n" : fmt::format("Not arrived:\n  {}\n", fmt::join(missing, "\n  "));
+    for (const auto& [where, ranks] : waiting) text += fmt::format("  waiting in {}: rank(s) {}\n", where, fmt::join(ranks, ", "));
+    text += "The job ends; its last checkpoint stays usable. Hint: look at the ranks that have not arrived; start the same command again to continue\n";
+    return text;
+  }
+
+  double seconds, tick;
+  int rank;
+  std::string token;
+  fs::path directory;
+  std::vector<int> mates;      // ranks of this node, ascending
+  std::vector<int> leader_of;  // of each rank: the first rank of its node
+  std::vector<std::string> hosts;
+  std::size_t place = 0;       // among the mates
+  void* memory = nullptr;
+};
+
+namespace {
+
+[[noreturn]] void end_job() {
+  // A launcher that is told to abort may not read its ranks' pipes once more: let it take the message first.
+  std::this_thread::sleep_for(std::chrono::milliseconds(300));
+  // MPI may be what hangs, so it is asked from a thread that nobody waits for.
+  std::thread([] { MPI_Abort(MPI_COMM_WORLD, static_cast<int>(ExitCode::hang)); }).detach();
+  std::this_thread::sleep_for(std::chrono::seconds(5));
+  kill(getpid(), SIGKILL);
+  std::_Exit(static_cast<int>(ExitCode::hang));
+}
+
+}  // namespace
+
+Watchdog::Watchdog(const Communicator& comm, double seconds, const fs::path& run_directory, const std::string& token)
+    : board_(std::make_unique<Board>(comm, seconds, run_directory, token)) {
+  write_whereabouts_to(&board_->mine());
+  if (seconds <= 0) return;
+  const StopSignalsBlocked not_for_this_thread;
+  thread_ = std::thread([this] { loop(); });
+}
+
+Watchdog::~Watchdog() {
+  ends_ = true;
+  if (thread_.joinable()) thread_.join();
+  write_whereabouts_to(nullptr);
+}
+
+void Watchdog::loop() {
+  using std::chrono::duration;
+  while (!ends_) {
+    std::this_thread::sleep_for(duration<double>(std::min(board_->tick, 0.1)));
+    board_->mine().beat = steady_nanoseconds();
+    const Sight sight = board_->look_at(board_->place);
+    std::error_code ignored;
+    if (sight.doing == Whereabouts::computing || sight.for_ < board_->seconds) {
+      // Somebody else's alarm is looked for where this rank, too, does not get on.
+      if (board_->one_node() || sight.for_ < board_->seconds / 4 || !fs::exists(board_->marker(), ignored)) continue;
+      if (board_->shared().speaker.exchange(1) == 0) board_->write_report();
+      continue;
+    }
+    if (board_->shared().speaker.exchange(1) != 0) {
+      // Another one of this node speaks, or has handed over. If the job still stands long after, its speaker hangs too.
+      if (sight.for_ > board_->seconds + 30) end_job();
+      continue;
+    }
+    std::this_thread::sleep_for(duration<double>(2 * board_->tick));  // for those that come a little later
+    if (ends_) return;
+    board_->mine().beat = steady_nanoseconds();
+    if (!board_->one_node()) {
+      const int made = ::open(board_->marker().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+      if (made < 0 && errno == EEXIST) {
+        board_->write_report();
+        continue;
+      }
+      if (made >= 0) ::close(made);
+    }
+    const std::string text = board_->message();
+    std::fputs(text.c_str(), stderr);
+    std::fflush(stderr);
+    end_job();
+  }
+}
+
+}  // namespace trireme
