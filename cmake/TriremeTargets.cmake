@@ -13,6 +13,10 @@ target_compile_options(trireme_flags INTERFACE
 # fmt 9 (Debian 12) takes constexpr from nvcc in C++17's places only, and nvcc refuses its consteval: all constexpr, and no checks of
 # format strings where nvcc compiles; the host's compiler checks the same lines in the other presets.
 target_compile_definitions(trireme_flags INTERFACE "$<$<COMPILE_LANGUAGE:CUDA>:FMT_USE_CONSTEXPR=1;FMT_CONSTEVAL=>")
+# nvcc 13.0 lays members with [[no_unique_address]] out otherwise on the device than on the host: kernels that capture a Kokkos view (4.7.00's are made of
+# such members) then read their arguments from wrong places. Kokkos's headers know a way without the attribute, which has the host's layout.
+target_compile_definitions(trireme_flags INTERFACE
+  "$<$<COMPILE_LANGUAGE:CUDA>:MDSPAN_IMPL_USE_ATTRIBUTE_NO_UNIQUE_ADDRESS=1;MDSPAN_IMPL_USE_FAKE_ATTRIBUTE_NO_UNIQUE_ADDRESS;MDSPAN_IMPL_NO_UNIQUE_ADDRESS=>")
 if(TRIREME_SANITIZE)
   target_compile_options(trireme_flags INTERFACE $<$<COMPILE_LANGUAGE:CXX>:-fsanitize=${TRIREME_SANITIZE};-fno-omit-frame-pointer>)
   target_link_options(trireme_flags INTERFACE -fsanitize=${TRIREME_SANITIZE})

@@ -57,15 +57,17 @@ void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels,
                    const Augmentation& augmentation, const Box& box, Span<T> out) {
   const std::int64_t first_plane = box.first[0], first_line = box.first[1], left = box.first[2], lines = box.extent[1], width = box.extent[2];
   const std::int64_t rows = box.extent[0] * lines, pixels = augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2];
-  Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * rows), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t s = i / rows, row = i % rows;
+  // A thread has a row, on a device a pixel.
+  const std::int64_t parts = on_host ? 1 : width, part = on_host ? width : 1;
+  Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * rows * parts), KOKKOS_LAMBDA(std::int64_t at) {
+    const std::int64_t i = at / parts, s = i / rows, row = i % rows, begin = at % parts * part;
     const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
     const Placement placement(augmentation, augmentation.first_sample + s);
     const std::int64_t plane = placement.source(augmentation, 0, first_plane + row / lines),
                        line = placement.source(augmentation, 1, first_line + row % lines);
     const bool inside = plane >= 0 && plane < augmentation.extents[0] && line >= 0 && line < augmentation.extents[1];
     const Raw* const from_row = in + (plane * augmentation.extents[1] + line) * augmentation.extents[2];
-    for (std::int64_t x = 0; x < width; ++x) {
+    for (std::int64_t x = begin; x < begin + part; ++x) {
       const std::int64_t from = placement.source(augmentation, 2, left + x);
       const bool there = inside && from >= 0 && from < augmentation.extents[2];
       for (std::int64_t c = 0; c < channels; ++c) {

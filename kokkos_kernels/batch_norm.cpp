@@ -1,8 +1,10 @@
+#include "kokkos_kernels/detail/column_teams.hpp"
 #include "kokkos_kernels/detail/columns.hpp"
 #include "kokkos_kernels/norm.hpp"
 
 namespace trireme {
 
+using detail::ColumnTeams;
 using detail::for_tiles;
 using detail::lanes;
 using detail::Tiles;
@@ -77,13 +79,101 @@ KOKKOS_INLINE_FUNCTION double element(const Span<const T>& values, std::int64_t 
   return values.data() == nullptr ? fallback : static_cast<double>(values(static_cast<std::size_t>(i)));
 }
 
+// A device's thread: n rows of a column as sums of x - center and (x - center)^2.
+template <class T>
+KOKKOS_INLINE_FUNCTION void strided_moments(const T* x, std::int64_t first, std::int64_t step, std::int64_t last, std::int64_t stride, double center,
+                                            double (&sums)[2]) {
+  const T start = x[first * stride];
+  T sum{}, square{};
+  std::int64_t n = 0;
+  for (std::int64_t row = first; row < last; row += step, ++n) {
+    const T d = x[row * stride] - start;
+    sum += d;
+    square += d * d;
+  }
+  const double count = static_cast<double>(n), s = static_cast<double>(sum), squares = static_cast<double>(square) - s * s / count,
+               d = static_cast<double>(start) + s / count - center;
+  sums[0] = count * d;
+  sums[1] = (squares < 0 ? 0 : squares) + count * d * d;
+}
+
+template <class T>
+void device_batch_sums(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> about, Span<double> workspace,
+                       Span<double> sums) {
+  const ColumnTeams teams(rows, channels);
+  const auto take = KOKKOS_LAMBDA(std::int64_t, std::int64_t c, std::int64_t first, std::int64_t step, std::int64_t last, double (&mine)[2]) {
+    strided_moments(x.data() + c, first, step, last, channels, static_cast<double>(about(c)), mine);
+  };
+  const auto keep = KOKKOS_LAMBDA(std::int64_t, std::int64_t block, std::int64_t c, const double (&all)[2]) {
+    for (int k = 0; k < 2; ++k) workspace((block * 2 + k) * channels + c) = all[k];
+  };
+  detail::for_column_sums<2>(exec, "trireme::norm::batch_sums", teams, 1, take, keep);
+  const auto give = KOKKOS_LAMBDA(std::int64_t c, const double (&all)[2]) {
+    sums(c) = all[0];
+    sums(channels + c) = all[1];
+    if (c == 0) sums(2 * channels) = static_cast<double>(rows);
+  };
+  detail::for_block_sums<2>(exec, "trireme::norm::batch_total", teams.down, channels, workspace, give);
+}
+
+template <class T>
+void device_scale(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> factor, Span<const T> shift, Span<T> y,
+                  bool relu) {
+  detail::for_matrix(exec, "trireme::norm::scale_channels", rows, channels, KOKKOS_LAMBDA(std::int64_t i, std::int64_t c) {
+    const T z = scaled(x(i), factor(c), shift(c));
+    y(i) = relu && z < T{} ? T{} : z;
+  });
+}
+
+template <class T>
+void device_gradient_sums(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> dy, const BatchMoments<T>& moments,
+                          bool relu, Span<double> workspace, Span<double> sums, Span<T> dweight, Span<T> dbias) {
+  const ColumnTeams teams(rows, channels);
+  const BatchMoments<T> m = moments;
+  const auto take = KOKKOS_LAMBDA(std::int64_t, std::int64_t c, std::int64_t first, std::int64_t step, std::int64_t last, double (&mine)[2]) {
+    const T mean = static_cast<T>(m.mean(c)), factor = m.factor(c), shift = m.shift(c);
+    T sum{}, product{};
+    for (std::int64_t row = first; row < last; row += step) {
+      const T v = x(row * channels + c), d = dy(row * channels + c), g = relu && scaled(v, factor, shift) <= T{} ? T{} : d;
+      sum += g;
+      product += g * (v - mean);
+    }
+    mine[0] = static_cast<double>(sum), mine[1] = static_cast<double>(product);
+  };
+  const auto keep = KOKKOS_LAMBDA(std::int64_t, std::int64_t block, std::int64_t c, const double (&all)[2]) {
+    for (int k = 0; k < 2; ++k) workspace((block * 2 + k) * channels + c) = all[k];
+  };
+  detail::for_column_sums<2>(exec, "trireme::norm::batch_gradient_sums", teams, 1, take, keep);
+  const auto give = KOKKOS_LAMBDA(std::int64_t c, const double (&all)[2]) {
+    const double product = all[1] * m.deviation(c);
+    sums(c) = all[0];
+    sums(channels + c) = product;
+    if (dweight.data() != nullptr) dweight(c) += static_cast<T>(product);
+    if (dbias.data() != nullptr) dbias(c) += static_cast<T>(all[0]);
+  };
+  detail::for_block_sums<2>(exec, "trireme::norm::batch_gradient_total", teams.down, channels, workspace, give);
+}
+
+template <class T>
+void device_backward(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> dy, const BatchMoments<T>& moments,
+                     bool relu, Span<const T> coefficients, Span<T> dx) {
+  const BatchMoments<T> m = moments;
+  detail::for_matrix(exec, "trireme::norm::batch_norm_backward", rows, channels, KOKKOS_LAMBDA(std::int64_t i, std::int64_t c) {
+    const T v = x(i), d = dy(i), g = relu && scaled(v, m.factor(c), m.shift(c)) <= T{} ? T{} : d;
+    dx(i) = coefficients(c) * g + (coefficients(channels + c) * (v - static_cast<T>(m.mean(c))) + coefficients(2 * channels + c));
+  });
+}
+
 }  // namespace
 
-std::int64_t batch_sums_workspace(std::int64_t rows, std::int64_t channels) { return Tiles(rows, channels).down * 2 * channels; }
+std::int64_t batch_sums_workspace(std::int64_t rows, std::int64_t channels) {
+  return (on_host ? Tiles(rows, channels).down : ColumnTeams(rows, channels).down_limit()) * 2 * channels;
+}
 
 template <class T>
 void batch_sums(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> about, Span<double> workspace,
                 Span<double> sums) {
+  if constexpr (!on_host) return device_batch_sums(exec, rows, channels, x, about, workspace, sums);
   const Tiles tiles(rows, channels);
   for_tiles(exec, "trireme::norm::batch_sums", tiles, KOKKOS_LAMBDA(std::int64_t block, std::int64_t first) {
     const T* const from = x.data() + block * tiles.height * channels + first;
@@ -139,6 +229,7 @@ void running_factors(const Execution& exec, std::int64_t channels, Span<const T>
 template <class T>
 void scale_channels(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> factor, Span<const T> shift,
                     Span<T> y, bool relu) {
+  if constexpr (!on_host) return device_scale(exec, rows, channels, x, factor, shift, y, relu);
   const Tiles tiles(rows, channels);
   for_tiles(exec, "trireme::norm::scale_channels", tiles, KOKKOS_LAMBDA(std::int64_t block, std::int64_t first) {
     const std::int64_t at = block * tiles.height * channels + first, used = tiles.width_of(first), height = tiles.height_of(block);
@@ -153,6 +244,7 @@ void scale_channels(const Execution& exec, std::int64_t rows, std::int64_t chann
 template <class T>
 void batch_gradient_sums(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> x, Span<const T> dy,
                          const BatchMoments<T>& moments, bool relu, Span<double> workspace, Span<double> sums, Span<T> dweight, Span<T> dbias) {
+  if constexpr (!on_host) return device_gradient_sums(exec, rows, channels, x, dy, moments, relu, workspace, sums, dweight, dbias);
   const Tiles tiles(rows, channels);
   const BatchMoments<T> m = moments;
   for_tiles(exec, "trireme::norm::batch_gradient_sums", tiles, KOKKOS_LAMBDA(std::int64_t block, std::int64_t first) {
@@ -193,6 +285,7 @@ void batch_norm_backward(const Execution& exec, std::int64_t rows, std::int64_t 
     coefficients(channels + c) = static_cast<T>(-factor * m.deviation(c) * sums(channels + c) / n);
     coefficients(2 * channels + c) = static_cast<T>(-factor * sums(c) / n);
   });
+  if constexpr (!on_host) return device_backward<T>(exec, rows, channels, x, dy, moments, relu, coefficients, dx);
   for_tiles(exec, "trireme::norm::batch_norm_backward", tiles, KOKKOS_LAMBDA(std::int64_t block, std::int64_t first) {
     const std::int64_t at = block * tiles.height * channels + first, used = tiles.width_of(first), height = tiles.height_of(block);
     const auto run = [&](auto tile) {

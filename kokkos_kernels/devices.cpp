@@ -1,8 +1,7 @@
 #include "kokkos_kernels/devices.hpp"
 
-#include <Kokkos_Core.hpp>
-
 #include "base/error.hpp"
+#include "kokkos_kernels/types.hpp"
 
 #if defined(KOKKOS_ENABLE_CUDA)
 #include <cuda_runtime.h>
@@ -23,6 +22,14 @@ int device_count() {
 #else
   return 0;
 #endif
+}
+
+void settle_team_memory() {
+  if constexpr (!on_host) {
+    const Team policy = Team(Execution(), 1, 32).set_scratch_size(1, Kokkos::PerTeam(64));
+    Kokkos::parallel_for("trireme::devices::settle", policy, KOKKOS_LAMBDA(const Team::member_type&){});
+    Kokkos::fence("trireme::devices: settled");
+  }
 }
 
 }  // namespace trireme

@@ -1,5 +1,7 @@
 #include "kokkos_kernels/elementwise.hpp"
 
+#include "kokkos_kernels/detail/column_teams.hpp"
+
 namespace trireme {
 
 template <class T>
@@ -107,23 +109,58 @@ void reshape(const Execution& exec, std::int64_t n, std::int64_t pixels, std::in
 template <class T>
 void add_bias(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> bias, Span<T> y, bool relu) {
   const bool has_bias = bias.data() != nullptr;
-  const auto one = KOKKOS_LAMBDA(std::int64_t r, std::int64_t c) {
-    T& value = y(r * columns + c);
+  const auto one = KOKKOS_LAMBDA(std::int64_t i, std::int64_t c) {
+    T& value = y(i);
     const T z = has_bias ? value + bias(c) : value;
     value = relu && z < T{} ? T{} : z;
   };
   if constexpr (on_host)
     Kokkos::parallel_for("trireme::elementwise::add_bias", Range(exec, 0, rows), KOKKOS_LAMBDA(std::int64_t r) {
-      for (std::int64_t c = 0; c < columns; ++c) one(r, c);
+      for (std::int64_t c = 0; c < columns; ++c) one(r * columns + c, c);
     });
   else
-    Kokkos::parallel_for("trireme::elementwise::add_bias", Range(exec, 0, rows * columns),
-                         KOKKOS_LAMBDA(std::int64_t i) { one(i / columns, i % columns); });
+    detail::for_matrix(exec, "trireme::elementwise::add_bias", rows, columns, one);
+}
+
+namespace {
+
+constexpr std::int64_t norm_block = 8192;
+
+template <class T>
+void device_column_sums(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> x, Span<T> out) {
+  const auto take = KOKKOS_LAMBDA(std::int64_t, std::int64_t c, std::int64_t first, std::int64_t step, std::int64_t last, double (&sums)[1]) {
+    T sum{};
+    for (std::int64_t r = first; r < last; r += step) sum += x(r * columns + c);
+    sums[0] = static_cast<double>(sum);
+  };
+  const auto add = KOKKOS_LAMBDA(std::int64_t, std::int64_t, std::int64_t c, const double (&sums)[1]) { out(c) += static_cast<T>(sums[0]); };
+  detail::for_column_sums<1>(exec, "trireme::elementwise::add_column_sums", detail::ColumnTeams::whole(rows, columns), 1, take, add);
 }
 
 template <class T>
+void device_squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Span<double> partial, Span<double> result) {
+  const std::int64_t blocks = squared_norm_workspace(count);
+  Kokkos::parallel_for("trireme::elementwise::squared_norm", Team(exec, static_cast<int>(blocks), 256), KOKKOS_LAMBDA(const Team::member_type& team) {
+    const std::int64_t first = team.league_rank() * norm_block, used = count - first < norm_block ? count - first : norm_block;
+    double total = 0;
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(team, used), [&](std::int64_t i, double& sum) { sum += static_cast<double>(x(first + i)) * static_cast<double>(x(first + i)); },
+        total);
+    Kokkos::single(Kokkos::PerTeam(team), [&] { partial(team.league_rank()) = total; });
+  });
+  Kokkos::parallel_for("trireme::elementwise::squared_norm_total", Team(exec, 1, 256), KOKKOS_LAMBDA(const Team::member_type& team) {
+    double total = 0;
+    Kokkos::parallel_reduce(Kokkos::TeamThreadRange(team, blocks), [&](std::int64_t block, double& sum) { sum += partial(block); }, total);
+    Kokkos::single(Kokkos::PerTeam(team), [&] { result(0) = total; });
+  });
+}
+
+}  // namespace
+
+template <class T>
 void add_column_sums(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> x, Span<T> out) {
-  constexpr std::int64_t width = on_host ? 64 : 1;
+  if constexpr (!on_host) return device_column_sums(exec, rows, columns, x, out);
+  constexpr std::int64_t width = 64;
   Kokkos::parallel_for("trireme::elementwise::add_column_sums", Range(exec, 0, (columns + width - 1) / width), KOKKOS_LAMBDA(std::int64_t block) {
     const std::int64_t first = block * width, used = columns - first < width ? columns - first : width;
     T sums[width] = {};
@@ -133,14 +170,11 @@ void add_column_sums(const Execution& exec, std::int64_t rows, std::int64_t colu
   });
 }
 
-namespace {
-constexpr std::int64_t norm_block = 8192;
-}
-
 std::int64_t squared_norm_workspace(std::int64_t count) { return (count + norm_block - 1) / norm_block; }
 
 template <class T>
 void squared_norm(const Execution& exec, std::int64_t count, Span<const T> x, Span<double> partial, Span<double> result) {
+  if constexpr (!on_host) return device_squared_norm(exec, count, x, partial, result);
   const std::int64_t blocks = squared_norm_workspace(count);
   Kokkos::parallel_for("trireme::elementwise::squared_norm", Range(exec, 0, blocks), KOKKOS_LAMBDA(std::int64_t block) {
     const std::int64_t last = (block + 1) * norm_block < count ? (block + 1) * norm_block : count;

@@ -1,6 +1,7 @@
 // Sums over a group take one of two ways. Where weights vary with the pixel and there is one group (layer_norm of a whole sample), the instance is
 // one list of numbers, read a register at a time. Else a register holds that many channels and walks the pixels; its sums are joined to groups
 // afterwards, and are the weights' gradients too where weights do not vary with the pixel.
+#include "kokkos_kernels/detail/column_teams.hpp"
 #include "kokkos_kernels/detail/columns.hpp"
 #include "kokkos_kernels/norm.hpp"
 
@@ -49,15 +50,10 @@ KOKKOS_INLINE_FUNCTION Joined moments_of_list(const T* x, std::int64_t count) {
   return all;
 }
 
-// f(instance, first channel, end): on the host all channels of an instance, on a device a group.
+// f(instance, first channel, end) on the host: all channels of an instance.
 template <class F>
 void for_instances(const Execution& exec, const char* label, std::int64_t n, const NormGroups& g, const F& f) {
-  if constexpr (on_host)
-    Kokkos::parallel_for(label, Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) { f(s, 0, g.channels); });
-  else
-    Kokkos::parallel_for(label, Range(exec, 0, n * g.groups), KOKKOS_LAMBDA(std::int64_t i) {
-      f(i / g.groups, i % g.groups * g.width(), (i % g.groups + 1) * g.width());
-    });
+  Kokkos::parallel_for(label, Range(exec, 0, n), KOKKOS_LAMBDA(std::int64_t s) { f(s, 0, g.channels); });
 }
 
 // f(row of pixels, its pixel, channel, index of the channel's mean, of its deviation) for all elements.
@@ -82,8 +78,105 @@ void for_elements(const Execution& exec, const char* label, std::int64_t n, cons
 
 }  // namespace
 
+namespace {
+
+// On a device a team has a group of a sample.
+constexpr int team_threads = 256;
+
+// Element of the sample's list that is number e of a group.
+KOKKOS_INLINE_FUNCTION std::int64_t element_of(const NormGroups& g, std::int64_t group, std::int64_t e) {
+  const auto width = static_cast<std::uint32_t>(g.width()), at = static_cast<std::uint32_t>(e);
+  return at / width * g.channels + group * g.width() + at % width;
+}
+
+template <class T>
+void device_moments(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const T> x, Span<T> moments) {
+  const NormGroups g = shape;
+  if (n == 0) return;
+  Kokkos::parallel_for("trireme::norm::group_moments", Team(exec, static_cast<int>(n * g.groups), team_threads), KOKKOS_LAMBDA(const Team::member_type& team) {
+    const std::int64_t s = team.league_rank() / g.groups, group = team.league_rank() % g.groups, elements = g.pixels * g.width();
+    const T* const from = x.data() + s * g.pixels * g.channels;
+    const T center = from[element_of(g, group, 0)];
+    double sum = 0, square = 0;
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(team, elements),
+        [&](std::int64_t e, double& all) { all += static_cast<double>(from[element_of(g, group, e)] - center); }, sum);
+    const double count = static_cast<double>(elements), off = sum / count, mean = static_cast<double>(center) + off;
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(team, elements),
+        [&](std::int64_t e, double& all) {
+          const double d = static_cast<double>(from[element_of(g, group, e)]) - mean;
+          all += d * d;
+        },
+        square);
+    Kokkos::single(Kokkos::PerTeam(team), [&] {
+      T* const out = moments.data() + s * 2 * g.groups + group;
+      out[0] = static_cast<T>(mean);
+      out[g.groups] = static_cast<T>(1 / Kokkos::sqrt(square / count + eps));
+    });
+  });
+}
+
+// Sums of g = weight dy and of g (x - mean) over each group.
+template <class T>
+void device_group_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> dy, Span<const T> moments,
+                       Span<const T> weight, Span<T> sums) {
+  const NormGroups g = shape;
+  const bool weighted = weight.data() != nullptr;
+  if (n == 0) return;
+  Kokkos::parallel_for("trireme::norm::group_norm_sums", Team(exec, static_cast<int>(n * g.groups), team_threads), KOKKOS_LAMBDA(const Team::member_type& team) {
+    const std::int64_t s = team.league_rank() / g.groups, group = team.league_rank() % g.groups, elements = g.pixels * g.width(), start = s * g.pixels * g.channels;
+    const T mean = moments(s * 2 * g.groups + group);
+    const double count = static_cast<double>(elements), deviation = static_cast<double>(moments(s * 2 * g.groups + g.groups + group));
+    const auto gradient = [&](std::int64_t at) {
+      const auto channels = static_cast<std::uint32_t>(g.channels), here = static_cast<std::uint32_t>(at);
+      return weighted ? dy(start + at) * weight(here % channels * g.channel_stride + here / channels * g.pixel_stride) : dy(start + at);
+    };
+    double sum = 0, product = 0;
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(team, elements), [&](std::int64_t e, double& all) { all += static_cast<double>(gradient(element_of(g, group, e))); }, sum);
+    Kokkos::parallel_reduce(
+        Kokkos::TeamThreadRange(team, elements),
+        [&](std::int64_t e, double& all) {
+          const std::int64_t at = element_of(g, group, e);
+          all += static_cast<double>(gradient(at) * (x(start + at) - mean));
+        },
+        product);
+    Kokkos::single(Kokkos::PerTeam(team), [&] {
+      T* const out = sums.data() + s * 2 * g.groups + group;
+      out[0] = static_cast<T>(sum / count);
+      out[g.groups] = static_cast<T>(product * deviation * deviation / count);
+    });
+  });
+}
+
+// workspace (n, 2, channels): sums over pixels of dy, and of dy (x - mean) deviation.
+template <class T>
+void device_channel_parts(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> dy, Span<const T> moments,
+                          Span<double> workspace) {
+  const NormGroups g = shape;
+  const auto take = KOKKOS_LAMBDA(std::int64_t s, std::int64_t c, std::int64_t first, std::int64_t step, std::int64_t last, double (&mine)[2]) {
+    const T mean = moments(s * 2 * g.groups + c / g.width());
+    T sum{}, product{};
+    for (std::int64_t p = first; p < last; p += step) {
+      const std::int64_t at = (s * g.pixels + p) * g.channels + c;
+      sum += dy(at);
+      product += dy(at) * (x(at) - mean);
+    }
+    mine[0] = static_cast<double>(sum), mine[1] = static_cast<double>(product);
+  };
+  const auto give = KOKKOS_LAMBDA(std::int64_t s, std::int64_t, std::int64_t c, const double (&all)[2]) {
+    workspace(s * 2 * g.channels + c) = all[0];
+    workspace((s * 2 + 1) * g.channels + c) = all[1] * static_cast<double>(moments(s * 2 * g.groups + g.groups + c / g.width()));
+  };
+  detail::for_column_sums<2>(exec, "trireme::norm::channel_parts", detail::ColumnTeams::whole(g.pixels, g.channels), n, take, give);
+}
+
+}  // namespace
+
 template <class T>
 void group_moments(const Execution& exec, std::int64_t n, const NormGroups& shape, double eps, Span<const T> x, Span<T> moments) {
+  if constexpr (!on_host) return device_moments(exec, n, shape, eps, x, moments);
   const NormGroups g = shape;
   for_instances(exec, "trireme::norm::group_moments", n, g, KOKKOS_LAMBDA(std::int64_t s, std::int64_t begin, std::int64_t end) {
     const T* const from = x.data() + s * g.pixels * g.channels;
@@ -133,10 +226,11 @@ void group_norm_forward(const Execution& exec, std::int64_t n, const NormGroups&
 
 std::int64_t group_sums_workspace(std::int64_t n, const NormGroups& shape) { return shape.pixel_stride != 0 ? 0 : n * 2 * shape.channels; }
 
+namespace {
+
 template <class T>
-void group_norm_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> dy, Span<const T> moments,
-                     Span<const T> weight, Span<double> workspace, Span<T> sums, Span<T> dweight, Span<T> dbias) {
-  const NormGroups g = shape;
+void host_group_sums(const Execution& exec, std::int64_t n, const NormGroups& g, Span<const T> x, Span<const T> dy, Span<const T> moments, Span<const T> weight,
+                     Span<double> workspace, Span<T> sums) {
   const bool weighted = weight.data() != nullptr, varies = g.pixel_stride != 0;
   for_instances(exec, "trireme::norm::group_norm_sums", n, g, KOKKOS_LAMBDA(std::int64_t s, std::int64_t begin, std::int64_t end) {
     const std::int64_t start = s * g.pixels * g.channels, width = g.width();
@@ -203,6 +297,21 @@ void group_norm_sums(const Execution& exec, std::int64_t n, const NormGroups& sh
     out[0] = static_cast<T>(group_sum / count);
     out[1] = static_cast<T>(group_product * d * d / count);
   });
+}
+
+}  // namespace
+
+template <class T>
+void group_norm_sums(const Execution& exec, std::int64_t n, const NormGroups& shape, Span<const T> x, Span<const T> dy, Span<const T> moments,
+                     Span<const T> weight, Span<double> workspace, Span<T> sums, Span<T> dweight, Span<T> dbias) {
+  const NormGroups g = shape;
+  const bool varies = g.pixel_stride != 0;
+  if constexpr (on_host) {
+    host_group_sums<T>(exec, n, g, x, dy, moments, weight, workspace, sums);
+  } else {
+    device_group_sums<T>(exec, n, g, x, dy, moments, weight, sums);
+    if (!varies && dweight.data() != nullptr) device_channel_parts<T>(exec, n, g, x, dy, moments, workspace);
+  }
   if (dweight.data() == nullptr) return;
   if (!varies) {
     Kokkos::parallel_for("trireme::norm::channel_gradients", Range(exec, 0, g.channels), KOKKOS_LAMBDA(std::int64_t c) {

@@ -6,6 +6,14 @@ namespace {
 
 // loss(0) = sum of per_sample in order: does not depend on the number of threads.
 void add_up(const Execution& exec, std::int64_t n, Span<double> per_sample, Span<double> loss) {
+  if constexpr (!on_host) {
+    Kokkos::parallel_for("trireme::loss::add_up", Team(exec, 1, 256), KOKKOS_LAMBDA(const Team::member_type& team) {
+      double total = 0;
+      Kokkos::parallel_reduce(Kokkos::TeamThreadRange(team, n), [&](std::int64_t i, double& sum) { sum += per_sample(i); }, total);
+      Kokkos::single(Kokkos::PerTeam(team), [&] { loss(0) = total; });
+    });
+    return;
+  }
   Kokkos::parallel_for("trireme::loss::add_up", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
     double total = 0;
     for (std::int64_t i = 0; i < n; ++i) total += per_sample(i);

@@ -41,6 +41,10 @@ Span<T> slice(const View& view, std::int64_t first, std::int64_t count) {
 /// point, bf16: 7), to nearest, ties to even. Sums are in float. Operands of type double are taken as they are.
 enum class Operands { full, tf32, bf16 };
 
-using Range = Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>>;
+// On CUDA what a kernel takes goes with the launch: larger functors would else pass through constant memory, which waits for the launch before and cannot be
+// recorded.
+using Light = Kokkos::Experimental::WorkItemProperty::HintLightWeight_t;
+using Range = Kokkos::RangePolicy<Execution, Kokkos::IndexType<std::int64_t>, Light>;
+using Team = Kokkos::TeamPolicy<Execution, Kokkos::IndexType<std::int64_t>, Light>;
 
 }  // namespace trireme

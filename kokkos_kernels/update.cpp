@@ -6,8 +6,6 @@ namespace trireme {
 
 namespace {
 
-using Team = Kokkos::TeamPolicy<Execution>;
-
 template <class T>
 KOKKOS_INLINE_FUNCTION T clip_factor(const Clip& clip) {
   if (clip.limit <= 0) return T{1};

@@ -11,6 +11,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/detail/operands.hpp"
 #include "kokkos_kernels/detail/scratch.hpp"
@@ -34,8 +35,9 @@ struct Lowering {
   KOKKOS_FUNCTION std::int64_t source(int a, std::int64_t place, std::int64_t tap) const {
     std::int64_t at = forward ? place * stride[a] - padding[a] + tap * dilation[a] : place + padding[a] - tap * dilation[a];
     if (!forward) {
-      if (at < 0 || at % stride[a] != 0) return -1;
-      at /= stride[a];
+      const auto step = static_cast<std::uint32_t>(stride[a]), here = static_cast<std::uint32_t>(at);
+      if (at < 0 || here % step != 0) return -1;
+      at = here / step;
     }
     return at >= 0 && at < from[a] ? at : -1;
   }
@@ -54,10 +56,13 @@ void lower_rows(const Execution& exec, const Lowering& l, std::int64_t first, st
   const auto* const in = reinterpret_cast<const Pack<T, lanes>*>(x);
   auto* const out = reinterpret_cast<Pack<Operand, lanes>*>(rows);
   const Lowering lowering = l;
+  if (count * row_packs >= std::int64_t{1} << 32 || first_pixel + count >= std::int64_t{1} << 32)
+    throw internal_error("conv: {} rows of {} at once", count, l.width());
+  const auto of_sample = static_cast<std::uint32_t>(pixels), skipped = static_cast<std::uint32_t>(first_pixel);
   Kokkos::parallel_for("trireme::conv::lower", Range(exec, 0, count * row_packs), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::uint32_t k = static_cast<std::uint32_t>(i % row_packs), pack = k % packs, tap = k / packs;
-    const std::int64_t pixel = first_pixel + i / row_packs, sample = first_sample + pixel / pixels;
-    const auto place = static_cast<std::uint32_t>(pixel % pixels);
+    const auto at = static_cast<std::uint32_t>(i);  // a device divides 32 bits several times as fast as 64
+    const std::uint32_t k = at % row_packs, pack = k % packs, tap = k / packs, pixel = skipped + at / row_packs, place = pixel % of_sample;
+    const std::int64_t sample = first_sample + pixel / of_sample;
     const auto kw = static_cast<std::uint32_t>(lowering.kernel[2]), kh = static_cast<std::uint32_t>(lowering.kernel[1]);
     const auto tw = static_cast<std::uint32_t>(lowering.to[2]), th = static_cast<std::uint32_t>(lowering.to[1]);
     const std::int64_t d = lowering.source(0, place / tw / th, tap / kw / kh), h = lowering.source(1, place / tw % th, tap / kw % kh),

@@ -275,7 +275,7 @@ def shard_files(where):
 class DataInMemory:
     """A whole data set as tensors, in the type that the files have: the best case for PyTorch. Cast and augmented batch by batch."""
 
-    def __init__(self, deck, where, input_shape, memory_format=torch.contiguous_format):
+    def __init__(self, deck, where, input_shape, memory_format=torch.contiguous_format, device="cpu"):
         import h5py
         import numpy
         names = {"x": deck.text("data.features", "/x")}
@@ -287,18 +287,18 @@ class DataInMemory:
             with h5py.File(file_name) as file:
                 for key, name in names.items():
                     arrays[key].append(file[name][...])
-        self.x = torch.from_numpy(numpy.concatenate(arrays["x"])).reshape(-1, *input_shape)
+        self.x = torch.from_numpy(numpy.concatenate(arrays["x"])).reshape(-1, *input_shape).to(device)
         self.y = None
         self.classes = deck.text("loss.kind", "cross_entropy") == "cross_entropy"
         if not self.own_target:
-            y = torch.from_numpy(numpy.concatenate(arrays["y"]))
+            y = torch.from_numpy(numpy.concatenate(arrays["y"])).to(device)
             self.y = y.reshape(-1).long() if self.classes else y.reshape(len(self.x), -1).float()
         self.memory_format = memory_format
         self.scale = deck.real("data.scale", 1)
         view = (-1,) + (1,) * (len(input_shape) - 1)
         mean, std = deck.reals("data.mean"), deck.reals("data.std")
-        self.mean = torch.tensor(mean).view(view) if any(mean) else None
-        self.std = torch.tensor(std).view(view) if std and any(s != 1 for s in std) else None
+        self.mean = torch.tensor(mean, device=device).view(view) if any(mean) else None
+        self.std = torch.tensor(std, device=device).view(view) if std and any(s != 1 for s in std) else None
         self.crop, self.noise = deck.integer("data.crop", 0), deck.real("data.noise", 0)
         self.flips = [-1 - "xyz".index(axis.strip()) for axis in deck.text("data.flip", "").split(",") if axis.strip()]
 
@@ -319,7 +319,7 @@ class DataInMemory:
         if training and self.crop:
             x = self._cropped(x)
         for axis in self.flips if training else ():
-            turned = torch.rand(len(x)) < 0.5
+            turned = torch.rand(len(x), device=x.device) < 0.5
             x[turned] = x[turned].flip(axis)
         x = x.to(torch.float32, copy=isinstance(rows, slice))  # a slice is a view of the data set
         if self.scale != 1:

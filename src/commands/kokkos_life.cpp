@@ -38,6 +38,7 @@ KokkosLife::KokkosLife(const Communicator& comm) {
     settings.set_num_threads(std::max(1, shared ? cores / neighbours : cores));
   }
   Kokkos::initialize(settings);
+  settle_team_memory();
 }
 
 KokkosLife::~KokkosLife() { Kokkos::finalize(); }

@@ -237,7 +237,8 @@ void GradientReducer<T>::begin(const Execution& exec, Bucket& bucket) {
   const auto count = static_cast<std::size_t>(bucket.last - bucket.first);
   if (mode_ == Mode::exchange) {
     // What this rank sums itself does not travel, and is not rounded.
-    for (const auto& [first, last] : {std::pair(bucket.first, bucket.own_first), std::pair(bucket.own_last, bucket.last)}) {
+    for (const bool below : {true, false}) {
+      const std::int64_t first = below ? bucket.first : bucket.own_last, last = below ? bucket.own_first : bucket.last;
       if (first == last) continue;
       encode<T>(exec, last - first, slice<T>(arena_, first, last - first), slice<T>(error_, first, last - first), slice<Bf16>(sent_.memory, first, last - first));
       sent_.to_mpi(exec, first, last - first);

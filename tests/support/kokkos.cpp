@@ -2,9 +2,14 @@
 #include <Kokkos_Core.hpp>
 #include <boost/test/unit_test.hpp>
 
+#include "kokkos_kernels/devices.hpp"
+
 namespace {
 struct KokkosLife {
-  KokkosLife() { Kokkos::initialize(); }
+  KokkosLife() {
+    Kokkos::initialize();
+    trireme::settle_team_memory();
+  }
   ~KokkosLife() { Kokkos::finalize(); }
 };
 }  // namespace
