@@ -89,6 +89,7 @@ def free_ports(count):
 class Cluster:
     def __init__(self, root, nodes=4, cpus=8):
         self.root, self.nodes, self.cpus = pathlib.Path(root).resolve(), nodes, cpus
+        self.guard_ = None
         outside = {key: value for key, value in os.environ.items() if not key.startswith(("SLURM", "SBATCH", "PMI"))}
         self.env = dict(outside, SLURM_CONF=str(self.root / "etc" / "slurm.conf"), PATH=os.environ["PATH"] + ":/usr/sbin:/sbin")
 
@@ -100,7 +101,8 @@ class Cluster:
             raise AssertionError(f"{' '.join(str(word) for word in words)}: exit code {done.returncode}\n{done.stdout}{done.stderr}")
         return done.stdout
 
-    def start(self):
+    def start(self, guarded=True):
+        """Until stop(), or, where `guarded`, until this process is gone. Throws Unavailable."""
         missing = [name for name in PROGRAMS if not shutil.which(name, path=self.env["PATH"])]
         if missing:
             raise Unavailable(f"no {', '.join(missing)} here. Hint: scripts/setup --slurm")
@@ -126,6 +128,9 @@ class Cluster:
         key = self.root / "etc" / "munge.key"
         key.write_bytes(os.urandom(1024))
         key.chmod(0o600)
+        # Whoever kills this process, the daemons go: CTest's time limit leaves no time to clean up.
+        self.guard_ = subprocess.Popen([sys.executable, __file__, "guard", str(self.root), str(os.getpid())], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                                       stderr=subprocess.DEVNULL, start_new_session=True) if guarded else None
         try:
             self.start_daemons_(key)
         except (AssertionError, subprocess.TimeoutExpired, OSError) as error:
@@ -199,9 +204,18 @@ class Cluster:
         for entry in os.listdir("/proc"):  # a step outlives its slurmd
             if entry.isdigit() and self.ours_(int(entry), "slurmstepd"):
                 self.end_(int(entry), "slurmstepd")
+        if self.guard_:
+            self.guard_.kill()
+            self.guard_.wait()
+            self.guard_ = None
 
 
 if __name__ == "__main__":
+    if len(sys.argv) == 4 and sys.argv[1] == "guard":
+        while os.path.isdir(f"/proc/{sys.argv[3]}"):
+            time.sleep(1)
+        Cluster(sys.argv[2]).stop()
+        sys.exit()
     if len(sys.argv) not in (3, 4) or sys.argv[1] not in ("up", "down"):
         sys.exit(__doc__)
     cluster = Cluster(sys.argv[2], nodes=int(sys.argv[3]) if len(sys.argv) == 4 else 4)
@@ -209,7 +223,7 @@ if __name__ == "__main__":
         cluster.stop()
     else:
         try:
-            cluster.start()
+            cluster.start(guarded=False)
         except Unavailable as error:
             sys.exit(f"error: {error}")
         print(f"{cluster.nodes} nodes are idle. Use: . {cluster.root}/env.sh   Stop: tests/slurm/cluster.py down {cluster.root}")
