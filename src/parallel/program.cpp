@@ -88,18 +88,24 @@ class Maker {
 
   std::string value_name(std::size_t value) const { return value == 0 ? "input" : graph_.nodes()[value - 1].name; }
 
-  /// A part of a value: channels between `cuts`, pixels whole or split into boxes (its own ones, or `needed`). Brought once for all who want the same.
-  std::size_t fetch(std::size_t value, const ChannelCuts& cuts, bool split, const std::vector<Box>* needed) {
+  /// A value's channels between `cuts`, of the pixels that are at hand. Brought once for all who want the same.
+  std::size_t fetch_channels(std::size_t value, const ChannelCuts& cuts) {
     const ValuePlan& has = plan_.value(value);
     std::size_t at = *made_[value];
+    if (has.cuts == cuts) return at;
     const std::string name = value_name(value);
-    if (has.cuts != cuts) {
-      if (!has.cuts.empty())
-        at = once(at, "gather", {}, [&](std::size_t from) { return std::make_unique<ChannelGather<T>>(has.cuts, shapes_[from], tensor(), place_.tensor, samples_); },
-                  name);
-      if (!cuts.empty())
-        at = once(at, "slice", cuts, [&](std::size_t from) { return std::make_unique<ChannelSlice<T>>(cuts, shapes_[from], tensor(), place_.tensor, samples_); }, name);
-    }
+    if (!has.cuts.empty())
+      at = once(at, "gather", {}, [&](std::size_t from) { return std::make_unique<ChannelGather<T>>(has.cuts, shapes_[from], tensor(), place_.tensor, samples_); }, name);
+    if (!cuts.empty())
+      at = once(at, "slice", cuts, [&](std::size_t from) { return std::make_unique<ChannelSlice<T>>(cuts, shapes_[from], tensor(), place_.tensor, samples_); }, name);
+    return at;
+  }
+
+  /// The same with pixels whole or split into boxes (its own ones, or `needed`).
+  std::size_t fetch(std::size_t value, const ChannelCuts& cuts, bool split, const std::vector<Box>* needed) {
+    const ValuePlan& has = plan_.value(value);
+    const std::size_t at = fetch_channels(value, cuts);
+    const std::string name = value_name(value);
     if (!has.split && !split) return at;
     BoxMove move{plan_.boxes(graph_.shapes()[value], has.split), needed != nullptr ? *needed : plan_.boxes(graph_.shapes()[value], split), !has.split};
     if (move.had == move.needed) return at;
@@ -148,7 +154,7 @@ class Maker {
     const bool at_hand = node.inputs[0] == 0 && plan_.input_has_halo();
     const bool overlaps = window && !at_hand && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true);
     std::vector<std::size_t> inputs;
-    for (const std::size_t v : node.inputs) inputs.push_back(at_hand ? *made_[0] : fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
+    for (const std::size_t v : node.inputs) inputs.push_back(at_hand ? fetch_channels(0, how.in) : fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
     if (overlaps)
       layer = std::make_unique<HaloLayer<T>>(std::move(layer), BoxMove{plan_.boxes(whole[0], true), needed, false}, shapes_[inputs[0]], spatial(),
                                              place_.spatial_rank(), samples_);

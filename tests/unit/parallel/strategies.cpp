@@ -72,6 +72,9 @@ double difference(const Arrays& a, const Arrays& b) {
   return off / largest;
 }
 
+/// Seeds and numbers of cases that were wrong once.
+const std::vector<std::pair<std::uint64_t, std::uint64_t>> known_cases{{11, 391}};  // channels dealt out of an input whose halo is read from the file
+
 /// Whether the output's channels lie on several ranks.
 bool has_shares(const DrawnCase& c) {
   const Deck deck(c.deck + c.parallel, "drawn");
@@ -89,9 +92,11 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   const std::string place = world.broadcast(folder.path().string());
   double worst64 = 0, worst32 = 0;
   int ran = 0, of_classes = 0, of_values = 0;  // the last two: cases whose loss is of shares
-  for (std::uint64_t number = 0; number < cases; ++number) {
-    if (alone != ~0ull && number != alone) continue;
-    const DrawnCase c = CaseMaker(seed, number).make();
+  std::vector<std::pair<std::uint64_t, std::uint64_t>> all(known_cases);
+  if (alone != ~0ull) all = {{seed, alone}};
+  for (std::uint64_t number = 0; alone == ~0ull && number < cases; ++number) all.push_back({seed, number});
+  for (const auto& [of_seed, number] : all) {
+    const DrawnCase c = CaseMaker(of_seed, number).make();
     if (c.ranks > world.size()) continue;
     ++ran;
     if (has_shares(c)) ++(c.classes ? of_classes : of_values);
@@ -100,7 +105,7 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
       return c.deck + "train = " + data + "\n[run]\noutput = " + base + "-" + run_name + "\n[checkpoint]\nresume = never\n" + parallel;
     };
     if (alone != ~0ull && world.rank() == 0) std::printf("%s\n", text("parallel", c.parallel).c_str()), std::fflush(stdout);
-    if (world.rank() == 0) make_rows(data, c, seed + number);
+    if (world.rank() == 0) make_rows(data, c, of_seed + number);
     world.barrier();
     const Communicator group = world.split(world.rank() < c.ranks ? 0 : 1, world.rank()), self(MPI_COMM_SELF);
     Course one, many;
@@ -113,7 +118,7 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
       BOOST_REQUIRE(one.losses.size() == many.losses.size());
       for (std::size_t s = 0; s < one.losses.size(); ++s) off = std::max(off, std::abs(one.losses[s] - many.losses[s]) / std::max(1.0, std::abs(one.losses[s])));
       const double gradients = c.shards ? 0 : difference(one.gradients, many.gradients), parameters = difference(one.parameters, many.parameters);
-      const std::string what = "case " + std::to_string(number) + " of seed " + std::to_string(seed) + ":\n" + text("parallel", c.parallel);
+      const std::string what = "case " + std::to_string(number) + " of seed " + std::to_string(of_seed) + ":\n" + text("parallel", c.parallel);
       BOOST_TEST(off <= tolerance, "losses differ by " << off << " in " << what);
       BOOST_TEST(gradients <= tolerance, "gradients differ by " << gradients << " in " << what);
       BOOST_TEST(parameters <= tolerance, "parameters differ by " << parameters << " in " << what);
