@@ -18,6 +18,12 @@ int main(int argc, char** argv) {
     std::optional<StopSignalsBlocked> starting(std::in_place);  // threads that MPI and Kokkos start are not for signals
     Environment environment(argc, argv);
     log::open(environment.rank());
+    // A launcher may end all ranks once one has left with an error: the others' code is not to become the signal's.
+    const auto end_after = [&](const Error& error) {
+      if (!starting) starting.emplace();
+      starting->keep();
+      return environment.end_after_error(error);
+    };
     try {
       environment.check_launch();
       const Communicator world = Communicator::world();
@@ -27,11 +33,11 @@ int main(int argc, char** argv) {
       starting.reset();
       return run_command(world, words);
     } catch (const Error& error) {
-      return environment.end_after_error(error);
+      return end_after(error);
     } catch (const std::bad_alloc&) {
-      return environment.end_after_error(internal_error("out of memory. Hint: a smaller data.batch, more ranks, or trireme plan"));
+      return end_after(internal_error("out of memory. Hint: a smaller data.batch, more ranks, or trireme plan"));
     } catch (const std::exception& error) {
-      return environment.end_after_error(internal_error("{}", error.what()));
+      return end_after(internal_error("{}", error.what()));
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "trireme: %s\n", error.what());

@@ -24,6 +24,8 @@ class StopSignalsBlocked {
     const sigset_t set = stop_signals();
     pthread_sigmask(SIG_BLOCK, &set, &before_);
   }
+  /// To the end of the process instead.
+  void keep() { sigaddset(&before_, SIGTERM), sigaddset(&before_, SIGUSR1); }
   ~StopSignalsBlocked() { pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
   StopSignalsBlocked(const StopSignalsBlocked&) = delete;
   StopSignalsBlocked& operator=(const StopSignalsBlocked&) = delete;
