@@ -117,6 +117,23 @@ KOKKOS_INLINE_FUNCTION T operand(T value, int dropped) {
   return rounds ? rounded(value, dropped) : value;
 }
 
+/// sum(i, j) += over `deep` columns of a tile in shared memory, a(k, i) b(k, j): eight lines of `a`, four in each of its halves, by four of `b`.
+template <int deep, int lines_a, int lines_b, class T>
+KOKKOS_FORCEINLINE_FUNCTION void add_products(const T* a, const T* b, T (&sum)[8][4]) {
+  TRIREME_UNROLL
+  for (int k = 0; k < deep; ++k) {
+    const Four<T> upper = *reinterpret_cast<const Four<T>*>(a + k * lines_a), lower = *reinterpret_cast<const Four<T>*>(a + k * lines_a + lines_a / 2),
+                  factor = *reinterpret_cast<const Four<T>*>(b + k * lines_b);
+    TRIREME_UNROLL
+    for (int i = 0; i < 4; ++i)
+      TRIREME_UNROLL
+      for (int j = 0; j < 4; ++j) {
+        sum[i][j] += upper.lane[i] * factor.lane[j];
+        sum[i + 4][j] += lower.lane[i] * factor.lane[j];
+      }
+  }
+}
+
 /// y(pixel, output) = act(sum over columns of the gathered row times weights(column, output) + bias): 128 pixels times `width` outputs a team, 8 x 4 a thread.
 /// `packs`: four neighbouring columns are four channels of one tap, and lie aligned. `rounds`: operands lose their last `dropped` bits.
 template <class T, int width, bool packs, bool rounds>
@@ -201,18 +218,7 @@ struct GatheredProduct {
       const bool more = column + deep < columns;
       if (more) fetch(column + deep);
       const T *const from_a = a + half * deep * pixels + top, *const from_b = b + half * deep * width + left;
-      TRIREME_UNROLL
-      for (int k = 0; k < deep; ++k) {
-        const Four<T> upper = *reinterpret_cast<const Four<T>*>(from_a + k * pixels), lower = *reinterpret_cast<const Four<T>*>(from_a + k * pixels + pixels / 2),
-                      factor = *reinterpret_cast<const Four<T>*>(from_b + k * width);
-        TRIREME_UNROLL
-        for (int i = 0; i < 4; ++i)
-          TRIREME_UNROLL
-          for (int j = 0; j < 4; ++j) {
-            sum[i][j] += upper.lane[i] * factor.lane[j];
-            sum[i + 4][j] += lower.lane[i] * factor.lane[j];
-          }
-      }
+      add_products<deep, pixels, width>(from_a, from_b, sum);
       if (more) store(1 - half);
       team.team_barrier();
     }
@@ -333,18 +339,7 @@ struct GatheredWeights {
       const bool more = row + deep < end;
       if (more) fetch(row + deep);
       const T *const from_a = a + half * deep * height + top, *const from_b = b + half * deep * width + left;
-      TRIREME_UNROLL
-      for (int k = 0; k < deep; ++k) {
-        const Four<T> upper = *reinterpret_cast<const Four<T>*>(from_a + k * height), lower = *reinterpret_cast<const Four<T>*>(from_a + k * height + height / 2),
-                      factor = *reinterpret_cast<const Four<T>*>(from_b + k * width);
-        TRIREME_UNROLL
-        for (int i = 0; i < 4; ++i)
-          TRIREME_UNROLL
-          for (int j = 0; j < 4; ++j) {
-            sum[i][j] += upper.lane[i] * factor.lane[j];
-            sum[i + 4][j] += lower.lane[i] * factor.lane[j];
-          }
-      }
+      add_products<deep, height, width>(from_a, from_b, sum);
       if (more) store(1 - half);
       team.team_barrier();
     }

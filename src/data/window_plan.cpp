@@ -14,8 +14,8 @@ Planner::Planner(Sampler sampler, std::int64_t size, std::int64_t batch, int ran
     : sampler_(std::move(sampler)), size_(size), batch_(batch), rank_(rank), ranks_(ranks), reach_{0, size} {
   batches_ = sampler_->batches();
   batches_per_window_ = sampler_->batches_per_window();
-  largest_share_ = std::min(std::max(most, share_of(batch, rank, ranks).count), std::min(batch, size));
-  if (most == 0) largest_share_ = share_of(std::min(batch, size), rank, ranks).count;
+  const std::int64_t largest = std::min(batch, size), even = share_of(largest, rank, ranks).count;
+  largest_share_ = most > 0 ? std::min(std::max(most, even), largest) : even;
   most_rows_ = largest_share_ * std::min(batches_, batches_per_window_);
 }
 

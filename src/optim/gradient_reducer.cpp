@@ -1,7 +1,5 @@
 #include "optim/gradient_reducer.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <cmath>
 #include <functional>
@@ -15,7 +13,6 @@ namespace trireme {
 namespace {
 
 constexpr std::int64_t largest_message = std::int64_t{1} << 30;  // elements: MPI counts in int
-constexpr std::int64_t smallest_bucket = 64 << 10, largest_bucket = 64 << 20;  // bytes, of those that are measured
 
 template <class E>
 using HostSpan = Kokkos::View<E*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
@@ -27,36 +24,7 @@ HostSpan<E> host_slice(const HostBuffer<E>& buffer, std::int64_t first, std::int
 
 std::uint16_t* bits(Bf16* wire) { return reinterpret_cast<std::uint16_t*>(wire); }
 
-/// Seconds of `action`, the least of `times`, on the slowest rank. Collective.
-template <class F>
-double seconds_of(const Communicator& comm, int times, const F& action) {
-  double best = 1e300;
-  for (int i = 0; i < times; ++i) {
-    comm.barrier();
-    const Timer timer;
-    action();
-    best = std::min(best, timer.seconds());
-  }
-  return comm.all_reduce(best, MPI_MAX);
-}
-
 }  // namespace
-
-ReduceOptions ReduceOptions::from(const Deck& deck, std::int64_t gradients) {
-  ReduceOptions options;
-  options.bucket_bytes = static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024);
-  options.gradients = gradients;
-  options.shard = deck.boolean("optimizer.shard");
-  options.bf16 = deck.text("parallel.wire") == "bf16";
-  const std::string& reduce = deck.text("parallel.reduce");
-  options.way = reduce == "flat" ? Way::flat : reduce == "hierarchical" ? Way::hierarchical : Way::automatic;
-  if (options.way == Way::hierarchical && (options.shard || options.bf16))
-    throw usage_error("parallel.reduce = hierarchical does not go with {}: there, no rank makes whole sums. Hint: leave parallel.reduce = auto, or give up {}",
-                      options.shard ? "optimizer.shard = true" : "parallel.wire = bf16", options.shard ? "optimizer.shard" : "parallel.wire");
-  if (options.bf16 && deck.text("train.precision") == "fp64")
-    throw usage_error("parallel.wire = bf16 does not go with train.precision = fp64: gradients of 53 bits would travel with 8. Hint: set parallel.wire = full");
-  return options;
-}
 
 template <class T>
 template <class E>
@@ -109,60 +77,6 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
   stages_ = mode_ == Mode::hierarchical ? 3 : mode_ == Mode::exchange && !shard_ ? 2 : 1;
   if (staged_) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
   if (staged_ && shard_) gather_staging_ = HostBuffer<T>("trireme::reducer::gather_staging", static_cast<std::size_t>(gradients_));
-}
-
-// Size of buckets and way of the sums. Where something is measured, the slowest rank's times decide, which all ranks know.
-template <class T>
-void GradientReducer<T>::choose(std::int64_t gradient_bytes, const ReduceOptions& options) {
-  bucket_bytes_ = options.bucket_bytes;
-  const bool measures = bucket_bytes_ == 0 && comm_.size() > 1 && gradient_bytes > smallest_bucket;
-  if (bucket_bytes_ == 0) bucket_bytes_ = smallest_bucket;
-  HostBuffer<T> host;
-  Buffer<T> device;
-  const auto scratch = [&](std::int64_t elements) {
-    if (!staged_) return (device = Buffer<T>("trireme::reducer::measured", static_cast<std::size_t>(elements))).data();
-    return (host = HostBuffer<T>("trireme::reducer::measured", static_cast<std::size_t>(elements))).data();
-  };
-  const auto flat = [&](T* memory, std::int64_t elements) { comm_.begin_all_reduce(memory, static_cast<std::size_t>(elements)).wait(); };
-  if (measures) {
-    const std::int64_t small = 1024 / sizeof(T), large = std::min<std::int64_t>(1 << 20, gradient_bytes) / static_cast<std::int64_t>(sizeof(T));
-    T* const memory = scratch(large);
-    Kokkos::fence("trireme::reducer: scratch is made");
-    const double start = seconds_of(comm_, 7, [&] { flat(memory, small); });
-    const double all = seconds_of(comm_, 4, [&] { flat(memory, large); });
-    const double a_byte = std::max(all - start, 0.1 * all) / static_cast<double>((large - small) * static_cast<std::int64_t>(sizeof(T)));
-    const double best = std::sqrt(static_cast<double>(gradient_bytes) * start / a_byte);
-    bucket_bytes_ = std::clamp<std::int64_t>(std::int64_t{1} << std::lround(std::log2(best)), smallest_bucket, largest_bucket);
-    why_ = fmt::format("measured: {:.1f} us a sum and {:.0f} us a MiB", 1e6 * start, 1e6 * a_byte * (1 << 20));
-  }
-  if (options.way == ReduceOptions::Way::flat || mode_ != Mode::sum || comm_.size() == 1) return;
-  Communicator node = comm_.split_by_node();
-  leads_ = node.rank() == 0;
-  ranks_of_node_ = comm_.all_reduce(node.size(), MPI_MAX);
-  nodes_ = comm_.all_reduce(leads_ ? 1 : 0);
-  if (options.way == ReduceOptions::Way::automatic && (nodes_ == 1 || nodes_ == comm_.size())) return;
-  second_.emplace(comm_.split(leads_ ? 0 : 1, comm_.rank())).named(axis_ + ": nodes");
-  const auto hierarchical = [&](T* memory, std::int64_t elements) {
-    const auto n = static_cast<std::size_t>(elements);
-    node.begin_reduce(memory, n, 0).wait();
-    if (leads_) second_->begin_all_reduce(memory, n).wait();
-    node.begin_broadcast(memory, n, 0).wait();
-  };
-  bool takes = options.way == ReduceOptions::Way::hierarchical;
-  if (!takes) {
-    const std::int64_t elements = std::min(bucket_bytes_, gradient_bytes) / static_cast<std::int64_t>(sizeof(T));
-    T* const memory = scratch(std::max<std::int64_t>(elements, 1));
-    Kokkos::fence("trireme::reducer: scratch is made");
-    const double one = seconds_of(comm_, 4, [&] { flat(memory, elements); }), other = seconds_of(comm_, 4, [&] { hierarchical(memory, elements); });
-    takes = other < 0.9 * one;  // a tie is flat: less can go wrong between runs
-    why_ += fmt::format("{}{} nodes of up to {} ranks: a bucket's sum takes {:.0f} us flat, {:.0f} us by nodes", why_.empty() ? "" : "; ", nodes_, ranks_of_node_,
-                        1e6 * one, 1e6 * other);
-  }
-  if (!takes) return second_.reset();
-  mode_ = Mode::hierarchical;
-  third_.emplace(node.duplicate()).named(axis_ + ": back to the node");
-  node_ = std::move(node);
-  node_->named(axis_ + ": within the node");
 }
 
 template <class T>
@@ -387,71 +301,6 @@ void GradientReducer<T>::take_error(const Execution& exec, const std::vector<T>&
     std::copy(whole.begin() + bucket.own_first, whole.begin() + bucket.own_last, host.data() + bucket.own_first);
   exec.fence("trireme::reducer: errors are written");
   Kokkos::deep_copy(error_, host);
-}
-
-template <class T>
-void GradientReducer<T>::measure(const Execution& exec) {
-  if (comm_.size() == 1) return;
-  fill<T>(exec, end(), T{}, arena_);
-  alone_ = seconds_of(comm_, 3, [&] { finish(exec); });
-  if (shard_)
-    gather_alone_ = seconds_of(comm_, 3, [&] {
-      begin_gather(exec, slice<T>(arena_, 0, gradients_));
-      finish_gather(exec);
-    });
-  exec.fence("trireme::reducer: measured");
-  reduces_ = gather_waits_ = Waits();
-}
-
-template <class T>
-double GradientReducer<T>::Waits::least(const Communicator& comm) const {
-  const std::size_t n = std::min(steps, remembered);
-  if (n == 0) return 0;
-  std::vector<double> waits(last.begin(), last.begin() + static_cast<std::ptrdiff_t>(n));
-  comm.all_reduce(std::span(waits), MPI_MIN);
-  double sum = 0;
-  for (const double wait : waits) sum += wait;
-  return sum / static_cast<double>(n);
-}
-
-template <class T>
-std::string GradientReducer<T>::plan() const {
-  if (comm_.size() == 1) return fmt::format("{}: one rank, nothing is summed", axis_);
-  const char* const ways[] = {"all-reduce", "all-reduce by nodes", "reduce-scatter, and all-gather of the updated values", "bf16 exchange"};
-  return fmt::format("{} over {} ranks: {}{} in {} bucket(s) of about {}{}", axis_, comm_.size(), ways[static_cast<int>(mode_)],
-                     mode_ == Mode::exchange ? shard_ ? ", and all-gather of the updated values" : " and bf16 all-gather" : "", buckets_.size(),
-                     human_bytes(static_cast<double>(bucket_bytes_)), why_.empty() ? "" : " (" + why_ + ")");
-}
-
-template <class T>
-void GradientReducer<T>::report(CommunicationReport& report) const {
-  if (comm_.size() == 1) return;
-  const double p = comm_.size(), m = nodes_, share = (p - 1) / p, size = sizeof(T), n = static_cast<double>(buckets_.size());
-  const double all = static_cast<double>(end()), gradients = static_cast<double>(gradients_), tail = end() > gradients_ ? 1 : 0;
-  double own = 0;
-  for (const Bucket& bucket : buckets_) own += static_cast<double>(bucket.own_last - bucket.own_first);
-  CommunicationLine line{.axis = axis_, .alone_s = alone_ > 0 ? alone_ : -1, .exposed_s = reduces_.least(comm_), .waited_s = reduces_.mean()};
-  const double control = 2 * share * (all - gradients) * size;
-  switch (mode_) {
-    case Mode::sum: line.what = "all-reduce", line.messages = n, line.bytes = 2 * share * all * size; break;
-    case Mode::hierarchical:
-      line.what = "all-reduce by nodes", line.messages = (leads_ ? 3 : 2) * n, line.bytes = leads_ ? 2 * (m - 1) / m * all * size : 0;
-      break;
-    case Mode::scatter: line.what = "reduce-scatter", line.messages = n + tail, line.bytes = share * gradients * size + control; break;
-    case Mode::exchange:
-      line.what = shard_ ? "bf16 exchange" : "bf16 exchange and all-gather", line.messages = (shard_ ? 1 : 2) * n + tail;
-      line.bytes = 2 * (gradients - own + (shard_ ? 0 : (p - 1) * own)) + control;
-      break;
-  }
-  report.add(line);
-  if (shard_)
-    report.add({.axis = axis_,
-                .what = "all-gather of values",
-                .messages = n,
-                .bytes = (p - 1) * own * size,
-                .alone_s = gather_alone_ > 0 ? gather_alone_ : -1,
-                .exposed_s = gather_waits_.least(comm_),
-                .waited_s = gather_waits_.mean()});
 }
 
 template class GradientReducer<float>;

@@ -138,6 +138,7 @@ class Trainer {
   std::optional<Evaluator<T>> evaluator_;
   const HostBatch* prefetched_ = nullptr;
   std::exception_ptr prefetch_error_;
+  static constexpr std::int64_t control_read = 3;
   HostBuffer<T> control_;               // what account() reads of the network's control numbers
   SharerSums sharer_sums_;
   std::optional<Balancer> balancer_;

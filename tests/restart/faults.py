@@ -327,7 +327,7 @@ class Numbers(FaultTest):
     def test_too_many_skips(self):
         deck = self.make("all", scale=1e30)
         result = program.run("train", deck, f"--run.output={self.folder / 'all-run'}", "--numerics.on_nonfinite=skip", "--numerics.tries=4", ranks=2)
-        self.one_error(result, NUMERICAL, "the 4th in a row")
+        self.one_error(result, NUMERICAL, "4 step(s) in a row")
 
     def test_rollback(self):
         deck = self.make("steep")
