@@ -10,13 +10,10 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <chrono>
 #include <functional>
 #include <system_error>
-#include <thread>
 
 #include "base/error.hpp"
-#include "base/log.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/detail/checkpoint_format.hpp"
 #include "io/detail/checkpoint_layout.hpp"
@@ -125,9 +122,7 @@ void write_checkpoint(const fs::path& file, const CheckpointStage& stage, const 
         }
       });
       if (tried >= how.retries || !error.may_pass()) throw;
-      const auto pause = retry_pause(tried);
-      if (writers.rank() == 0) log::warn("{}; this may pass: written again in {} ms ({} of {})", error.what(), pause.count(), tried + 1, how.retries);
-      std::this_thread::sleep_for(pause);
+      wait_to_retry(error, tried, how.retries, writers.rank() == 0);
     }
   }
 }
