@@ -19,6 +19,7 @@ struct Gemm {
   std::int64_t m = 0, n = 0, k = 0;  // C is m x n, op(A) is m x k, op(B) is k x n
   bool accumulate = false;           // C += instead of C =
   Operands operands = Operands::full;
+  bool fixed_order = false;          // the same bits on any number of threads, which a vendor's library on the host does not promise by itself
 };
 
 /// Elements of workspace that gemm() needs for a product no larger than this one.

@@ -19,16 +19,27 @@ inline Share share_of(std::int64_t n, int r, int parts) {
   return {r * each + std::min<std::int64_t>(r, over), each + (r < over ? 1 : 0)};
 }
 
-/// Contiguous shares of batches. Of a whole batch, of sum(counts) things, part r owns counts[r]; of a smaller one as near to that proportion as whole
+/// Contiguous shares of batches. By lanes: a batch is cut into so many even slices, and each part owns an even share of these. Of a whole batch, of sum(counts) things, part r owns counts[r]; of a smaller one as near to that proportion as whole
 /// numbers come, and never more than counts[r]. Without counts: even shares.
 class Shares {
  public:
   explicit Shares(int parts) : parts_(parts) {}
   explicit Shares(std::vector<std::int64_t> counts) : parts_(static_cast<int>(counts.size())), counts_(std::move(counts)) {}
 
+  static Shares of_lanes(std::int64_t lanes, int parts) {
+    Shares shares(parts);
+    shares.lanes_ = lanes;
+    return shares;
+  }
+
   int parts() const { return parts_; }
   /// Of `n` things, at most as many as a whole batch has.
   Share of(std::int64_t n, int r) const {
+    if (lanes_ > 0) {
+      const Share own = share_of(lanes_, r, parts_);
+      const auto begin = [&](std::int64_t lane) { return share_of(n, static_cast<int>(lane), static_cast<int>(lanes_)).first; };
+      return {begin(own.first), begin(own.first + own.count) - begin(own.first)};
+    }
     if (counts_.empty()) return share_of(n, r, parts_);
     const std::int64_t whole = std::accumulate(counts_.begin(), counts_.end(), std::int64_t{0}),
                        before = std::accumulate(counts_.begin(), counts_.begin() + r, std::int64_t{0});
@@ -39,6 +50,7 @@ class Shares {
 
  private:
   int parts_;
+  std::int64_t lanes_ = 0;
   std::vector<std::int64_t> counts_;
 };
 

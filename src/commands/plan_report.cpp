@@ -7,6 +7,7 @@
 #include "base/text.hpp"
 #include "layers/part.hpp"
 #include "network/network.hpp"
+#include "optim/gradient_reducer.hpp"
 #include "optim/optimizer.hpp"
 #include "train/loss_function.hpp"
 
@@ -38,7 +39,8 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
     const auto summary = network.summary();
     RankMemory memory;
     memory.parameters = summary.arena_bytes;
-    memory.gradients = network.gradient_elements() * size;
+    const auto reduce = ReduceOptions::from(deck, grid, network.arena_size());
+    memory.gradients = (network.gradient_elements() + reduce.lane_memory(network.gradient_elements(), place.spatial_rank())) * size;
     memory.state = states * (shard ? (summary.arena_bytes + reducers - 1) / reducers : summary.arena_bytes);
     memory.average = deck.real("train.ema") > 0 ? summary.arena_bytes : 0;
     memory.activations = summary.temporary_bytes;

@@ -81,6 +81,9 @@ std::vector<KeySpec> make_keys() {
       number("data.batch", integer, "32", at_least(1), "Samples a step, over all ranks together."),
       number("data.test_batch", integer, "0", at_least(0),
              "Samples a batch in evaluation, over all ranks together; 0: as batch."),
+      number("data.lanes", integer, "0", between(0, 1e6),
+             "Equal slices of each batch, which are worked on one by one and summed in one fixed order: bits then do not depend on how many ranks (at most so "
+             "many) divide the batch. batch_norm takes its moments of a lane. 0: each rank works on its share at once."),
       number("data.scale", real, "1", {}, "Factor applied to every feature; may be a fraction such as 1/255."),
       number("data.mean", list, "", {},
              "Mean subtracted after scaling, as (x * scale - mean) / std: one number a channel, or one for all; empty: "

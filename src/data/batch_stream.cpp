@@ -20,6 +20,9 @@ namespace trireme {
 namespace {
 
 constexpr std::int64_t usual_chunk_bytes = 1 << 20, usual_window_bytes = 32 << 20;
+
+Shares shares_of(const BatchStream::Options& o) { return o.lanes > 0 ? Shares::of_lanes(o.lanes, o.ranks) : Shares(o.ranks); }
+
 Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool cached) {
   if (o.batch <= 0 || o.ranks <= 0 || o.rank < 0 || o.rank >= o.ranks)
     throw internal_error("BatchStream: batch {}, rank {} of {}", o.batch, o.rank, o.ranks);
@@ -34,7 +37,8 @@ Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool ca
   const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order
                     : cached                              ? Sampler::Draw::freely
                                                           : Sampler::Draw::from_strata;
-  return Planner(Sampler(data.starts(), o.batch, chunk, window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks, o.most);
+  const std::int64_t most = o.lanes > 0 ? shares_of(o).of(o.batch, o.rank).count : o.most;
+  return Planner(Sampler(data.starts(), o.batch, chunk, window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks, most);
 }
 
 }  // namespace
@@ -63,7 +67,7 @@ struct BatchStream::Impl {
         label_bytes(loader.label_bytes()),
         rank(options.rank),
         batch_size(options.batch),
-        divisions{{0, Shares(options.ranks)}} {
+        divisions{{0, shares_of(options)}} {
     const auto share = static_cast<std::size_t>(planner.largest_share());
     if (options.features) features.resize(share);
     if (options.labels && data.labels().kind == LabelDemand::Kind::classes) classes.resize(share);

@@ -45,6 +45,7 @@ class BatchStream {
     std::int64_t batch = 0;   // global batch
     int rank = 0, ranks = 1;  // this coordinate on the data axis, and the axis' length
     std::int64_t most = 0;    // samples of a batch that set_shares() may give this rank; 0: shares stay even
+    std::int64_t lanes = 0;   // more than 0: each rank has the samples of its share of so many even slices of a batch. Not of blocks, and not with `most`
     Order order = Order::shuffled;
     std::uint64_t seed = 0;   // of the order
     std::int64_t chunk = 0;   // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two

@@ -80,6 +80,7 @@ struct Pass {
   std::int64_t step = 0;           // of the run; with seed and first_sample it keys all random numbers
   std::int64_t first_sample = 0;   // place of sample 0 in the global batch
   std::int64_t copies = 1;         // ranks that make this pass over the same samples and weigh them by 1/copies each, or over their pixels
+  bool fixed_order = false;        // the same bits on any number of threads, at some cost
   /// Adds numbers over ranks that share the batch, in place, after what is launched on the instance; empty: there is one rank. Collective: a
   /// layer that calls it does so in every pass, with 0 samples too.
   std::function<void(const Execution&, Span<double>, Sharers)> sum_over = {};

@@ -33,7 +33,7 @@ class Linear final : public Layer<T> {
   bool fuse_relu() override { return relu_ = true; }
 
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    gemm<T>(pass.exec, forward_shape(pass.samples), inputs[0], this->memory_.parameters[0], output, this->memory_.workspace);
+    gemm<T>(pass.exec, in_order_of(pass, forward_shape(pass.samples)), inputs[0], this->memory_.parameters[0], output, this->memory_.workspace);
     if (relu_ || has_bias()) add_bias<T>(pass.exec, pass.samples, out_, has_bias() ? this->memory_.parameters[1] : Span<T>(), output, relu_);
   }
 
@@ -44,14 +44,18 @@ class Linear final : public Layer<T> {
   }
   bool backward_in_two() const override { return true; }
   void backward_input(const Pass& pass, Span<const T>, Span<const T> dy, Span<T> dx) override {
-    gemm<T>(pass.exec, data_shape(pass.samples), dy, this->memory_.parameters[0], dx, this->memory_.workspace);
+    gemm<T>(pass.exec, in_order_of(pass, data_shape(pass.samples)), dy, this->memory_.parameters[0], dx, this->memory_.workspace);
   }
   void backward_parameters(const Pass& pass, Span<const T> x, Span<const T>, Span<const T> dy) override {
-    gemm<T>(pass.exec, weight_shape(pass.samples), dy, x, this->memory_.gradients[0], this->memory_.workspace);
+    gemm<T>(pass.exec, in_order_of(pass, weight_shape(pass.samples)), dy, x, this->memory_.gradients[0], this->memory_.workspace);
     if (has_bias()) add_column_sums<T>(pass.exec, pass.samples, out_, dy, this->memory_.gradients[1]);
   }
 
  private:
+  static Gemm<T> in_order_of(const Pass& pass, Gemm<T> shape) {
+    shape.fixed_order = pass.fixed_order;
+    return shape;
+  }
   bool has_bias() const { return this->parameters_.size() == 2; }
   Gemm<T> forward_shape(std::int64_t n) const { return {Transpose::no, Transpose::yes, n, out_, in_, false, operands_}; }
   Gemm<T> data_shape(std::int64_t n) const { return {Transpose::no, Transpose::no, n, in_, out_, false, operands_}; }

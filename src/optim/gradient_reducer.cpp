@@ -57,7 +57,7 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
       staged_(!on_host && comm.size() > 1 && !mpi_takes_device_memory()) {
   if (gradients_ > end()) throw internal_error("reducer: {} gradients in an arena of {}", gradients_, end());
   comm_.named(axis_ + ": gradients");
-  mode_ = bf16_ ? Mode::exchange : shard_ ? Mode::scatter : Mode::sum;
+  mode_ = !options.lanes.empty() ? Mode::lanes : bf16_ ? Mode::exchange : shard_ ? Mode::scatter : Mode::sum;
   choose(gradients_ * static_cast<std::int64_t>(sizeof(T)), options);
   cut(std::move(cuts), bucket_bytes_);
   if (mode_ == Mode::scatter || mode_ == Mode::exchange) {
@@ -73,8 +73,13 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
     error_ = Buffer<T>("trireme::reducer::error", static_cast<std::size_t>(gradients_));
     if (!shard_) second_.emplace(comm.duplicate()).named(axis_ + ": sums");
   }
+  if (mode_ == Mode::lanes) {
+    divide();
+    divide_lanes(options.lanes);
+    second_.emplace(comm.duplicate()).named(axis_ + ": sums");
+  }
   if (shard_) third_.emplace(comm.duplicate()).named(axis_ + ": values"), gathers_.resize(buckets_.size());
-  stages_ = mode_ == Mode::hierarchical ? 3 : mode_ == Mode::exchange && !shard_ ? 2 : 1;
+  stages_ = mode_ == Mode::hierarchical ? 3 : mode_ == Mode::lanes || (mode_ == Mode::exchange && !shard_) ? 2 : 1;
   if (staged_) staging_ = HostBuffer<T>("trireme::reducer::staging", arena.size());
   if (staged_ && shard_) gather_staging_ = HostBuffer<T>("trireme::reducer::gather_staging", static_cast<std::size_t>(gradients_));
 }
@@ -83,8 +88,13 @@ template <class T>
 void GradientReducer<T>::cut(std::vector<std::int64_t> cuts, std::int64_t bucket_bytes) {
   std::ranges::sort(cuts, std::greater<>());
   const std::int64_t elements = std::max<std::int64_t>(bucket_bytes / static_cast<std::int64_t>(sizeof(T)), 1);
-  // Control numbers travel with the first bucket where all of it comes to all ranks as it is.
-  std::int64_t last = mode_ == Mode::sum || mode_ == Mode::hierarchical ? end() : gradients_;
+  // Control numbers travel with the first bucket where all of it comes to all ranks as it is; with lanes at least in the same way.
+  std::int64_t last = mode_ == Mode::sum || mode_ == Mode::hierarchical || (mode_ == Mode::lanes && !shard_) ? end() : gradients_;
+  if (mode_ == Mode::lanes && shard_ && end() > gradients_) {
+    Bucket tail;
+    tail.first = gradients_, tail.last = end(), tail.gradients = false;
+    buckets_.push_back(std::move(tail));
+  }
   const auto close = [&](std::int64_t first) {
     const auto add = [&](std::int64_t from) {
       Bucket bucket;
@@ -109,7 +119,7 @@ void GradientReducer<T>::divide() {
   // Compact memory runs upward, as Shards has it.
   for (auto bucket = buckets_.rbegin(); bucket != buckets_.rend(); ++bucket) {
     const std::int64_t m = bucket->last - bucket->first;
-    bounds.push_back(bucket->last);
+    if (bucket->gradients) bounds.push_back(bucket->last);
     for (int r = 0; r < ranks; ++r) {
       bucket->starts.push_back(to_int(Shards::begin(m, ranks, r)));
       bucket->counts.push_back(to_int(Shards::begin(m, ranks, r + 1) - Shards::begin(m, ranks, r)));
@@ -129,6 +139,68 @@ void GradientReducer<T>::divide() {
       throw usage_error("parallel.wire = bf16: a bucket of {} gradients is too large for MPI's counts. Hint: give a smaller parallel.bucket", m);
   }
   if (shard_) shards_ = Shards(bounds, ranks, rank);
+}
+
+template <class T>
+void GradientReducer<T>::divide_lanes(const std::vector<LaneRange>& lanes) {
+  const auto ranks = static_cast<std::size_t>(comm_.size()), rank = static_cast<std::size_t>(comm_.rank());
+  if (lanes.size() != ranks) throw internal_error("reducer: lanes of {} ranks on {}", lanes.size(), ranks);
+  std::int64_t leaves = 0;
+  for (const LaneRange& range : lanes) leaves = std::max(leaves, range.last);
+  const LaneTree tree(leaves);
+  lane_sums_.emplace(tree, lanes[rank], arena_);
+  if (ranks == 1) return;
+  // All nodes in the order of the tree, which need not be that of the ranks, each as (rank, its number there); others' are numbered as they are received.
+  struct Owned {
+    LaneRange node;
+    std::size_t rank, number, received;
+  };
+  std::vector<Owned> nodes;
+  std::size_t most = 0, others = 0;
+  for (std::size_t r = 0; r < ranks; ++r) {
+    const auto of_rank = tree.nodes_of(lanes[r]);
+    most = std::max(most, of_rank.size());
+    for (std::size_t n = 0; n < of_rank.size(); ++n) nodes.push_back({of_rank[n], r, n, r == rank ? 0 : others++});
+  }
+  other_nodes_ = static_cast<std::int64_t>(others);
+  std::ranges::sort(nodes, {}, [](const Owned& owned) { return owned.node.first; });
+  std::vector<LaneRange> ranges;
+  for (const Owned& owned : nodes) ranges.push_back(owned.node);
+  const auto additions = tree.additions(ranges);
+  additions_ = Buffer<NodeAddition>("trireme::reducer::additions", additions.size());
+  const auto host_additions = Kokkos::create_mirror_view(additions_);
+  for (std::size_t a = 0; a < additions.size(); ++a) host_additions(a) = {additions[a].first, additions[a].second};
+  Kokkos::deep_copy(additions_, host_additions);
+
+  std::int64_t own_of_all = 0;
+  for (const Bucket& bucket : buckets_) own_of_all += bucket.own_last - bucket.own_first;
+  received_nodes_.make("received_nodes", own_of_all * other_nodes_, staged_);
+  const std::size_t own_nodes = lane_sums_->nodes().size();
+  if (staged_)
+    for (std::size_t n = 0; n < own_nodes; ++n) node_staging_.emplace_back("trireme::reducer::node_staging", arena_.size());
+  for (Bucket& bucket : buckets_) {
+    const std::int64_t own = bucket.own_last - bucket.own_first;
+    if (own * other_nodes_ > largest_message)
+      throw usage_error("data.lanes: a bucket of {} gradients is too large for MPI's counts. Hint: give a smaller parallel.bucket", bucket.last - bucket.first);
+    bucket.rounds.resize(most);
+    for (std::size_t q = 0; q < most; ++q) {
+      auto& round = bucket.rounds[q];
+      round.send_counts.assign(ranks, 0), round.receive_counts.assign(ranks, 0), round.receive_starts.assign(ranks, 0);
+      if (q < own_nodes) round.send_counts = bucket.counts, round.send_counts[rank] = 0;
+    }
+    bucket.nodes = Buffer<NodeMemory<T>>("trireme::reducer::nodes", nodes.size());
+    const auto table = Kokkos::create_mirror_view(bucket.nodes);
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      const Owned& owned = nodes[i];
+      const auto at = static_cast<std::int64_t>(owned.received) * own;
+      table(i) = {owned.rank == rank ? lane_sums_->node(owned.number).data() + bucket.own_first
+                                   : received_nodes_.memory.data() + bucket.own_at * other_nodes_ + at};
+      if (owned.rank == rank) continue;
+      bucket.rounds[owned.number].receive_counts[owned.rank] = static_cast<int>(own);
+      bucket.rounds[owned.number].receive_starts[owned.rank] = static_cast<int>(at);
+    }
+    Kokkos::deep_copy(bucket.nodes, table);
+  }
 }
 
 template <class T>
@@ -157,6 +229,11 @@ void GradientReducer<T>::begin(const Execution& exec, Bucket& bucket) {
       encode<T>(exec, last - first, slice<T>(arena_, first, last - first), slice<T>(error_, first, last - first), slice<Bf16>(sent_.memory, first, last - first));
       sent_.to_mpi(exec, first, last - first);
     }
+  } else if (mode_ == Mode::lanes) {
+    lane_sums_->finish(exec, bucket.first, bucket.last);
+    for (std::size_t n = 0; n < node_staging_.size(); ++n)
+      Kokkos::deep_copy(exec, host_slice(node_staging_[n], bucket.first, bucket.last - bucket.first),
+                        slice<T>(lane_sums_->node(n), bucket.first, bucket.last - bucket.first));
   } else {
     to_staging(exec, bucket.first, bucket.last);
   }
@@ -169,6 +246,15 @@ void GradientReducer<T>::begin(const Execution& exec, Bucket& bucket) {
       bucket.request = comm_.begin_all_to_all(bits(sent_.data()) + bucket.first, bucket.send_counts.data(), bucket.starts.data(),
                                               bits(received_.data()) + bucket.own_at * (comm_.size() - 1), bucket.receive_counts.data(),
                                               bucket.receive_starts.data());
+      break;
+    case Mode::lanes:
+      for (std::size_t q = 0; q < bucket.rounds.size(); ++q) {
+        auto& round = bucket.rounds[q];
+        const std::size_t node = std::min(q, lane_sums_->nodes().size() - 1);  // where this rank has no such node nothing goes
+        const T* const from = (staged_ ? node_staging_[node].data() : lane_sums_->node(node).data()) + bucket.first;
+        round.request = comm_.begin_all_to_all(from, round.send_counts.data(), bucket.starts.data(), received_nodes_.data() + bucket.own_at * other_nodes_,
+                                               round.receive_counts.data(), round.receive_starts.data());
+      }
       break;
   }
 }
@@ -210,6 +296,20 @@ void GradientReducer<T>::advance(const Execution& exec, Bucket& bucket) {
       exec.fence("trireme::reducer: rounded sums complete before MPI");
       bucket.request = second_->begin_all_gather(bits(sent_.data()) + bucket.first, bucket.counts.data(), bucket.starts.data());
       break;
+    case Mode::lanes:
+      if (bucket.stage == 2) break;
+      if (own > 0) {
+        received_nodes_.from_mpi(exec, bucket.own_at * other_nodes_, own * other_nodes_);
+        add_nodes<T>(exec, own, bucket.nodes, additions_, slice<T>(arena_, bucket.own_first, own));
+      }
+      if (!gathers(bucket)) {
+        bucket.stage = stages_;
+        break;
+      }
+      to_staging(exec, bucket.own_first, bucket.own_last);
+      exec.fence("trireme::reducer: sums complete before MPI");
+      bucket.request = second_->begin_all_gather(memory(bucket.first), bucket.counts.data(), bucket.starts.data());
+      break;
   }
   ++bucket.stage;
 }
@@ -219,9 +319,9 @@ template <class T>
 void GradientReducer<T>::poll(const Execution& exec) {
   for (std::size_t b = 0; b < next_; ++b) {
     Bucket& bucket = buckets_[b];
-    while (bucket.stage <= stages_ && (b == 0 || buckets_[b - 1].stage > bucket.stage) && bucket.request.done()) advance(exec, bucket);
+    while (bucket.stage <= stages_ && (b == 0 || buckets_[b - 1].stage > bucket.stage) && bucket.done()) advance(exec, bucket);
     // A non-blocking sum moves on only when MPI is asked.
-    if (bucket.stage <= stages_) bucket.request.done();
+    if (bucket.stage <= stages_) bucket.done();
   }
   tail_.done();
 }
@@ -235,19 +335,23 @@ void GradientReducer<T>::ready(const Execution& exec, std::int64_t offset) {
 
 template <class T>
 void GradientReducer<T>::finish(const Execution& exec) {
-  if (comm_.size() == 1) return;
+  if (lane_sums_) lane_sums_->restart();
+  if (comm_.size() == 1) {
+    if (lane_sums_) lane_sums_->finish(exec, 0, end());
+    return;
+  }
   for (; next_ < buckets_.size(); ++next_) start(exec, next_);
   const Timer timer;
   for (int stage = 1; stage <= stages_; ++stage)
     for (Bucket& bucket : buckets_) {
       if (bucket.stage != stage) continue;
-      bucket.request.wait();
+      bucket.wait();
       advance(exec, bucket);
     }
   tail_.wait();
   reduces_.add(timer.seconds());
   if (staged_) {
-    if (mode_ == Mode::sum || mode_ == Mode::hierarchical)
+    if (mode_ == Mode::sum || mode_ == Mode::hierarchical || (mode_ == Mode::lanes && !shard_))
       Kokkos::deep_copy(exec, arena_, staging_);
     else if (end() > gradients_)
       Kokkos::deep_copy(exec, slice<T>(arena_, gradients_, end() - gradients_), host_slice(staging_, gradients_, end() - gradients_));
@@ -263,11 +367,12 @@ void GradientReducer<T>::begin_gather(const Execution& exec, Span<T> values) {
   T* const from = staged_ ? gather_staging_.data() : values.data();
   if (staged_)
     for (const Bucket& bucket : buckets_)
-      if (const std::int64_t own = bucket.own_last - bucket.own_first; own > 0)
+      if (const std::int64_t own = bucket.own_last - bucket.own_first; own > 0 && bucket.gradients)
         Kokkos::deep_copy(exec, host_slice(gather_staging_, bucket.own_first, own), slice<T>(values, bucket.own_first, own));
   exec.fence("trireme::reducer: updated values complete before MPI");
   for (std::size_t b = 0; b < buckets_.size(); ++b)
-    gathers_[b] = third_->begin_all_gather(from + buckets_[b].first, buckets_[b].counts.data(), buckets_[b].starts.data());
+    if (buckets_[b].gradients)
+      gathers_[b] = third_->begin_all_gather(from + buckets_[b].first, buckets_[b].counts.data(), buckets_[b].starts.data());
 }
 
 template <class T>

@@ -6,6 +6,8 @@
 //   shard: reduce-scatter            (p - 1)/p n b, and (p - 1)/p n b again when the updated values come back (all-gather)
 //   wire = bf16                      the ranks exchange pieces (all-to-all), each sums its own in T, and gathers the rounded sums: 2 (p - 1)/p n 2;
 //                                    with shard the first half alone: the owner updates from the sum that it has in T
+//   lanes (k nodes of the tree on a rank) the ranks exchange pieces of their nodes, each adds up its own, and gathers: (k + 1)(p - 1)/p n b; with shard the
+//                                    first part alone, and the gather of values
 //   hierarchical (k ranks a node)    reduce within the node to its first rank; all-reduce among those of m nodes, 2 (m - 1)/m n b; broadcast in the node
 //
 // The size of buckets: with N bytes of gradients in buckets of s, N/s start-ups of a seconds each are driven by the ranks that compute, and the last
@@ -15,7 +17,7 @@
 //
 // Bits: sums of two ranks depend on nothing. On more, the order in which MPI adds may depend on the size of a message and on the way chosen; MPICH's
 // all-reduces pair ranks alike for every size (tests/unit/optim), other libraries may not: there, bits are reproduced with parallel.bucket and
-// parallel.reduce given. All ranks always hold the same bits.
+// parallel.reduce given. All ranks always hold the same bits. With lanes nothing of this matters: the sum is that of lane_tree.hpp, on any number of ranks.
 #pragma once
 
 #include <algorithm>
@@ -26,9 +28,12 @@
 
 #include "base/timer.hpp"
 #include "comm/communicator.hpp"
+#include "comm/process_grid.hpp"
 #include "config/deck.hpp"
+#include "kokkos_kernels/lanes.hpp"
 #include "kokkos_kernels/wire.hpp"
 #include "optim/communication_report.hpp"
+#include "optim/lane_sums.hpp"
 #include "optim/shards.hpp"
 
 namespace trireme {
@@ -40,11 +45,14 @@ struct ReduceOptions {
   std::int64_t gradients = -1;    // elements of the arena that are gradients; those behind it travel in full and come to all ranks. -1: all
   bool shard = false;
   bool bf16 = false;
-  Way way = Way::flat;            // automatic: what is faster for a bucket, measured; flat with shard or bf16
+  Way way = Way::flat;            // automatic: what is faster for a bucket, measured; flat with shard, bf16 or lanes
+  std::vector<LaneRange> lanes{};  // of each rank: leaves of one tree, all of them; empty: sums are MPI's. Not with bf16
   std::string axis = "data";      // for messages, and the names of communicators
 
-  /// From parallel.bucket, wire and reduce and optimizer.shard. Usage errors say what does not go together.
-  static ReduceOptions from(const Deck& deck, std::int64_t gradients);
+  /// From parallel.bucket, wire and reduce, optimizer.shard and data.lanes. Usage errors say what does not go together.
+  static ReduceOptions from(const Deck& deck, const GridShape& grid, std::int64_t gradients);
+  /// Memory that lanes take beside an arena of so many elements on a rank: nodes under way and nodes of others, elements.
+  std::int64_t lane_memory(std::int64_t arena, int rank) const;
 };
 
 template <class T>
@@ -54,7 +62,9 @@ class GradientReducer {
   /// hold at least their size, but for the last, and end at such offsets. Collective over `comm`; takes some milliseconds where it measures.
   GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, const ReduceOptions& options);
 
-  /// Gradients from `offset` to the end of the arena are final once what is launched on `exec` ends: starts the sums that became possible.
+  /// With lanes: the gradient of a lane that is not this rank's last is complete in the arena, which becomes 0. Not collective.
+  void end_lane(const Execution& exec) { lane_sums_->take(exec); }
+  /// Gradients from `offset` to the end of the arena (of the last lane) are final once what is launched on `exec` ends: starts the sums that became possible.
   void ready(const Execution& exec, std::int64_t offset);
   /// Starts what is left and waits for all. Afterwards the arena holds the sums over all ranks: all of it, or, with shard, what this rank owns of the
   /// gradients, and the control numbers.
@@ -86,15 +96,33 @@ class GradientReducer {
   void report(CommunicationReport& report) const;
 
  private:
-  enum class Mode { sum, hierarchical, scatter, exchange };
+  enum class Mode { sum, hierarchical, scatter, exchange, lanes };
   struct Bucket {
     std::int64_t first, last;                   // of the arena
     std::int64_t own_first = 0, own_last = 0;   // what this rank sums for the others
     std::int64_t own_at = 0;                    // in compact memory: of own_, of received_ times the other ranks
     std::vector<int> counts, starts;            // of each rank's part, from `first`
     std::vector<int> send_counts, receive_counts, receive_starts;  // of the exchange
+    bool gradients = true;                      // not what lies behind them
+    // Lanes: a round for each node that some rank has.
+    struct Round {
+      std::vector<int> send_counts, receive_counts, receive_starts;
+      Request request;
+    };
+    std::vector<Round> rounds;
+    Buffer<NodeMemory<T>> nodes;                 // this rank's part of all nodes: its own, and what came
     int stage = 0;                              // operations begun: 0 filling, stages_ + 1 done
     Request request;
+
+    bool done() {
+      bool all = request.done();
+      for (Round& round : rounds) all = round.request.done() && all;
+      return all;
+    }
+    void wait() {
+      for (Round& round : rounds) round.request.wait();
+      request.wait();
+    }
   };
   /// Memory of kernels that MPI reads and writes: itself, or a twin on the host.
   template <class E>
@@ -121,11 +149,13 @@ class GradientReducer {
   void choose(std::int64_t gradient_bytes, const ReduceOptions& options);
   void cut(std::vector<std::int64_t> cuts, std::int64_t bucket_bytes);
   void divide();
+  void divide_lanes(const std::vector<LaneRange>& lanes);
   void start(const Execution& exec, std::size_t bucket);
   void begin(const Execution& exec, Bucket& bucket);
   /// The bucket's operation is complete: takes what came, begins the next.
   void advance(const Execution& exec, Bucket& bucket);
   void poll(const Execution& exec);
+  bool gathers(const Bucket& bucket) const { return !shard_ || !bucket.gradients; }
   T* memory(std::int64_t first) { return (staged_ ? staging_.data() : arena_.data()) + first; }
   void to_staging(const Execution& exec, std::int64_t first, std::int64_t last);
   std::int64_t end() const { return static_cast<std::int64_t>(arena_.size()); }
@@ -149,6 +179,11 @@ class GradientReducer {
   HostBuffer<T> staging_;
   Wire<T> own_;                       // scatter: what this rank receives
   Wire<Bf16> sent_, received_;        // exchange
+  std::optional<LaneSums<T>> lane_sums_;
+  std::vector<HostBuffer<T>> node_staging_;  // of each node of this rank
+  Wire<T> received_nodes_;            // of others
+  std::int64_t other_nodes_ = 0;
+  Buffer<NodeAddition> additions_;    // of all nodes
   Buffer<T> error_;                   // exchange: of what this rank sends, and, where it owns, of the sums that it hands out
   std::vector<Request> gathers_;
   Span<T> gathered_;

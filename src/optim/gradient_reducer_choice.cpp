@@ -5,9 +5,11 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/share.hpp"
 #include "base/text.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "optim/gradient_reducer.hpp"
+#include "parallel/plan.hpp"
 
 namespace trireme {
 
@@ -30,7 +32,7 @@ double seconds_of(const Communicator& comm, int times, const F& action) {
 
 }  // namespace
 
-ReduceOptions ReduceOptions::from(const Deck& deck, std::int64_t gradients) {
+ReduceOptions ReduceOptions::from(const Deck& deck, const GridShape& grid, std::int64_t gradients) {
   ReduceOptions options;
   options.bucket_bytes = static_cast<std::int64_t>(deck.real("parallel.bucket") * 1024 * 1024);
   options.gradients = gradients;
@@ -43,7 +45,32 @@ ReduceOptions ReduceOptions::from(const Deck& deck, std::int64_t gradients) {
                       options.shard ? "optimizer.shard = true" : "parallel.wire = bf16", options.shard ? "optimizer.shard" : "parallel.wire");
   if (options.bf16 && deck.text("train.precision") == "fp64")
     throw usage_error("parallel.wire = bf16 does not go with train.precision = fp64: gradients of 53 bits would travel with 8. Hint: set parallel.wire = full");
+  if (const std::int64_t lanes = lanes_of(deck, grid); lanes > 0) {
+    if (options.way == Way::hierarchical || options.bf16)
+      throw usage_error("data.lanes does not go with {}: lanes are summed in an order of their own, at full precision. Hint: give up one of the two",
+                        options.bf16 ? "parallel.wire = bf16" : "parallel.reduce = hierarchical");
+    const std::string& kind = deck.text("optimizer.kind");
+    if (const bool clips = deck.real("optimizer.clip_norm") > 0; options.shard && (clips || kind == "lars" || kind == "lamb"))
+      throw usage_error("optimizer.shard = true with data.lanes does not go with {}: norms would be summed rank by rank, so their bits would depend on the number "
+                        "of ranks. Hint: give up optimizer.shard", clips ? "optimizer.clip_norm" : "optimizer.kind = " + kind);
+    // Ranks of the reduction: data, then spatial. Lanes of one part of the pixels lie together.
+    for (int d = 0; d < grid.data; ++d)
+      for (int s = 0; s < grid.spatial_ranks(); ++s) {
+        const Share own = share_of(lanes, d, grid.data);
+        options.lanes.push_back({s * lanes + own.first, s * lanes + own.first + own.count});
+      }
+  }
   return options;
+}
+
+std::int64_t ReduceOptions::lane_memory(std::int64_t arena, int rank) const {
+  if (lanes.empty()) return 0;
+  std::int64_t leaves = 0, nodes = 0;
+  for (const LaneRange& range : lanes) leaves = std::max(leaves, range.last);
+  const LaneTree tree(leaves);
+  for (std::size_t r = 0; r < lanes.size(); ++r)
+    if (r != static_cast<std::size_t>(rank)) nodes += static_cast<std::int64_t>(tree.nodes_of(lanes[r]).size());
+  return LaneSchedule(tree, lanes[static_cast<std::size_t>(rank)]).slots() * arena + nodes * arena / static_cast<std::int64_t>(lanes.size());
 }
 
 // Size of buckets and way of the sums. Where something is measured, the slowest rank's times decide, which all ranks know.
@@ -128,9 +155,13 @@ double GradientReducer<T>::Waits::least(const Communicator& comm) const {
 template <class T>
 std::string GradientReducer<T>::plan() const {
   if (comm_.size() == 1) return fmt::format("{}: one rank, nothing is summed", axis_);
-  const char* const ways[] = {"all-reduce", "all-reduce by nodes", "reduce-scatter, and all-gather of the updated values", "bf16 exchange"};
+  const char* const ways[] = {"all-reduce", "all-reduce by nodes", "reduce-scatter, and all-gather of the updated values", "bf16 exchange",
+                              "exchange of lanes"};
   return fmt::format("{} over {} ranks: {}{} in {} bucket(s) of about {}{}", axis_, comm_.size(), ways[static_cast<int>(mode_)],
-                     mode_ == Mode::exchange ? shard_ ? ", and all-gather of the updated values" : " and bf16 all-gather" : "", buckets_.size(),
+                     mode_ == Mode::exchange || mode_ == Mode::lanes
+                         ? shard_ ? ", and all-gather of the updated values" : mode_ == Mode::lanes ? " and all-gather" : " and bf16 all-gather"
+                         : "",
+                     buckets_.size(),
                      human_bytes(static_cast<double>(bucket_bytes_)), why_.empty() ? "" : " (" + why_ + ")");
 }
 
@@ -153,13 +184,21 @@ void GradientReducer<T>::report(CommunicationReport& report) const {
       line.what = shard_ ? "bf16 exchange" : "bf16 exchange and all-gather", line.messages = (shard_ ? 1 : 2) * n + tail;
       line.bytes = 2 * (gradients - own + (shard_ ? 0 : (p - 1) * own)) + control;
       break;
+    case Mode::lanes: {
+      double gathered = 0;
+      for (const Bucket& bucket : buckets_) gathered += gathers(bucket) ? static_cast<double>(bucket.own_last - bucket.own_first) : 0;
+      line.what = gathered > 0 && !shard_ ? "exchange of lanes and all-gather" : "exchange of lanes";
+      line.messages = static_cast<double>(buckets_.front().rounds.size()) * n + (shard_ ? tail : n);
+      line.bytes = size * (static_cast<double>(lane_sums_->nodes().size()) * (all - own) + (p - 1) * gathered);
+      break;
+    }
   }
   report.add(line);
   if (shard_)
     report.add({.axis = axis_,
                 .what = "all-gather of values",
-                .messages = n,
-                .bytes = (p - 1) * own * size,
+                .messages = static_cast<double>(std::ranges::count_if(buckets_, [](const Bucket& bucket) { return bucket.gradients; })),
+                .bytes = (p - 1) * static_cast<double>(shards_.size()) * size,
                 .alone_s = gather_alone_ > 0 ? gather_alone_ : -1,
                 .exposed_s = gather_waits_.least(comm_),
                 .waited_s = gather_waits_.mean()});

@@ -65,6 +65,22 @@ GridShape grid_shape(const Deck& deck, int ranks) {
   return grid;
 }
 
+std::int64_t lanes_of(const Deck& deck, const GridShape& grid) {
+  const std::int64_t lanes = deck.integer("data.lanes"), batch = deck.integer("data.batch"), accumulate = deck.integer("train.accumulate");
+  if (lanes == 0) return 0;
+  if (lanes < grid.data)
+    throw usage_error("data.lanes = {}, but {} ranks divide the batch, and each needs a lane. Hint: start the job with fewer ranks, give more of them to other "
+                      "axes of [parallel], or set more lanes, which changes the bits", lanes, grid.data);
+  if (lanes > batch) throw usage_error("data.lanes = {} of data.batch = {}: some lanes would have no sample. Hint: set at most {} lanes", lanes, batch, batch);
+  if (accumulate > 1)
+    throw usage_error("train.accumulate = {} does not go with data.lanes: lanes are worked on one by one already, and so need the memory of one lane only. "
+                      "Hint: set data.batch = {}, data.lanes = {} and train.accumulate = 1", accumulate, accumulate * batch, accumulate * lanes);
+  if (deck.text("parallel.balance") == "measured")
+    throw usage_error("parallel.balance = measured does not go with data.lanes: which samples a rank has then depends on time, and lanes are there so that "
+                      "nothing does. Hint: give up one of the two");
+  return lanes;
+}
+
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
   const std::int64_t wanted = deck.integer("parallel.micro_batches");
   return wanted > 0 ? wanted : grid.pipeline > 1 ? 4 * grid.pipeline : 1;
@@ -72,19 +88,26 @@ std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
 
 std::int64_t most_of_batch(const Deck& deck, const GridShape& grid) {
   const std::int64_t batch = deck.integer("data.batch"), even = (batch + grid.data - 1) / grid.data;
+  if (const std::int64_t lanes = lanes_of(deck, grid); lanes > 0) return Shares::of_lanes(lanes, grid.data).of(batch, 0).count;
   if (deck.text("parallel.balance") != "measured" || grid.data == 1) return even;
   return std::clamp(static_cast<std::int64_t>(deck.real("parallel.balance_limit") * static_cast<double>(even)), even, batch);
 }
 
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
   const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
-  const std::int64_t micro = micro_batches(deck, grid), share = up(most_of_batch(deck, grid), micro);
-  return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), grid.data));
+  const std::int64_t lanes = lanes_of(deck, grid), micro = micro_batches(deck, grid);
+  const std::int64_t share = up(lanes > 0 ? up(deck.integer("data.batch"), lanes) : most_of_batch(deck, grid), micro);
+  return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), lanes > 0 ? lanes : grid.data));
 }
 
 ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape& grid)
     : graph_(graph), grid_(grid), nodes_(graph.nodes().size()), values_(graph.shapes().size()) {
   micro_batches_ = trireme::micro_batches(deck, grid);
+  if (deck.integer("data.lanes") > 0)
+    for (const GraphNode& node : graph.nodes())
+      if (node.spec.options.contains("sync") && LayerOptions(node.spec, node.kind->options).boolean("sync"))
+        throw usage_error("{}: sync = true in 'layer = {}' takes moments of the whole batch, but with data.lanes each lane is worked on by itself. Hint: set "
+                          "sync = false, or fewer lanes", node.spec.called(), node.spec.text);
   values_[0].split = can_split(graph.shapes()[0]);
   for (std::size_t i = 0; i < nodes_.size(); ++i) place_node(i);
   place_stages(deck);

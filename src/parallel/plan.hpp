@@ -25,11 +25,13 @@ namespace trireme {
 /// The grid that [parallel] asks for on this many ranks. Usage errors say which axis does not fit.
 GridShape grid_shape(const Deck& deck, int ranks);
 
-/// Micro-batches of a rank's share of a batch.
+/// data.lanes, 0 where there are none. Usage errors say what does not go with lanes, and where there are fewer than ranks of the data axis.
+std::int64_t lanes_of(const Deck& deck, const GridShape& grid);
+/// Micro-batches of a rank's share of a batch, or of each lane.
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
-/// The most samples of a batch that one rank of the data axis may get: the even share, or under parallel.balance = measured parallel.balance_limit times that.
+/// The most samples of a batch that one rank of the data axis may get: the even share, its lanes' samples, or under parallel.balance = measured parallel.balance_limit times that.
 std::int64_t most_of_batch(const Deck& deck, const GridShape& grid);
-/// The most samples of a pass: of a micro-batch, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
+/// The most samples of a pass: of a micro-batch of a share or lane, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid);
 
 struct NodePlan {

@@ -1,4 +1,7 @@
 // Exact evaluation: every sample counts once, on any number of ranks.
+//
+// The rows of the data set are cut into blocks, one a rank of the data axis. With data.lanes there is a block for each lane, and ranks have as many as they
+// have lanes: sums are made of each block, and added up in the order of blocks, so that metrics are the same bits on any number of ranks.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,6 +11,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/share.hpp"
 #include "comm/communicator.hpp"
 #include "network/network.hpp"
 #include "parallel/sharer_sums.hpp"
@@ -47,6 +51,9 @@ class Evaluator {
 
  private:
   void evaluate(const Execution& exec);
+  void evaluate_block(const Execution& exec, std::size_t block);
+  /// Of the data axis: sums of each output at hand over all samples. Collective over that axis.
+  std::vector<double> sum_errors_of_blocks() const;
 
   std::unique_ptr<const ProcessGrid> own_grid_;
   const ProcessGrid& grid_;
@@ -55,7 +62,12 @@ class Evaluator {
   SharerSums sharer_sums_;
   bool last_, counts_samples_;          // whether this rank has the output; whether its numbers of it count in sums over all ranks
   std::uint64_t seed_;  // of the run
-  BatchStream stream_;
+  int blocks_;                          // of the data set
+  bool fixed_order_;                    // of sums inside a pass
+  Share own_blocks_;                    // this rank's
+  BatchStream::Options stream_options_;
+  IoThread& io_;
+  std::unique_ptr<BatchStream> stream_; // of the block that was evaluated last
   BatchStager<T> stager_;
   std::optional<ChannelShares<T>> shares_;  // where channels of the output lie on several ranks: they are gathered
   Buffer<T> gathered_;
@@ -63,8 +75,8 @@ class Evaluator {
   LossFunction<T> loss_;
   std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
   Buffer<std::int64_t> counts_;
-  Buffer<double> sums_;
-  double loss_sum_ = 0;
+  Buffer<double> sums_;                 // of each of this rank's blocks
+  std::vector<double> losses_;
 };
 
 }  // namespace trireme

@@ -89,6 +89,19 @@ void Trainer<T>::accumulate(std::int64_t before, std::int64_t samples, bool last
 
 template <class T>
 void Trainer<T>::train_on(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last) {
+  if (lanes_ == 0) return train_on_slice(batch, before, samples, last);
+  const Share own = share_of(lanes_, grid_.place().data, grid_.shape().data);
+  for (std::int64_t lane = own.first; lane < own.first + own.count; ++lane) {
+    const Share slice = share_of(batch.global_count, static_cast<int>(lane), static_cast<int>(lanes_));
+    const bool last_lane = lane + 1 == own.first + own.count;
+    if (!on_host && lane > own.first) exec_.fence("trireme::trainer: staging memory is not read any more");
+    train_on_slice(part_of(batch, slice.first - batch.first, slice.count), before, samples, last && last_lane);
+    if (!last_lane) reducer_.end_lane(exec_);
+  }
+}
+
+template <class T>
+void Trainer<T>::train_on_slice(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last) {
   const auto parts = static_cast<std::int64_t>(passes_.size());
   const auto slice_of_share = [&](std::int64_t m) { return share_of(batch.count, static_cast<int>(m), static_cast<int>(parts)); };
   for (std::int64_t m = 0; m < parts; ++m) {
@@ -100,6 +113,7 @@ void Trainer<T>::train_on(const HostBatch& batch, std::int64_t before, std::int6
                                             .step = progress_.step,
                                             .first_sample = before + batch.first + part.first,
                                             .copies = grid_.shape().spatial_ranks(),
+                                            .fixed_order = lanes_ > 0,
                                             .sum_over = sharer_sums_.function()};
   }
   if (parts == 1) {
@@ -167,7 +181,7 @@ void Trainer<T>::prefetch() {
   const Trace::Phase phase(trace_, "data wait", seconds_.data);
   try {
     prefetched_ = &batches_.next();
-    if (passes_.size() == 1) stager_.stage(*prefetched_);
+    if (passes_.size() == 1 && lanes_ == 0) stager_.stage(*prefetched_);
   } catch (const Error&) {
     prefetch_error_ = std::current_exception();
   }
@@ -222,7 +236,7 @@ std::int64_t Trainer<T>::samples_of(std::int64_t step) const {
 template <class T>
 std::int64_t Trainer<T>::evaluation_batch() const {
   const std::int64_t wanted = deck_.integer("data.test_batch");
-  return wanted > 0 && passes_.size() == 1 ? wanted : network_.largest_batch() * grid_.shape().data;
+  return wanted > 0 && passes_.size() == 1 ? wanted : network_.largest_batch() * (lanes_ > 0 ? lanes_ : grid_.shape().data);
 }
 
 template <class T>

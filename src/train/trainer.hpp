@@ -88,6 +88,8 @@ class Trainer {
   /// Adds one batch's share of the gradient of a step; `before`: samples of the step's batches before it, `samples`: of all of them.
   void accumulate(std::int64_t before, std::int64_t samples, bool last);
   void train_on(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last);
+  /// The same of samples that are worked on together: a share of the batch, or a lane.
+  void train_on_slice(const HostBatch& batch, std::int64_t before, std::int64_t samples, bool last);
   void forward(const Pass& pass, const HostBatch& batch, std::int64_t samples);
   void backward(const Pass& pass, bool last);
   /// Forward, loss and backward in one, where they are the same in every step.
@@ -125,7 +127,8 @@ class Trainer {
   std::int64_t batch_;                  // global batch
   std::int64_t accumulate_;             // batches a step
   ProcessGrid grid_;
-  std::int64_t share_;                  // the most that this rank's place on the data axis takes of a batch
+  std::int64_t share_;                  // the most that this rank's place on the data axis takes of a batch, where shares are even
+  std::int64_t lanes_;                  // of a batch; 0: none
   Network<T> network_;
   DataSet train_data_;
   std::optional<DataSet> test_data_;

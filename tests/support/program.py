@@ -48,7 +48,7 @@ def command_line(words, ranks):
 
 def environment(faults=None, **more):
     """`faults`: rules of tests/support/faults_preload.c."""
-    env = dict(os.environ, OMP_NUM_THREADS="1", OMP_PROC_BIND="false", **more)
+    env = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_PROC_BIND": "false", **more}
     preloads = [env["TRIREME_YIELD"]] if env.get("TRIREME_YIELD") else []
     if faults:
         preloads.append(os.environ.get("TRIREME_FAULTS_LIBRARY", str(ROOT / "build" / "release" / "tests" / "libtrireme_faults.so")))

@@ -243,7 +243,7 @@ BOOST_AUTO_TEST_CASE(messages_and_bytes_are_those_of_the_formulas) {
 }
 
 BOOST_AUTO_TEST_CASE(what_does_not_go_together_is_refused) {
-  const auto options = [](const std::vector<std::string>& overrides) { return [=] { ReduceOptions::from(deck_of(model("3", {"linear out=2"}), overrides), 10); }; };
+  const auto options = [](const std::vector<std::string>& overrides) { return [=] { ReduceOptions::from(deck_of(model("3", {"linear out=2"}), overrides), {}, 10); }; };
   check_refused(options({"optimizer.shard=true", "parallel.reduce=hierarchical"}), {"parallel.reduce", "optimizer.shard"});
   check_refused(options({"parallel.wire=bf16", "parallel.reduce=hierarchical"}), {"parallel.reduce", "parallel.wire"});
   check_refused(options({"parallel.wire=bf16", "train.precision=fp64"}), {"parallel.wire", "fp64"});

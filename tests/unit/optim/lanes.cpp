@@ -1,0 +1,130 @@
+// The tree over lanes, and sums that are the same bits whoever owns which lanes.
+#include <boost/test/unit_test.hpp>
+
+#include "base/share.hpp"
+#include "optim/gradient_reducer.hpp"
+#include "support/arrays.hpp"
+
+using namespace trireme;
+using namespace trireme::test;
+
+namespace {
+
+LaneRange lanes_of_rank(std::int64_t lanes, int rank, int ranks) {
+  const Share own = share_of(lanes, rank, ranks);
+  return {own.first, own.first + own.count};
+}
+
+/// The gradient of a lane: numbers whose sums depend on the order.
+std::vector<float> gradient(std::int64_t lane, std::int64_t step, std::int64_t size) {
+  RandomStream random(test_seed() + static_cast<std::uint64_t>(step), 7000 + static_cast<std::uint64_t>(lane));
+  return random_numbers<float>(random, size);
+}
+
+/// The tree, as the definition has it.
+std::vector<float> sum_of(const LaneRange& node, std::int64_t step, std::int64_t size) {
+  const std::int64_t lanes = node.last - node.first;
+  if (lanes == 1) return gradient(node.first, step, size);
+  std::int64_t half = 1;
+  while (2 * half < lanes) half *= 2;
+  std::vector<float> left = sum_of({node.first, node.first + half}, step, size);
+  const std::vector<float> right = sum_of({node.first + half, node.last}, step, size);
+  for (std::size_t i = 0; i < left.size(); ++i) left[i] += right[i];
+  return left;
+}
+
+void write(const Guarded<float>& arena, std::int64_t first, std::int64_t last, const std::vector<float>& values) {
+  const Guarded<float> from(std::vector<float>(values.begin() + first, values.begin() + last));
+  Kokkos::deep_copy(slice<float>(arena.span(), first, last - first), from.span());
+}
+
+}  // namespace
+
+BOOST_AUTO_TEST_SUITE(lanes)
+
+BOOST_AUTO_TEST_CASE(nodes_tile_a_range_and_are_few) {
+  for (std::int64_t lanes = 1; lanes <= 33; ++lanes) {
+    const LaneTree tree(lanes);
+    for (std::int64_t first = 0; first < lanes; ++first)
+      for (std::int64_t last = first + 1; last <= lanes; ++last) {
+        const auto nodes = tree.nodes_of({first, last});
+        std::int64_t at = first, depth = 0;
+        for (const LaneRange& node : nodes) {
+          BOOST_TEST((node.first == at && node.first < node.last));
+          at = node.last;
+        }
+        BOOST_TEST(at == last);
+        while ((std::int64_t{1} << depth) < lanes) ++depth;
+        BOOST_TEST(static_cast<std::int64_t>(nodes.size()) <= std::max<std::int64_t>(1, 2 * depth));
+        const LaneSchedule schedule(tree, {first, last});
+        BOOST_TEST((schedule.nodes() == nodes), "the schedule of [" << first << ", " << last << ") of " << lanes << " ends with other nodes");
+        BOOST_TEST(schedule.slots() <= depth + static_cast<std::int64_t>(nodes.size()));
+      }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(equal_shares_of_powers_of_two_are_single_nodes) {
+  for (const int ranks : {1, 2, 4, 8, 16})
+    for (int rank = 0; rank < ranks; ++rank) BOOST_TEST(LaneTree(16).nodes_of(lanes_of_rank(16, rank, ranks)).size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(additions_must_make_up_all_lanes) {
+  const LaneTree tree(6);  // ((0 1)(2 3))(4 5)
+  BOOST_TEST(tree.additions({{0, 6}}).empty());
+  BOOST_TEST((tree.additions({{0, 2}, {2, 3}, {3, 4}, {4, 6}}).size() == 3u));
+  BOOST_TEST((tree.additions({{0, 1}, {1, 2}, {2, 3}, {3, 4}, {4, 6}}).size() == 4u));
+  BOOST_CHECK_THROW(tree.additions({{0, 4}}), Error);
+  BOOST_CHECK_THROW(tree.additions({{0, 3}, {3, 6}}), Error);
+  BOOST_CHECK_THROW(tree.additions({}), Error);
+}
+
+// On each number of ranks that this test runs on, the same bits as the definition.
+BOOST_AUTO_TEST_CASE(sums_are_those_of_the_tree) {
+  const Communicator world = Communicator::world();
+  const Execution exec;
+  for (std::uint64_t i = 0; i < 40; ++i) {
+    RandomStream common(test_seed(), i);
+    const std::int64_t lanes = draw(common, world.size(), 13), parts = draw(common, 1, 2), size = draw(common, 1, 3000),
+                       gradients = common.below(2) ? size : draw(common, 0, size);
+    if (world.size() % parts != 0 || lanes < world.size() / parts) continue;
+    const int ranks_of_part = world.size() / static_cast<int>(parts);
+    ReduceOptions options{.bucket_bytes = pick<std::int64_t>(common, {1, 100, 1 << 20}), .gradients = gradients, .shard = common.below(2) == 0 && gradients > 0};
+    // As the reduction's ranks are: parts of the pixels of one share of the batch are neighbours.
+    for (int r = 0; r < world.size(); ++r) {
+      const LaneRange own = lanes_of_rank(lanes, r / static_cast<int>(parts), ranks_of_part);
+      const std::int64_t part = r % parts;
+      options.lanes.push_back({part * lanes + own.first, part * lanes + own.last});
+    }
+    const std::vector<std::int64_t> cuts{0, gradients / 3, gradients / 2};
+    const Guarded<float> arena(std::vector<float>(static_cast<std::size_t>(size)));
+    GradientReducer<float> reducer(world, arena, cuts, options);
+    const LaneRange own = options.lanes[static_cast<std::size_t>(world.rank())];
+    BOOST_TEST_CONTEXT("seed " << test_seed() << " case " << i << ": " << lanes << " lanes, " << parts << " parts, " << size << " elements, " << gradients
+                               << " gradients, shard " << options.shard) {
+      for (std::int64_t step = 0; step < 3; ++step) {
+        for (std::int64_t lane = own.first; lane + 1 < own.last; ++lane) {
+          write(arena, 0, size, gradient(lane, step, size));
+          reducer.end_lane(exec);
+          exec.fence();
+          BOOST_TEST(distance(arena.values(), std::vector<float>(static_cast<std::size_t>(size))) == 0.0);
+        }
+        const auto last = gradient(own.last - 1, step, size);
+        write(arena, gradients / 2, size, last);
+        reducer.ready(exec, gradients / 2);
+        write(arena, 0, gradients / 2, last);
+        if (step != 1) reducer.ready(exec, 0);
+        reducer.finish(exec);
+        exec.fence();
+        const auto expected = sum_of({0, lanes * parts}, step, size), found = arena.values();
+        for (const Shards::Range& range : reducer.shards().owned())
+          BOOST_TEST(std::equal(found.begin() + range.first, found.begin() + range.last, expected.begin() + range.first), "step " << step);
+        BOOST_TEST(std::equal(found.begin() + gradients, found.end(), expected.begin() + gradients), "step " << step << ", behind the gradients");
+        if (!options.shard) BOOST_TEST(same_bits(found, expected), "step " << step);
+        const std::vector<float> zeros(static_cast<std::size_t>(size));
+        write(arena, 0, size, zeros);
+      }
+    }
+  }
+}
+
+BOOST_AUTO_TEST_SUITE_END()
