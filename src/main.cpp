@@ -32,12 +32,8 @@ int main(int argc, char** argv) {
       if (!asks_for_help(words)) kokkos.emplace(world);  // a build for a device gives help on a node without one, too
       starting.reset();
       return run_command(world, words);
-    } catch (const Error& error) {
-      return end_after(error);
-    } catch (const std::bad_alloc&) {
-      return end_after(internal_error("out of memory. Hint: a smaller data.batch, more ranks, or trireme plan"));
     } catch (const std::exception& error) {
-      return end_after(internal_error("{}", error.what()));
+      return end_after(described(error));
     }
   } catch (const std::exception& error) {
     std::fprintf(stderr, "trireme: %s\n", error.what());

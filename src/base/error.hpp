@@ -63,6 +63,9 @@ template <class... Args>
   return fail(ExitCode::checkpoint, format, std::forward<Args>(args)...);
 }
 
+/// Any exception as what the user is told: of memory that is not to be had, what to do.
+Error described(const std::exception& error);
+
 /// A broken promise of our own code; never caused by a user's input.
 template <class... Args>
 [[nodiscard]] Error internal_error(fmt::format_string<Args...> format, Args&&... args) {

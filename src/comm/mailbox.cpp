@@ -1,6 +1,5 @@
 #include "comm/mailbox.hpp"
 
-#include <new>
 
 #include <chrono>
 #include <thread>
@@ -38,13 +37,7 @@ bool patient_barrier(const Communicator& comm, double seconds) {
 
 void end_where_some_fail(const Communicator& comm, const std::exception& error) {
   if (comm.size() == 1 || patient_barrier(comm, 1) || Environment::current() == nullptr) return;
-  if (const auto* const known = dynamic_cast<const Error*>(&error)) {
-    Environment::current()->end_after_error(*known);
-  } else if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) {
-    Environment::current()->end_after_error(internal_error("out of memory. Hint: a smaller data.batch, more ranks, or trireme plan"));
-  } else {
-    Environment::current()->end_after_error(internal_error("{}", error.what()));
-  }
+  Environment::current()->end_after_error(described(error));
 }
 
 }  // namespace trireme

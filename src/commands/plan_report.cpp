@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/share.hpp"
 #include "base/text.hpp"
 #include "layers/part.hpp"
 #include "network/network.hpp"
@@ -32,7 +33,9 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
   const GridShape& grid = report.grid;
   const std::int64_t reducers = grid.data * grid.spatial_ranks(), states = static_cast<std::int64_t>(optimizer_states(deck).size());
   const bool shard = deck.boolean("optimizer.shard");
-  const std::int64_t share = (deck.integer("data.batch") + grid.data - 1) / grid.data, batches = deck.integer("train.accumulate");
+  // Of the first rank of the data axis, which has no less than others.
+  const std::int64_t share = report.lanes > 0 ? most_of_batch(deck, grid) : (deck.integer("data.batch") + grid.data - 1) / grid.data, batches = deck.integer("train.accumulate"),
+                     passes = report.micro_batches * (report.lanes > 0 ? share_of(report.lanes, 0, grid.data).count : batches);
   for (int rank = 0; rank < grid.model_ranks(); ++rank) {
     const GridPlace place(grid, rank);
     const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, place);
@@ -52,7 +55,7 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
     auto& traffic = report.traffic.emplace_back();
     const auto add = [&](const Traffic& sent) {
       AxisTraffic& axis = traffic[sent.axis];
-      axis.messages += static_cast<double>(sent.messages * report.micro_batches * batches);
+      axis.messages += static_cast<double>(sent.messages * passes);
       axis.bytes += static_cast<double>(sent.elements * share * batches * size);
     };
     for (const auto& line : network.traffic()) add(line.traffic);
@@ -60,7 +63,9 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
     if (reducers > 1) {
       AxisTraffic& axis = traffic["gradients"];
       axis.messages += 1;
-      axis.bytes += 2.0 * static_cast<double>(reducers - 1) / static_cast<double>(reducers) * static_cast<double>(network.gradient_elements() * size);
+      // Lanes: each node is sent, and the sums are gathered.
+      const double ways = reduce.lanes.empty() ? 2 : 1 + static_cast<double>(reduce.nodes_of(place.spatial_rank()));
+      axis.bytes += ways * static_cast<double>(reducers - 1) / static_cast<double>(reducers) * static_cast<double>(network.gradient_elements() * size);
     }
   }
 }
@@ -71,6 +76,7 @@ PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, rank
   const Graph graph(deck);
   const ParallelPlan plan(graph, deck, grid);
   micro_batches = plan.micro_batches();
+  lanes = lanes_of(deck, grid);
   pass_samples = largest_pass(deck, grid);
   for (std::size_t i = 0; i < graph.nodes().size(); ++i) {
     const GraphNode& node = graph.nodes()[i];
@@ -101,7 +107,8 @@ std::int64_t PlanReport::most_memory() const {
 }
 
 std::string PlanReport::text() const {
-  std::string out = fmt::format("grid: {} ({} rank(s)); {} sample(s) a pass, {} micro-batch(es) a batch\n\n", grid.text(), grid.ranks(), pass_samples, micro_batches);
+  std::string out = fmt::format("grid: {} ({} rank(s)); {} sample(s) a pass, {} micro-batch(es) a {}\n\n", grid.text(), grid.ranks(), pass_samples, micro_batches,
+                                lanes > 0 ? fmt::format("lane, {} lanes a batch", lanes) : "batch");
   out += fmt::format("{:<7}{:<18} {:<15} {:>14} {:>14} {:<10} {:<8} {:>12}\n", "stage", "layer", "kind", "whole", "first rank's", "channels", "pixels", "parameters");
   for (const PlannedLayerLine& line : layers)
     out += fmt::format("{:<7}{:<18} {:<15} {:>14} {:>14} {:<10} {:<8} {:>12}\n", line.stage, line.name, line.kind, line.shape, line.part, line.channels, line.pixels,
@@ -130,7 +137,8 @@ std::string PlanReport::text() const {
   if (most.empty()) out += "  nothing\n";
   for (const auto& [axis, sent] : most) {
     if (axis == "gradients")
-      out += fmt::format("  {:<10} {} in buckets (data and spatial axes: 2 (p - 1)/p of the gradients)\n", axis, human_bytes(sent.bytes));
+      out += fmt::format("  {:<10} {} in buckets (data and spatial axes: {} (p - 1)/p of the gradients)\n", axis, human_bytes(sent.bytes),
+                         lanes > 0 ? "(nodes + 1)" : "2");
     else
       out += fmt::format("  {:<10} {} in {:.0f} operations\n", axis, human_bytes(sent.bytes), sent.messages);
   }
@@ -139,7 +147,7 @@ std::string PlanReport::text() const {
 
 nlohmann::json PlanReport::json() const {
   nlohmann::json object{{"ranks", grid.ranks()}, {"data", grid.data}, {"pipeline", grid.pipeline}, {"tensor", grid.tensor}, {"spatial", grid.spatial},
-                        {"micro_batches", micro_batches}, {"bubble", bubble}, {"stage_shares", stage_shares}, {"most_memory", most_memory()}};
+                        {"micro_batches", micro_batches}, {"lanes", lanes}, {"bubble", bubble}, {"stage_shares", stage_shares}, {"most_memory", most_memory()}};
   for (const PlannedLayerLine& line : layers)
     object["layers"].push_back({{"name", line.name}, {"kind", line.kind}, {"stage", line.stage}, {"shape", line.shape}, {"part", line.part},
                                 {"channels", line.channels}, {"pixels", line.pixels}, {"parameters", line.parameters}});

@@ -31,7 +31,7 @@ struct PlannedLayerLine {
 
 struct PlanReport {
   GridShape grid;
-  std::int64_t micro_batches = 1, pass_samples = 0;
+  std::int64_t micro_batches = 1, pass_samples = 0, lanes = 0;
   std::vector<PlannedLayerLine> layers;     // parts: of the first rank of the layer's stage
   std::vector<GridPlace> places;            // of the first data coordinate
   std::vector<RankMemory> memory;           // of these

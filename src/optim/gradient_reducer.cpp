@@ -75,7 +75,7 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
   }
   if (mode_ == Mode::lanes) {
     divide();
-    divide_lanes(options.lanes);
+    divide_lanes(options.lane_tree(), options.lanes);
     second_.emplace(comm.duplicate()).named(axis_ + ": sums");
   }
   if (shard_) third_.emplace(comm.duplicate()).named(axis_ + ": values"), gathers_.resize(buckets_.size());
@@ -142,12 +142,9 @@ void GradientReducer<T>::divide() {
 }
 
 template <class T>
-void GradientReducer<T>::divide_lanes(const std::vector<LaneRange>& lanes) {
+void GradientReducer<T>::divide_lanes(const LaneTree& tree, const std::vector<LaneRange>& lanes) {
   const auto ranks = static_cast<std::size_t>(comm_.size()), rank = static_cast<std::size_t>(comm_.rank());
   if (lanes.size() != ranks) throw internal_error("reducer: lanes of {} ranks on {}", lanes.size(), ranks);
-  std::int64_t leaves = 0;
-  for (const LaneRange& range : lanes) leaves = std::max(leaves, range.last);
-  const LaneTree tree(leaves);
   lane_sums_.emplace(tree, lanes[rank], arena_);
   if (ranks == 1) return;
   // All nodes in the order of the tree, which need not be that of the ranks, each as (rank, its number there); others' are numbered as they are received.

@@ -51,8 +51,12 @@ struct ReduceOptions {
 
   /// From parallel.bucket, wire and reduce, optimizer.shard and data.lanes. Usage errors say what does not go together.
   static ReduceOptions from(const Deck& deck, const GridShape& grid, std::int64_t gradients);
+  /// Of all lanes of all ranks.
+  LaneTree lane_tree() const;
   /// Memory that lanes take beside an arena of so many elements on a rank: nodes under way and nodes of others, elements.
   std::int64_t lane_memory(std::int64_t arena, int rank) const;
+  /// Nodes of the tree that a rank is left with.
+  std::int64_t nodes_of(int rank) const;
 };
 
 template <class T>
@@ -149,7 +153,7 @@ class GradientReducer {
   void choose(std::int64_t gradient_bytes, const ReduceOptions& options);
   void cut(std::vector<std::int64_t> cuts, std::int64_t bucket_bytes);
   void divide();
-  void divide_lanes(const std::vector<LaneRange>& lanes);
+  void divide_lanes(const LaneTree& tree, const std::vector<LaneRange>& lanes);
   void start(const Execution& exec, std::size_t bucket);
   void begin(const Execution& exec, Bucket& bucket);
   /// The bucket's operation is complete: takes what came, begins the next.

@@ -63,14 +63,19 @@ ReduceOptions ReduceOptions::from(const Deck& deck, const GridShape& grid, std::
   return options;
 }
 
+LaneTree ReduceOptions::lane_tree() const {
+  std::int64_t leaves = 0;
+  for (const LaneRange& range : lanes) leaves = std::max(leaves, range.last);
+  return LaneTree(leaves);
+}
+
+std::int64_t ReduceOptions::nodes_of(int rank) const { return static_cast<std::int64_t>(lane_tree().nodes_of(lanes[static_cast<std::size_t>(rank)]).size()); }
+
 std::int64_t ReduceOptions::lane_memory(std::int64_t arena, int rank) const {
   if (lanes.empty()) return 0;
-  std::int64_t leaves = 0, nodes = 0;
-  for (const LaneRange& range : lanes) leaves = std::max(leaves, range.last);
-  const LaneTree tree(leaves);
-  for (std::size_t r = 0; r < lanes.size(); ++r)
-    if (r != static_cast<std::size_t>(rank)) nodes += static_cast<std::int64_t>(tree.nodes_of(lanes[r]).size());
-  return LaneSchedule(tree, lanes[static_cast<std::size_t>(rank)]).slots() * arena + nodes * arena / static_cast<std::int64_t>(lanes.size());
+  std::int64_t others = 0;
+  for (int r = 0; r < static_cast<int>(lanes.size()); ++r) others += r == rank ? 0 : nodes_of(r);
+  return LaneSchedule(lane_tree(), lanes[static_cast<std::size_t>(rank)]).slots() * arena + others * arena / static_cast<std::int64_t>(lanes.size());
 }
 
 // Size of buckets and way of the sums. Where something is measured, the slowest rank's times decide, which all ranks know.

@@ -42,7 +42,19 @@ std::vector<int> tournament_pairs(std::uint64_t seed, std::int64_t round, int ta
   return partner;
 }
 
+namespace {
+
+// A task alone that goes back to its last checkpoint would meet the others in a round that they have behind them.
+void check_no_rollback(const Deck& deck) {
+  if (deck.text("numerics.on_nonfinite") == "rollback")
+    throw usage_error("numerics.on_nonfinite = rollback does not go with task.mode = {}: a task that goes back would not meet the others any more. Hint: set "
+                      "numerics.on_nonfinite = skip or stop", deck.text("task.mode"));
+}
+
+}  // namespace
+
 void check_exchange(const Deck& deck, int tasks) {
+  check_no_rollback(deck);
   const auto weights = deck.reals("task.weights");
   if (!weights.empty() && static_cast<int>(weights.size()) != tasks)
     throw usage_error("task.weights holds {} number(s), but there are {} tasks. Hint: one weight a task, or none", weights.size(), tasks);
@@ -72,6 +84,7 @@ std::vector<double> ModelExchange<T>::of_all(double mine) const {
 
 template <class T>
 void ModelExchange<T>::begin(Trainer<T>& trainer) {
+  check_no_rollback(trainer.deck());
   arrays_ = trainer.model_arrays();
   hosts_.clear();
   std::int64_t elements = 0;

@@ -188,12 +188,9 @@ nlohmann::json run_task(const Deck& whole, const Group& group, TaskBoard& board,
     const Deck deck = task_deck(whole, task);
     record = deck.text("train.precision") == "fp64" ? train<double>(whole, deck, group, board, task.number, dry_run)
                                                     : train<float>(whole, deck, group, board, task.number, dry_run);
-  } catch (const Error& error) {
-    record = failure(error.code(), error.what());
-  } catch (const std::bad_alloc&) {
-    record = failure(ExitCode::internal, "out of memory. Hint: a smaller data.batch, or more ranks a group (task.groups)");
   } catch (const std::exception& error) {
-    record = failure(ExitCode::internal, error.what());
+    const Error told = described(error);
+    record = failure(told.code(), told.what());
   }
   if (speaker) {
     auto outcome = outcome_of(task_path(whole, task));

@@ -151,6 +151,7 @@ class Tasks(program.ProgramTest):
         self.refused(self.words("--task.mode=average", "--task.sweep=run.stream: 1..3"), 2, "3 groups", "multiple of 3", ranks=2)
         self.refused(self.words("--task.mode=average", "--task.weights=1,2,3"), 2, "3 number(s)", "2 tasks", ranks=2)
         self.refused(self.words("--task.mode=tournament"), 2, "task.held_out", ranks=2)
+        self.refused(self.words("--task.mode=average", "--numerics.on_nonfinite=rollback"), 2, "on_nonfinite = rollback", ranks=2)
         self.refused(self.words("--task.mode=average", "--task.sweep=train.steps: 3, 4", f"--run.output={self.folder / 'other'}"), 2, "number of steps", ranks=2)
 
     def test_a_dry_run_builds_each_task(self):

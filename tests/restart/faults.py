@@ -224,6 +224,18 @@ class Others(FaultTest):
                 self.assertLess(result.seconds, 20)
                 print(f"{overrides} rank {rank}: {time.monotonic() - began:.1f} s from the start of the job", flush=True)
 
+    def test_out_of_memory_on_one_rank_ends_the_job(self):
+        # Rank 1 may have 2 GiB of addresses; a pass of so many samples takes more.
+        words = [str(word) for word in self.words("memory", *MOMENTUM, "--data.batch=200000")]
+        limited = ["sh", "-c", 'ulimit -v 2097152; exec "$0" "$@"', program.program(), *words]
+        begin = program.launcher()[:1]
+        line = [*begin, "-n", "1", program.program(), *words, ":", "-n", "1", *limited]
+        began = time.monotonic()
+        with program.Job([], line=line) as job:
+            result = job.wait(60)
+        self.one_error(result, 1, "error on rank 1 of 2", "out of memory", "Hint: ")
+        print(f"{time.monotonic() - began:.1f} s from the start of the job", flush=True)
+
     def test_a_later_run_takes_the_directory_over(self):
         folder = self.folder_of("owner")
         for ranks in (1, 2):
