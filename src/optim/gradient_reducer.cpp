@@ -14,36 +14,9 @@ namespace {
 
 constexpr std::int64_t largest_message = std::int64_t{1} << 30;  // elements: MPI counts in int
 
-template <class E>
-using HostSpan = Kokkos::View<E*, Kokkos::SharedHostPinnedSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>;
-
-template <class E>
-HostSpan<E> host_slice(const HostBuffer<E>& buffer, std::int64_t first, std::int64_t count) {
-  return HostSpan<E>(buffer.data() + first, static_cast<std::size_t>(count));
-}
-
 std::uint16_t* bits(Bf16* wire) { return reinterpret_cast<std::uint16_t*>(wire); }
 
 }  // namespace
-
-template <class T>
-template <class E>
-void GradientReducer<T>::Wire<E>::make(const std::string& label, std::int64_t count, bool staged) {
-  memory = Buffer<E>("trireme::reducer::" + label, static_cast<std::size_t>(count));
-  if (staged) host = HostBuffer<E>("trireme::reducer::" + label + "_staging", static_cast<std::size_t>(count));
-}
-
-template <class T>
-template <class E>
-void GradientReducer<T>::Wire<E>::to_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const {
-  if (host.size() > 0 && count > 0) Kokkos::deep_copy(exec, host_slice(host, first, count), slice<E>(memory, first, count));
-}
-
-template <class T>
-template <class E>
-void GradientReducer<T>::Wire<E>::from_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const {
-  if (host.size() > 0 && count > 0) Kokkos::deep_copy(exec, slice<E>(memory, first, count), host_slice(host, first, count));
-}
 
 template <class T>
 GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, const ReduceOptions& options)
@@ -75,7 +48,9 @@ GradientReducer<T>::GradientReducer(const Communicator& comm, Span<T> arena, std
   }
   if (mode_ == Mode::lanes) {
     divide();
-    divide_lanes(options.lane_tree(), options.lanes);
+    lanes_.emplace(comm_, options.lane_tree(), options.lanes, arena_, staged_);
+    for (const Bucket& bucket : buckets_) lanes_->add_piece(bucket.first, bucket.counts, bucket.starts);
+    lanes_->allocate();
     second_.emplace(comm.duplicate()).named(axis_ + ": sums");
   }
   if (shard_) third_.emplace(comm.duplicate()).named(axis_ + ": values"), gathers_.resize(buckets_.size());
@@ -142,65 +117,6 @@ void GradientReducer<T>::divide() {
 }
 
 template <class T>
-void GradientReducer<T>::divide_lanes(const LaneTree& tree, const std::vector<LaneRange>& lanes) {
-  const auto ranks = static_cast<std::size_t>(comm_.size()), rank = static_cast<std::size_t>(comm_.rank());
-  if (lanes.size() != ranks) throw internal_error("reducer: lanes of {} ranks on {}", lanes.size(), ranks);
-  lane_sums_.emplace(tree, lanes[rank], arena_);
-  if (ranks == 1) return;
-  // All nodes in the order of the tree, which need not be that of the ranks, each as (rank, its number there); others' are numbered as they are received.
-  struct Owned {
-    LaneRange node;
-    std::size_t rank, number, received;
-  };
-  std::vector<Owned> nodes;
-  std::size_t most = 0, others = 0;
-  for (std::size_t r = 0; r < ranks; ++r) {
-    const auto of_rank = tree.nodes_of(lanes[r]);
-    most = std::max(most, of_rank.size());
-    for (std::size_t n = 0; n < of_rank.size(); ++n) nodes.push_back({of_rank[n], r, n, r == rank ? 0 : others++});
-  }
-  other_nodes_ = static_cast<std::int64_t>(others);
-  std::ranges::sort(nodes, {}, [](const Owned& owned) { return owned.node.first; });
-  std::vector<LaneRange> ranges;
-  for (const Owned& owned : nodes) ranges.push_back(owned.node);
-  const auto additions = tree.additions(ranges);
-  additions_ = Buffer<NodeAddition>("trireme::reducer::additions", additions.size());
-  const auto host_additions = Kokkos::create_mirror_view(additions_);
-  for (std::size_t a = 0; a < additions.size(); ++a) host_additions(a) = {additions[a].first, additions[a].second};
-  Kokkos::deep_copy(additions_, host_additions);
-
-  std::int64_t own_of_all = 0;
-  for (const Bucket& bucket : buckets_) own_of_all += bucket.own_last - bucket.own_first;
-  received_nodes_.make("received_nodes", own_of_all * other_nodes_, staged_);
-  const std::size_t own_nodes = lane_sums_->nodes().size();
-  if (staged_)
-    for (std::size_t n = 0; n < own_nodes; ++n) node_staging_.emplace_back("trireme::reducer::node_staging", arena_.size());
-  for (Bucket& bucket : buckets_) {
-    const std::int64_t own = bucket.own_last - bucket.own_first;
-    if (own * other_nodes_ > largest_message)
-      throw usage_error("data.lanes: a bucket of {} gradients is too large for MPI's counts. Hint: give a smaller parallel.bucket", bucket.last - bucket.first);
-    bucket.rounds.resize(most);
-    for (std::size_t q = 0; q < most; ++q) {
-      auto& round = bucket.rounds[q];
-      round.send_counts.assign(ranks, 0), round.receive_counts.assign(ranks, 0), round.receive_starts.assign(ranks, 0);
-      if (q < own_nodes) round.send_counts = bucket.counts, round.send_counts[rank] = 0;
-    }
-    bucket.nodes = Buffer<NodeMemory<T>>("trireme::reducer::nodes", nodes.size());
-    const auto table = Kokkos::create_mirror_view(bucket.nodes);
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      const Owned& owned = nodes[i];
-      const auto at = static_cast<std::int64_t>(owned.received) * own;
-      table(i) = {owned.rank == rank ? lane_sums_->node(owned.number).data() + bucket.own_first
-                                   : received_nodes_.memory.data() + bucket.own_at * other_nodes_ + at};
-      if (owned.rank == rank) continue;
-      bucket.rounds[owned.number].receive_counts[owned.rank] = static_cast<int>(own);
-      bucket.rounds[owned.number].receive_starts[owned.rank] = static_cast<int>(at);
-    }
-    Kokkos::deep_copy(bucket.nodes, table);
-  }
-}
-
-template <class T>
 void GradientReducer<T>::to_staging(const Execution& exec, std::int64_t first, std::int64_t last) {
   if (staged_ && last > first) Kokkos::deep_copy(exec, host_slice(staging_, first, last - first), slice<T>(arena_, first, last - first));
 }
@@ -227,10 +143,7 @@ void GradientReducer<T>::begin(const Execution& exec, Bucket& bucket) {
       sent_.to_mpi(exec, first, last - first);
     }
   } else if (mode_ == Mode::lanes) {
-    lane_sums_->finish(exec, bucket.first, bucket.last);
-    for (std::size_t n = 0; n < node_staging_.size(); ++n)
-      Kokkos::deep_copy(exec, host_slice(node_staging_[n], bucket.first, bucket.last - bucket.first),
-                        slice<T>(lane_sums_->node(n), bucket.first, bucket.last - bucket.first));
+    lanes_->finish_lanes(exec, number_of(bucket));
   } else {
     to_staging(exec, bucket.first, bucket.last);
   }
@@ -244,15 +157,7 @@ void GradientReducer<T>::begin(const Execution& exec, Bucket& bucket) {
                                               bits(received_.data()) + bucket.own_at * (comm_.size() - 1), bucket.receive_counts.data(),
                                               bucket.receive_starts.data());
       break;
-    case Mode::lanes:
-      for (std::size_t q = 0; q < bucket.rounds.size(); ++q) {
-        auto& round = bucket.rounds[q];
-        const std::size_t node = std::min(q, lane_sums_->nodes().size() - 1);  // where this rank has no such node nothing goes
-        const T* const from = (staged_ ? node_staging_[node].data() : lane_sums_->node(node).data()) + bucket.first;
-        round.request = comm_.begin_all_to_all(from, round.send_counts.data(), bucket.starts.data(), received_nodes_.data() + bucket.own_at * other_nodes_,
-                                               round.receive_counts.data(), round.receive_starts.data());
-      }
-      break;
+    case Mode::lanes: lanes_->begin(number_of(bucket)); break;
   }
 }
 
@@ -295,10 +200,7 @@ void GradientReducer<T>::advance(const Execution& exec, Bucket& bucket) {
       break;
     case Mode::lanes:
       if (bucket.stage == 2) break;
-      if (own > 0) {
-        received_nodes_.from_mpi(exec, bucket.own_at * other_nodes_, own * other_nodes_);
-        add_nodes<T>(exec, own, bucket.nodes, additions_, slice<T>(arena_, bucket.own_first, own));
-      }
+      lanes_->add_up(exec, number_of(bucket));
       if (!gathers(bucket)) {
         bucket.stage = stages_;
         break;
@@ -316,11 +218,23 @@ template <class T>
 void GradientReducer<T>::poll(const Execution& exec) {
   for (std::size_t b = 0; b < next_; ++b) {
     Bucket& bucket = buckets_[b];
-    while (bucket.stage <= stages_ && (b == 0 || buckets_[b - 1].stage > bucket.stage) && bucket.done()) advance(exec, bucket);
+    while (bucket.stage <= stages_ && (b == 0 || buckets_[b - 1].stage > bucket.stage) && done(bucket)) advance(exec, bucket);
     // A non-blocking sum moves on only when MPI is asked.
-    if (bucket.stage <= stages_) bucket.done();
+    if (bucket.stage <= stages_) done(bucket);
   }
   tail_.done();
+}
+
+template <class T>
+bool GradientReducer<T>::done(Bucket& bucket) {
+  const bool exchanged = !lanes_ || lanes_->done(number_of(bucket));
+  return bucket.request.done() && exchanged;
+}
+
+template <class T>
+void GradientReducer<T>::wait(Bucket& bucket) {
+  if (lanes_) lanes_->wait(number_of(bucket));
+  bucket.request.wait();
 }
 
 template <class T>
@@ -332,9 +246,9 @@ void GradientReducer<T>::ready(const Execution& exec, std::int64_t offset) {
 
 template <class T>
 void GradientReducer<T>::finish(const Execution& exec) {
-  if (lane_sums_) lane_sums_->restart();
+  if (lanes_) lanes_->sums().restart();
   if (comm_.size() == 1) {
-    if (lane_sums_) lane_sums_->finish(exec, 0, end());
+    if (lanes_) lanes_->sums().finish(exec, 0, end());
     return;
   }
   for (; next_ < buckets_.size(); ++next_) start(exec, next_);
@@ -342,7 +256,7 @@ void GradientReducer<T>::finish(const Execution& exec) {
   for (int stage = 1; stage <= stages_; ++stage)
     for (Bucket& bucket : buckets_) {
       if (bucket.stage != stage) continue;
-      bucket.wait();
+      wait(bucket);
       advance(exec, bucket);
     }
   tail_.wait();

@@ -30,11 +30,11 @@
 #include "comm/communicator.hpp"
 #include "comm/process_grid.hpp"
 #include "config/deck.hpp"
-#include "kokkos_kernels/lanes.hpp"
 #include "kokkos_kernels/wire.hpp"
 #include "optim/communication_report.hpp"
-#include "optim/lane_sums.hpp"
+#include "optim/lane_exchange.hpp"
 #include "optim/shards.hpp"
+#include "optim/wire_memory.hpp"
 
 namespace trireme {
 
@@ -67,7 +67,7 @@ class GradientReducer {
   GradientReducer(const Communicator& comm, Span<T> arena, std::vector<std::int64_t> cuts, const ReduceOptions& options);
 
   /// With lanes: the gradient of a lane that is not this rank's last is complete in the arena, which becomes 0. Not collective.
-  void end_lane(const Execution& exec) { lane_sums_->take(exec); }
+  void end_lane(const Execution& exec) { lanes_->sums().take(exec); }
   /// Gradients from `offset` to the end of the arena (of the last lane) are final once what is launched on `exec` ends: starts the sums that became possible.
   void ready(const Execution& exec, std::int64_t offset);
   /// Starts what is left and waits for all. Afterwards the arena holds the sums over all ranks: all of it, or, with shard, what this rank owns of the
@@ -108,37 +108,9 @@ class GradientReducer {
     std::vector<int> counts, starts;            // of each rank's part, from `first`
     std::vector<int> send_counts, receive_counts, receive_starts;  // of the exchange
     bool gradients = true;                      // not what lies behind them
-    // Lanes: a round for each node that some rank has.
-    struct Round {
-      std::vector<int> send_counts, receive_counts, receive_starts;
-      Request request;
-    };
-    std::vector<Round> rounds;
-    Buffer<NodeMemory<T>> nodes;                 // this rank's part of all nodes: its own, and what came
     int stage = 0;                              // operations begun: 0 filling, stages_ + 1 done
     Request request;
-
-    bool done() {
-      bool all = request.done();
-      for (Round& round : rounds) all = round.request.done() && all;
-      return all;
-    }
-    void wait() {
-      for (Round& round : rounds) round.request.wait();
-      request.wait();
-    }
   };
-  /// Memory of kernels that MPI reads and writes: itself, or a twin on the host.
-  template <class E>
-  struct Wire {
-    Buffer<E> memory;
-    HostBuffer<E> host;
-    void make(const std::string& label, std::int64_t count, bool staged);
-    E* data() const { return host.size() > 0 ? host.data() : memory.data(); }
-    void to_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const;
-    void from_mpi(const Execution& exec, std::int64_t first, std::int64_t count) const;
-  };
-
   /// Seconds spent waiting, in all and for each of the last steps.
   struct Waits {
     double seconds = 0;
@@ -153,12 +125,15 @@ class GradientReducer {
   void choose(std::int64_t gradient_bytes, const ReduceOptions& options);
   void cut(std::vector<std::int64_t> cuts, std::int64_t bucket_bytes);
   void divide();
-  void divide_lanes(const LaneTree& tree, const std::vector<LaneRange>& lanes);
   void start(const Execution& exec, std::size_t bucket);
   void begin(const Execution& exec, Bucket& bucket);
   /// The bucket's operation is complete: takes what came, begins the next.
   void advance(const Execution& exec, Bucket& bucket);
   void poll(const Execution& exec);
+  /// A bucket's own operations, before the next one of it can begin.
+  bool done(Bucket& bucket);
+  void wait(Bucket& bucket);
+  std::size_t number_of(const Bucket& bucket) const { return static_cast<std::size_t>(&bucket - buckets_.data()); }
   bool gathers(const Bucket& bucket) const { return !shard_ || !bucket.gradients; }
   T* memory(std::int64_t first) { return (staged_ ? staging_.data() : arena_.data()) + first; }
   void to_staging(const Execution& exec, std::int64_t first, std::int64_t last);
@@ -181,13 +156,9 @@ class GradientReducer {
   Request tail_;                      // of what lies behind the gradients, where it does not travel with the first bucket
   bool staged_;                       // MPI may not touch the arena's memory: sums run in pinned host memory
   HostBuffer<T> staging_;
-  Wire<T> own_;                       // scatter: what this rank receives
-  Wire<Bf16> sent_, received_;        // exchange
-  std::optional<LaneSums<T>> lane_sums_;
-  std::vector<HostBuffer<T>> node_staging_;  // of each node of this rank
-  Wire<T> received_nodes_;            // of others
-  std::int64_t other_nodes_ = 0;
-  Buffer<NodeAddition> additions_;    // of all nodes
+  WireMemory<T> own_;                 // scatter: what this rank receives
+  WireMemory<Bf16> sent_, received_;  // exchange
+  std::optional<LaneExchange<T>> lanes_;
   Buffer<T> error_;                   // exchange: of what this rank sends, and, where it owns, of the sums that it hands out
   std::vector<Request> gathers_;
   Span<T> gathered_;

@@ -193,8 +193,8 @@ void GradientReducer<T>::report(CommunicationReport& report) const {
       double gathered = 0;
       for (const Bucket& bucket : buckets_) gathered += gathers(bucket) ? static_cast<double>(bucket.own_last - bucket.own_first) : 0;
       line.what = gathered > 0 && !shard_ ? "exchange of lanes and all-gather" : "exchange of lanes";
-      line.messages = static_cast<double>(buckets_.front().rounds.size()) * n + (shard_ ? tail : n);
-      line.bytes = size * (static_cast<double>(lane_sums_->nodes().size()) * (all - own) + (p - 1) * gathered);
+      line.messages = static_cast<double>(lanes_->rounds()) * n + (shard_ ? tail : n);
+      line.bytes = size * (static_cast<double>(lanes_->nodes()) * (all - own) + (p - 1) * gathered);
       break;
     }
   }
