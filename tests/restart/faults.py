@@ -225,9 +225,9 @@ class Others(FaultTest):
                 print(f"{overrides} rank {rank}: {time.monotonic() - began:.1f} s from the start of the job", flush=True)
 
     def test_out_of_memory_on_one_rank_ends_the_job(self):
-        # Rank 1 may have 2 GiB of addresses; a pass of so many samples takes more.
-        words = [str(word) for word in self.words("memory", *MOMENTUM, "--data.batch=200000")]
-        limited = ["sh", "-c", 'ulimit -v 2097152; exec "$0" "$@"', program.program(), *words]
+        # Rank 1 may have 1 GiB of addresses; a pass of so many samples takes more.
+        words = [str(word) for word in self.words("memory", *MOMENTUM, "--data.batch=400000")]
+        limited = ["sh", "-c", 'ulimit -v 1048576; exec "$0" "$@"', program.program(), *words]
         begin = program.launcher()[:1]
         line = [*begin, "-n", "1", program.program(), *words, ":", "-n", "1", *limited]
         began = time.monotonic()
