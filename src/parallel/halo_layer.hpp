@@ -20,9 +20,9 @@ namespace trireme {
 template <class T>
 class HaloLayer final : public Layer<T> {
  public:
-  /// The layer of `parts` takes the boxes that the move brings, and keeps no state but so many bytes for each element of its output, in their order.
+  /// The layer of `window` takes the boxes that the move brings, and keeps no state but so many bytes for each element of its output, in their order.
   /// `samples`: the most of a pass.
-  HaloLayer(const WindowParts<T>& parts, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples);
+  HaloLayer(const WindowParts<T>& window, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples);
   std::int64_t multiply_adds() const override { return inner_->multiply_adds(); }
   void lend(const typename Layer<T>::Memory& memory) override;
   void lend_state(Span<std::uint8_t> state) override { this->memory_.state = state; }

@@ -1,5 +1,7 @@
 #include "parallel/halo_pieces.hpp"
 
+#include <Kokkos_Profiling_ScopedRegion.hpp>
+
 #include <algorithm>
 
 #include "base/error.hpp"
