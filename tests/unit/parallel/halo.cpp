@@ -35,22 +35,25 @@ DrawnWindow draw_window(Draw& draw) {
   const int dims = draw.in(1, 3);
   std::array<std::int64_t, 3> extents{1, 1, 1};
   for (int a = 3 - dims; a < 3; ++a) extents[static_cast<std::size_t>(a)] = dims == 1 ? draw.in(8, 400) : dims == 2 ? draw.in(6, 40) : draw.in(4, 18);
-  const int channels = draw.in(1, 6);
+  const bool registers = draw.one_of(5);  // channels that the host's Winograd takes
+  const int channels = registers ? 16 : draw.in(1, 6);
   w.input = spatial_shape(channels, extents, dims);
   const auto each = [&](int low, int high) {
     std::string text;
     for (int d = 0; d < dims; ++d) text += (d > 0 ? "," : "") + std::to_string(draw.in(low, high));
     return text;
   };
-  const int kind = draw.in(0, 6);
+  const int kind = registers ? 0 : draw.in(0, 6);
+  if (registers) w.line = "conv out=16 kernel=3 padding=1";
   if (kind < 3) {
-    const int groups = channels % 2 == 0 && draw.one_of(3) ? 2 : 1;
-    w.line = "conv out=" + std::to_string(groups * draw.in(1, 9)) + " kernel=" + each(1, 4) + " stride=" + (draw.one_of(3) ? each(1, 3) : "1") + " padding=" + each(0, 2) +
-             " dilation=" + (draw.one_of(3) ? each(1, 2) : "1") + " groups=" + std::to_string(groups);
+    const int groups = registers ? 1 : channels % 2 == 0 && draw.one_of(3) ? 2 : 1;
+    if (!registers)
+      w.line = "conv out=" + std::to_string(groups * draw.in(1, 9)) + " kernel=" + each(1, 4) + " stride=" + (draw.one_of(3) ? each(1, 3) : "1") + " padding=" + each(0, 2) +
+               " dilation=" + (draw.one_of(3) ? each(1, 2) : "1") + " groups=" + std::to_string(groups);
     w.relu = draw.one_of(3);
     if (!w.relu && draw.one_of(2)) {
       w.tail = ConvTail{.window = {1, 1, 1}, .slope = draw.one_of(2) ? 0.3 : 1.0};
-      for (std::size_t a = 3 - static_cast<std::size_t>(dims); a < 3; ++a) w.tail->window[a] = draw.in(1, 3);
+      for (std::size_t a = 3 - static_cast<std::size_t>(dims); a < 3; ++a) w.tail->window[a] = registers ? 2 : draw.in(1, 3);
     }
   } else if (kind == 3) {
     w.line = "conv_transpose out=" + std::to_string(draw.in(1, 5)) + " kernel=" + each(1, 4) + " stride=" + each(1, 2) + " padding=" + each(0, 1);
