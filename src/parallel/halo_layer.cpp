@@ -38,7 +38,7 @@ Half half_of(std::int64_t n, int h) { return h == 0 ? Half{0, (n + 1) / 2} : Hal
 template <class T>
 HaloLayer<T>::HaloLayer(const WindowParts<T>& window, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
     : inner_(window.make(window.part)), pieces_(window, move.had[static_cast<std::size_t>(rank)], channels_of(had)), samples_(samples), had_elements_(had.size()) {
-  for (auto& half : halves_) half = std::make_unique<BoxExchange<T>>(move, had, comm, rank, (samples + 1) / 2);
+  for (int h = 0; h < 2; ++h) halves_[h] = std::make_unique<BoxExchange<T>>(move, had, comm, rank, half_of(samples, h).count);
   around_elements_ = halves_[0]->output().size();
   const std::int64_t bytes = around_elements_ * static_cast<std::int64_t>(sizeof(T));
   chunk_ = std::clamp<std::int64_t>(std::max(parts(samples, chunks_of_a_pass), parts(smallest_scratch, bytes)), 1, parts(samples, 2));
