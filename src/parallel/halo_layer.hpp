@@ -5,8 +5,8 @@
 //
 // Time: forward there are two ways to compute while halos travel.
 //  - Interior first (halo_pieces.hpp): a sample's outputs that need no halo are computed while it travels, the border when it has come. The way of samples
-//    that are computed one at a time anyhow, in passes of one or because they are large, where at least half of the outputs need no halo and the multiply-adds
-//    are many for each parameter and slab of the border (every piece packs the parameters again).
+//    that are computed one at a time anyhow, in passes of one or because they are large, where at least half of the outputs need no halo and the parameters,
+//    which every slab of the border packs again, are few or have at least 1024 multiply-adds each for every slab.
 //  - Halves: else messages are of half the samples, and the first half, whose halo nothing hides, is computed while the second's travels.
 // Backward, halos' gradients go back while the parameters' gradients are made, where the layer has backward_in_two().
 #pragma once

@@ -12,8 +12,8 @@ namespace {
 
 // The interior is computed in so many pieces at most, with a look at MPI in between, none of fewer multiply-adds than this.
 constexpr std::int64_t most_looks = 4, smallest_look = std::int64_t{1} << 24;
-// Multiply-adds of a layer for each of its parameters and each slab of the border: every piece packs the parameters again.
-constexpr std::int64_t smallest_reuse = 64;
+// Every piece packs the parameters again. That costs little where they are few, or much is made of each: multiply-adds for each parameter and slab of the border.
+constexpr std::int64_t few_parameters = 4096, smallest_reuse = 1024;
 
 std::int64_t up(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
 
@@ -44,6 +44,13 @@ Box slab(const Box& box, std::size_t a, std::int64_t first, std::int64_t end) {
   part.first[a] = first;
   part.extent[a] = end - first;
   return part;
+}
+
+template <class T>
+std::int64_t count_of_parameters(const Layer<T>& layer) {
+  std::int64_t count = 0;
+  for (const ParameterSpec& parameter : layer.parameters()) count += parameter.shape.size();
+  return count;
 }
 
 }  // namespace
@@ -81,9 +88,8 @@ Box HaloPieces<T>::reach(const Box& output, const ConvTail& tail) const {
 
 template <class T>
 bool HaloPieces<T>::is_worth(const OutputCut& cut, const Layer<T>& whole) const {
-  std::int64_t parameters = 0;
-  for (const ParameterSpec& parameter : whole.parameters()) parameters += parameter.shape.size();
-  return 2 * cut.interior.pixels() >= output_.pixels() && whole.multiply_adds() >= smallest_reuse * static_cast<std::int64_t>(cut.border.size()) * parameters;
+  const std::int64_t packed = static_cast<std::int64_t>(cut.border.size()) * count_of_parameters(whole);
+  return 2 * cut.interior.pixels() >= output_.pixels() && packed <= std::max(few_parameters, whole.multiply_adds() / smallest_reuse);
 }
 
 template <class T>
@@ -124,7 +130,8 @@ void HaloPieces<T>::make(const Layer<T>& whole, const ConvTail& tail, Operands o
   const std::size_t a = slowest(had_, output_);
   const Box& inside = cut.interior;
   const std::int64_t planes = inside.extent[a], elements = inside.pixels() * output_channels_;
-  std::int64_t count = on_host ? std::clamp<std::int64_t>(whole.multiply_adds() / output_.pixels() * inside.pixels() / smallest_look, 1, most_looks) : 1;
+  const std::int64_t multiply_adds = whole.multiply_adds() / output_.pixels() * inside.pixels();
+  std::int64_t count = on_host ? std::clamp<std::int64_t>(multiply_adds / std::max(smallest_look, smallest_reuse * count_of_parameters(whole)), 1, most_looks) : 1;
   if (!is_run(inside, output_)) count = std::max(count, up(elements + up(elements * state_bytes_, sizeof(T)), scratch));
   const std::int64_t each = up(planes, std::min(count, planes));
   for (std::int64_t first = 0; first < planes; first += each)
