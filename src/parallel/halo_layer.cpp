@@ -201,6 +201,7 @@ void HaloLayer<T>::backward(const Pass& pass, std::span<const Span<const T>> inp
     for_chunks(pass.samples, h, [&](const Chunk& chunk) {
       lend_to_inner(chunk);
       inner_->backward_parameters(of_samples(pass, chunk.at, chunk.count), with_halo(pass, h, chunk, inputs[0], true), output_of(chunk), dy_of(chunk));
+      if (wanted) poll();
     });
   for (int h = 0; h < 2 && wanted; ++h) {
     const Half half = half_of(pass.samples, h);

@@ -37,6 +37,8 @@ DrawnWindow draw_window(Draw& draw) {
   for (int a = 3 - dims; a < 3; ++a) extents[static_cast<std::size_t>(a)] = dims == 1 ? draw.in(8, 400) : dims == 2 ? draw.in(6, 40) : draw.in(4, 18);
   const bool registers = draw.one_of(5);  // channels that the host's Winograd takes
   const int channels = registers ? 16 : draw.in(1, 6);
+  if (registers)  // halves and quarters end where a tail's windows do
+    for (std::size_t a = 3 - static_cast<std::size_t>(dims); a < 3; ++a) extents[a] = (extents[a] + 7) / 8 * 8;
   w.input = spatial_shape(channels, extents, dims);
   const auto each = [&](int low, int high) {
     std::string text;
