@@ -37,7 +37,7 @@ class HaloPieces {
   HaloPieces(WindowParts<T> parts, const Box& had, std::int64_t channels) : parts_(std::move(parts)), had_(had), channels_(channels) {}
 
   /// Makes the pieces of `whole`, which has this tail (pixels of its output are those behind it), or none: where there is no interior, or it is not worth it
-  /// (see halo_layer.hpp). The interior's outputs take `scratch` elements at most.
+  /// (see halo_layer.hpp). Of the interior's outputs that must go to scratch, so many go at a time as fit `scratch` elements, or one plane.
   void make(const Layer<T>& whole, const ConvTail& tail, Operands operands, std::int64_t scratch);
   void fuse_relu();
   void lend(const typename Layer<T>::Memory& memory);
