@@ -37,7 +37,8 @@ Half half_of(std::int64_t n, int h) { return h == 0 ? Half{0, (n + 1) / 2} : Hal
 
 template <class T>
 HaloLayer<T>::HaloLayer(const WindowParts<T>& window, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
-    : inner_(window.make(window.part)), pieces_(window, move.had[static_cast<std::size_t>(rank)], channels_of(had)), samples_(samples), had_elements_(had.size()) {
+    : inner_(window.make(window.part)), pieces_(window, move.had[static_cast<std::size_t>(rank)], channels_of(had)), samples_(samples),
+      had_elements_(had.size()) {
   for (int h = 0; h < 2; ++h) halves_[h] = std::make_unique<BoxExchange<T>>(move, had, comm, rank, half_of(samples, h).count);
   around_elements_ = halves_[0]->output().size();
   const std::int64_t bytes = around_elements_ * static_cast<std::int64_t>(sizeof(T));
@@ -161,7 +162,8 @@ void HaloLayer<T>::forward(const Pass& pass, std::span<const Span<const T>> inpu
       const Pass part = of_samples(pass, chunk.at, chunk.count);
       const Span<T> y = samples_of(output, chunk.at, chunk.count, output_elements_);
       if (first_interior) {
-        pieces_.border(part, *halves_[h], chunk.n, chunk.first, samples_of(inputs[0], chunk.at - chunk.first, chunk.n, had_elements_), y, state_of(chunk), space);
+        const Span<const T> all = samples_of(inputs[0], chunk.at - chunk.first, chunk.n, had_elements_);
+        pieces_.border(part, *halves_[h], chunk.n, chunk.first, all, y, state_of(chunk), space);
         return;
       }
       const Span<const T> x = with_halo(pass, h, chunk, inputs[0], false);

@@ -12,7 +12,8 @@ namespace {
 
 // The interior is computed in so many pieces at most, with a look at MPI in between, none of fewer multiply-adds than this.
 constexpr std::int64_t most_looks = 4, smallest_look = std::int64_t{1} << 24;
-// Every piece packs the parameters again. That costs little where they are few, or much is made of each: multiply-adds for each parameter and slab of the border.
+// Every piece packs the parameters again. That costs little where they are few, or much is made of each: multiply-adds for each parameter and slab of the
+// border.
 constexpr std::int64_t few_parameters = 4096, smallest_reuse = 1024;
 
 std::int64_t up(std::int64_t n, std::int64_t size) { return (n + size - 1) / size; }
@@ -113,7 +114,9 @@ void HaloPieces<T>::add(const Box& output, bool inside, const ConvTail& tail, Op
   if (tail.pools() && !piece.layer->fuse_tail(tail)) throw internal_error("a part of a layer does not take the tail that the layer takes");
   if (piece.layer->output().size() != output.pixels() * output_channels_) throw internal_error("a part of a layer makes another box than it was made for");
   workspace_ = std::max(workspace_, piece.layer->needs().workspace);
-  scratch_ = std::max(scratch_, (inside ? 0 : piece.input.pixels() * channels_) + (piece.in_place ? 0 : output.pixels() * output_channels_ + state_elements(piece)));
+  const std::int64_t of_input = inside ? 0 : piece.input.pixels() * channels_,
+                     of_output = piece.in_place ? 0 : output.pixels() * output_channels_ + state_elements(piece);
+  scratch_ = std::max(scratch_, of_input + of_output);
   pieces_.push_back(std::move(piece));
 }
 
@@ -131,7 +134,8 @@ void HaloPieces<T>::make(const Layer<T>& whole, const ConvTail& tail, Operands o
   const Box& inside = cut.interior;
   const std::int64_t planes = inside.extent[a], elements = inside.pixels() * output_channels_;
   const std::int64_t multiply_adds = whole.multiply_adds() / output_.pixels() * inside.pixels();
-  std::int64_t count = on_host ? std::clamp<std::int64_t>(multiply_adds / std::max(smallest_look, smallest_reuse * count_of_parameters(whole)), 1, most_looks) : 1;
+  const std::int64_t fewest = std::max(smallest_look, smallest_reuse * count_of_parameters(whole));
+  std::int64_t count = on_host ? std::clamp<std::int64_t>(multiply_adds / fewest, 1, most_looks) : 1;
   if (!is_run(inside, output_)) count = std::max(count, up(elements + up(elements * state_bytes_, sizeof(T)), scratch));
   const std::int64_t each = up(planes, std::min(count, planes));
   for (std::int64_t first = 0; first < planes; first += each)
@@ -166,7 +170,8 @@ void HaloPieces<T>::run(Piece& piece, const Pass& pass, Span<const T> input, Spa
 }
 
 template <class T>
-void HaloPieces<T>::interior(const Pass& pass, Span<const T> x, Span<T> output, Span<std::uint8_t> state, Span<T> scratch, const std::function<void()>& between) {
+void HaloPieces<T>::interior(const Pass& pass, Span<const T> x, Span<T> output, Span<std::uint8_t> state, Span<T> scratch,
+                             const std::function<void()>& between) {
   Kokkos::Profiling::ScopedRegion region("trireme::halo::interior");
   for (std::size_t p = 0; p < inside_; ++p) {
     Piece& piece = pieces_[p];

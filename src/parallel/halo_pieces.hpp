@@ -48,7 +48,8 @@ class HaloPieces {
 
   // Passes of one sample, with its state (empty where none is kept).
   /// Calls `between` after each piece.
-  void interior(const Pass& pass, Span<const T> x, Span<T> output, Span<std::uint8_t> state, Span<T> scratch, const std::function<void()>& between);
+  void interior(const Pass& pass, Span<const T> x, Span<T> output, Span<std::uint8_t> state, Span<T> scratch,
+                const std::function<void()>& between);
   /// The sample is number `first` of n that were exchanged; `x`: of all n.
   void border(const Pass& pass, const BoxExchange<T>& exchange, std::int64_t n, std::int64_t first, Span<const T> x, Span<T> output, Span<std::uint8_t> state,
               Span<T> scratch);

@@ -50,8 +50,8 @@ DrawnWindow draw_window(Draw& draw) {
   if (kind < 3) {
     const int groups = registers ? 1 : channels % 2 == 0 && draw.one_of(3) ? 2 : 1;
     if (!registers)
-      w.line = "conv out=" + std::to_string(groups * draw.in(1, 9)) + " kernel=" + each(1, 4) + " stride=" + (draw.one_of(3) ? each(1, 3) : "1") + " padding=" + each(0, 2) +
-               " dilation=" + (draw.one_of(3) ? each(1, 2) : "1") + " groups=" + std::to_string(groups);
+      w.line = "conv out=" + std::to_string(groups * draw.in(1, 9)) + " kernel=" + each(1, 4) + " stride=" + (draw.one_of(3) ? each(1, 3) : "1") +
+               " padding=" + each(0, 2) + " dilation=" + (draw.one_of(3) ? each(1, 2) : "1") + " groups=" + std::to_string(groups);
     w.relu = draw.one_of(3);
     if (!w.relu && draw.one_of(2)) {
       w.tail = ConvTail{.window = {1, 1, 1}, .slope = draw.one_of(2) ? 0.3 : 1.0};
@@ -230,7 +230,8 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
     const auto make = [&](const LayerPart& of) { return make_layer<double>(node.spec, {in}, of); };
     const std::int64_t samples = draw.in(1, 5);
     const auto whole = make({});
-    HaloLayer<double> layer({make, plan.window(0), part}, BoxMove{had, needed, false}, spatial_shape(in[0], had[place].extent, dims), &grid.spatial(), me, samples);
+    HaloLayer<double> layer({make, plan.window(0), part}, BoxMove{had, needed, false}, spatial_shape(in[0], had[place].extent, dims), &grid.spatial(), me,
+                            samples);
     whole->plan_for(samples, Operands::full), layer.plan_for(samples, Operands::full);
     if (aligned) BOOST_REQUIRE((whole->fuse_tail(*w.tail) && layer.fuse_tail(*w.tail)));
     if (w.relu) BOOST_REQUIRE((whole->fuse_relu() && layer.fuse_relu()));
@@ -246,8 +247,9 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
     const Lent of_whole(*whole, samples, parameters), of_layer(layer, samples, parameters);
     const Result expected = run(*whole, of_whole, samples, x, dy);
     const CountedInteriors counted;
-    Result found = run(layer, of_layer, samples, box_of(x, samples, in, had[place]), box_of(dy, samples, whole->output(), mine));
-    const Result again = run(layer, Lent(layer, samples, parameters), samples, box_of(x, samples, in, had[place]), box_of(dy, samples, whole->output(), mine));
+    const auto my_x = box_of(x, samples, in, had[place]), my_dy = box_of(dy, samples, whole->output(), mine);
+    Result found = run(layer, of_layer, samples, my_x, my_dy);
+    const Result again = run(layer, Lent(layer, samples, parameters), samples, my_x, my_dy);
     grid.spatial().all_reduce(std::span<double>(found.gradients));
 
     const std::string what = "case " + std::to_string(number) + ", " + shape.text() + ", " + std::to_string(samples) + " of " + in.text() + ": " + w.line;
@@ -265,8 +267,8 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
     if (layer.interior_first(samples)) tails += aligned, relus += w.relu, with_state += layer.needs().state_per_sample > 0, without_weights += weights == 0;
   }
   if (world.rank() == 0)
-    std::printf("%d cases: %d interior first (%d with a tail, %d with relu, %d with saved places, %d without parameters), %d not (%d without an interior)\n", cases, interiors, tails,
-                relus, with_state, without_weights, halves, thin);
+    std::printf("%d cases: %d interior first (%d with a tail, %d with relu, %d with saved places, %d without parameters), %d not (%d without an interior)\n", cases,
+                interiors, tails, relus, with_state, without_weights, halves, thin);
   for (const int seen : {interiors, tails, relus, with_state, without_weights, halves, thin}) BOOST_TEST(seen > 0);
 }
 
