@@ -55,5 +55,6 @@ void add_box(const Execution& exec, std::int64_t n, const BoxCopy& box, Span<con
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE
+template void copy_box(const Execution&, std::int64_t, const BoxCopy&, Span<const std::uint8_t>, Span<std::uint8_t>);
 
 }  // namespace trireme

@@ -5,10 +5,6 @@
 
 namespace trireme {
 
-namespace {
-
-constexpr int tag = 71;
-
 BoxCopy copy_between(const Box& region, const Box& from, const Box& to, std::int64_t channels) {
   BoxCopy copy;
   copy.channels = channels;
@@ -21,6 +17,10 @@ BoxCopy copy_between(const Box& region, const Box& from, const Box& to, std::int
   }
   return copy;
 }
+
+namespace {
+
+constexpr int tag = 71;
 
 BoxCopy reversed(const BoxCopy& copy) {
   BoxCopy back = copy;
@@ -39,9 +39,10 @@ Span<T> place(const View& buffer, std::int64_t offset, std::int64_t count) {
 
 template <class T>
 BoxExchange<T>::BoxExchange(const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
-    : comm_(comm), channels_(channels_of(had)), had_elements_(had.size()) {
+    : comm_(comm), had_(move.had[static_cast<std::size_t>(rank)]), needed_(move.needed[static_cast<std::size_t>(rank)]), channels_(channels_of(had)),
+      had_elements_(had.size()) {
   const auto me = static_cast<std::size_t>(rank);
-  const Box &mine = move.had[me], &wanted = move.needed[me];
+  const Box &mine = had_, &wanted = needed_;
   this->output_ = spatial_shape(channels_, wanted.extent, had.rank() - 1);
   this->needs_.input_in_backward = false;
   const Box own = mine.intersection(wanted);
@@ -52,11 +53,11 @@ BoxExchange<T>::BoxExchange(const BoxMove& move, const Shape& had, const Communi
   for (std::size_t peer = 0; peer < move.had.size(); ++peer) {
     if (peer == me) continue;
     if (const Box region = mine.intersection(move.needed[peer]); region.pixels() > 0) {
-      sends_.push_back({static_cast<int>(peer), copy_between(region, mine, region, channels_), sent_});
+      sends_.push_back({static_cast<int>(peer), region, copy_between(region, mine, region, channels_), sent_});
       sent_ += region.pixels() * channels_;
     }
     if (const Box region = move.had[peer].intersection(wanted); region.pixels() > 0) {
-      receives_.push_back({static_cast<int>(peer), copy_between(region, region, wanted, channels_), received_});
+      receives_.push_back({static_cast<int>(peer), region, copy_between(region, region, wanted, channels_), received_});
       received_ += region.pixels() * channels_;
     }
   }
@@ -102,13 +103,20 @@ void BoxExchange<T>::finish_forward() {
 }
 
 template <class T>
+void BoxExchange<T>::poll() {
+  for (Request& request : requests_) request.done();
+}
+
+template <class T>
 void BoxExchange<T>::assemble(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> x, Span<const T> received,
-                              Span<T> needed) const {
+                              const Box& box, Span<T> to) const {
   if (count == 0) return;
-  if (has_own_) copy_box<T>(exec, count, own_, place<const T>(x, first * had_elements_, count * had_elements_), needed);
+  if (const Box own = had_.intersection(box); own.pixels() > 0)
+    copy_box<T>(exec, count, copy_between(own, had_, box, channels_), place<const T>(x, first * had_elements_, count * had_elements_), to);
   for (const Message& m : receives_) {
     const std::int64_t each = m.copy.elements();
-    copy_box<T>(exec, count, m.copy, place<const T>(received, n * m.offset + first * each, count * each), needed);
+    if (const Box region = m.box.intersection(box); region.pixels() > 0)
+      copy_box<T>(exec, count, copy_between(region, m.box, box, channels_), place<const T>(received, n * m.offset + first * each, count * each), to);
   }
 }
 
@@ -142,7 +150,7 @@ template <class T>
 void BoxExchange<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
   begin_forward(pass, inputs[0]);
   finish_forward();
-  assemble(pass.exec, pass.samples, 0, pass.samples, inputs[0], received(pass.samples), output);
+  assemble(pass.exec, pass.samples, 0, pass.samples, inputs[0], received(pass.samples), needed_, output);
 }
 
 template <class T>

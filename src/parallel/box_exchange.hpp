@@ -23,6 +23,9 @@ struct BoxMove {
   bool is_empty(int rank) const { return had[static_cast<std::size_t>(rank)] == needed[static_cast<std::size_t>(rank)]; }
 };
 
+/// The copy of the pixels of `region` between arrays of these boxes.
+BoxCopy copy_between(const Box& region, const Box& from, const Box& to, std::int64_t channels);
+
 template <class T>
 class BoxExchange final : public Layer<T> {
  public:
@@ -41,8 +44,13 @@ class BoxExchange final : public Layer<T> {
   /// Afterwards received() holds n times received_elements(), until the next pass begins.
   void finish_forward();
   Span<const T> received(std::int64_t n) const { return Span<const T>(receive_buffer_.data(), static_cast<std::size_t>(n * received_elements())); }
-  /// Makes what is needed of these samples from what is had and what was received of all n.
-  void assemble(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> x, Span<const T> received, Span<T> needed) const;
+  /// Messages under way move only when MPI is asked for them.
+  void poll();
+  /// Makes a box, within what is needed, of these samples from what is had and what was received of all n.
+  void assemble(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> x, Span<const T> received, const Box& box,
+                Span<T> to) const;
+  const Box& had() const { return had_; }
+  const Box& needed() const { return needed_; }
   /// Takes the gradient of what is needed of these samples apart: into dx of all n, and into the messages that begin_backward() sends.
   void take_apart(const Execution& exec, std::int64_t n, std::int64_t first, std::int64_t count, Span<const T> needed_gradient, Span<T> dx) const;
   void begin_backward(const Pass& pass);
@@ -54,6 +62,7 @@ class BoxExchange final : public Layer<T> {
  private:
   struct Message {
     int peer;
+    Box box;               // pixels that travel
     BoxCopy copy;          // forward: from the array into the message that is sent, or out of the one that is received
     std::int64_t offset;   // in the buffer, elements a sample
   };
@@ -62,6 +71,7 @@ class BoxExchange final : public Layer<T> {
   void wait();
 
   const Communicator* comm_;
+  Box had_, needed_;                     // this rank's
   std::int64_t channels_;
   bool covers_;                          // what is needed holds all that is had
   bool has_own_ = false;

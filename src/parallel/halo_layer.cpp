@@ -36,9 +36,10 @@ Half half_of(std::int64_t n, int h) { return h == 0 ? Half{0, (n + 1) / 2} : Hal
 }  // namespace
 
 template <class T>
-HaloLayer<T>::HaloLayer(std::unique_ptr<Layer<T>> inner, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
-    : inner_(std::move(inner)), samples_(samples), had_elements_(had.size()) {
-  for (auto& half : halves_) half = std::make_unique<BoxExchange<T>>(move, had, comm, rank, (samples + 1) / 2);
+HaloLayer<T>::HaloLayer(const WindowParts<T>& window, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
+    : inner_(window.make(window.part)), pieces_(window, move.had[static_cast<std::size_t>(rank)], channels_of(had)), samples_(samples),
+      had_elements_(had.size()) {
+  for (int h = 0; h < 2; ++h) halves_[h] = std::make_unique<BoxExchange<T>>(move, had, comm, rank, half_of(samples, h).count);
   around_elements_ = halves_[0]->output().size();
   const std::int64_t bytes = around_elements_ * static_cast<std::int64_t>(sizeof(T));
   chunk_ = std::clamp<std::int64_t>(std::max(parts(samples, chunks_of_a_pass), parts(smallest_scratch, bytes)), 1, parts(samples, 2));
@@ -58,23 +59,33 @@ void HaloLayer<T>::adopt() {
   this->needs_ = inner_->needs();
   if (this->needs_.state > 0 || !inner_->buffers().empty()) throw internal_error("a layer with a halo that keeps more than single samples' state");
   this->needs_.in_place = false;
-  inner_workspace_ = this->needs_.workspace;
-  const bool both = keeps() && !inner_->backward_in_two();
-  this->needs_.workspace += (both ? 2 : 1) * chunk_ * around_elements_;
+  const std::int64_t both = keeps() && !inner_->backward_in_two() ? 2 : 1, scratch = both * chunk_ * around_elements_;
+  pieces_.make(*inner_, tail_, operands_, scratch);
+  inner_workspace_ = std::max(this->needs_.workspace, pieces_.workspace());
+  this->needs_.workspace = inner_workspace_ + std::max(scratch, pieces_.scratch());
   this->needs_.state = kept_bytes();
 }
 
 template <class T>
 void HaloLayer<T>::plan_for(std::int64_t, Operands operands) {
   inner_->plan_for(chunk_, operands);
+  operands_ = operands;
   adopt();
 }
 
 template <class T>
+bool HaloLayer<T>::fuse_relu() {
+  if (!inner_->fuse_relu()) return false;
+  pieces_.fuse_relu();
+  return true;
+}
+
+template <class T>
 bool HaloLayer<T>::fuse_tail(const ConvTail& tail) {
-  const bool fused = inner_->fuse_tail(tail);
-  if (fused) adopt();
-  return fused;
+  if (!inner_->fuse_tail(tail)) return false;
+  tail_ = tail;
+  adopt();
+  return true;
 }
 
 template <class T>
@@ -83,6 +94,7 @@ void HaloLayer<T>::lend(const typename Layer<T>::Memory& memory) {
   typename Layer<T>::Memory inner = memory;
   inner.state = {};
   inner_->lend(inner);
+  pieces_.lend(inner);
 }
 
 template <class T>
@@ -105,17 +117,27 @@ Span<T> HaloLayer<T>::kept(const Chunk& chunk) const {
 }
 
 template <class T>
-void HaloLayer<T>::lend_to_inner(const Chunk& chunk) {
+Span<std::uint8_t> HaloLayer<T>::state_of(const Chunk& chunk) const {
   const std::int64_t each = this->needs_.state_per_sample;
-  if (each == 0 || this->memory_.state.size() == 0) return;
-  inner_->lend_state(Span<std::uint8_t>(this->memory_.state.data() + kept_bytes() + chunk.at * each, static_cast<std::size_t>(chunk.count * each)));
+  if (each == 0 || this->memory_.state.size() == 0) return {};
+  return Span<std::uint8_t>(this->memory_.state.data() + kept_bytes() + chunk.at * each, static_cast<std::size_t>(chunk.count * each));
+}
+
+template <class T>
+void HaloLayer<T>::lend_to_inner(const Chunk& chunk) {
+  if (const Span<std::uint8_t> state = state_of(chunk); state.size() > 0) inner_->lend_state(state);
+}
+
+template <class T>
+void HaloLayer<T>::poll() {
+  for (auto& half : halves_) half->poll();
 }
 
 template <class T>
 Span<const T> HaloLayer<T>::with_halo(const Pass& pass, int half, const Chunk& chunk, Span<const T> x, bool from_kept) const {
   const Span<T> all = scratch(0);
   halves_[half]->assemble(pass.exec, chunk.n, chunk.first, chunk.count, samples_of(x, chunk.at - chunk.first, chunk.n, had_elements_),
-                          from_kept ? Span<const T>(kept(chunk)) : halves_[half]->received(chunk.n), all);
+                          from_kept ? Span<const T>(kept(chunk)) : halves_[half]->received(chunk.n), halves_[half]->needed(), all);
   return samples_of(Span<const T>(all), 0, chunk.count, around_elements_);
 }
 
@@ -125,14 +147,29 @@ void HaloLayer<T>::forward(const Pass& pass, std::span<const Span<const T>> inpu
     const Half half = half_of(pass.samples, h);
     halves_[h]->begin_forward(of_samples(pass, half.first, half.count), samples_of(inputs[0], half.first, half.count, had_elements_));
   }
+  const bool first_interior = interior_first(pass.samples);
+  const Span<T> space = slice<T>(this->memory_.workspace, inner_workspace_, pieces_.scratch());
+  for (int h = 0; h < 2 && first_interior; ++h)
+    for_chunks(pass.samples, h, [&](const Chunk& chunk) {
+      pieces_.interior(of_samples(pass, chunk.at, 1), samples_of(inputs[0], chunk.at, 1, had_elements_), samples_of(output, chunk.at, 1, output_elements_),
+                       state_of(chunk), space, [&] { poll(); });
+    });
   for (int h = 0; h < 2; ++h) {
     halves_[h]->finish_forward();
     for_chunks(pass.samples, h, [&](const Chunk& chunk) {
       if (chunk.first == 0 && pass.training && keeps())
         copy<T>(pass.exec, chunk.n * halves_[h]->received_elements(), halves_[h]->received(chunk.n), kept(chunk));
+      const Pass part = of_samples(pass, chunk.at, chunk.count);
+      const Span<T> y = samples_of(output, chunk.at, chunk.count, output_elements_);
+      if (first_interior) {
+        const Span<const T> all = samples_of(inputs[0], chunk.at - chunk.first, chunk.n, had_elements_);
+        pieces_.border(part, *halves_[h], chunk.n, chunk.first, all, y, state_of(chunk), space);
+        return;
+      }
       const Span<const T> x = with_halo(pass, h, chunk, inputs[0], false);
       lend_to_inner(chunk);
-      inner_->forward(of_samples(pass, chunk.at, chunk.count), std::span(&x, 1), samples_of(output, chunk.at, chunk.count, output_elements_));
+      inner_->forward(part, std::span(&x, 1), y);
+      poll();
     });
   }
 }
@@ -166,6 +203,7 @@ void HaloLayer<T>::backward(const Pass& pass, std::span<const Span<const T>> inp
     for_chunks(pass.samples, h, [&](const Chunk& chunk) {
       lend_to_inner(chunk);
       inner_->backward_parameters(of_samples(pass, chunk.at, chunk.count), with_halo(pass, h, chunk, inputs[0], true), output_of(chunk), dy_of(chunk));
+      if (wanted) poll();
     });
   for (int h = 0; h < 2 && wanted; ++h) {
     const Half half = half_of(pass.samples, h);

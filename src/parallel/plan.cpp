@@ -119,11 +119,16 @@ ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape
 }
 
 std::vector<Box> ParallelPlan::reach(std::size_t i) const {
-  const GraphNode& node = graph_.nodes()[i];
-  const LayerOptions options(node.spec, node.kind->options);
   std::vector<Box> all;
-  for (const Box& box : boxes(graph_.shapes()[i + 1], true)) all.push_back(node.kind->reach(options, graph_.shapes()[node.inputs[0]], box));
+  for (const Box& box : boxes(graph_.shapes()[i + 1], true)) all.push_back(window(i)(box));
   return all;
+}
+
+std::function<Box(const Box&)> ParallelPlan::window(std::size_t i) const {
+  const GraphNode& node = graph_.nodes()[i];
+  return [kind = node.kind, spec = node.spec, input = graph_.shapes()[node.inputs[0]]](const Box& output) {
+    return kind->reach(LayerOptions(spec, kind->options), input, output);
+  };
 }
 
 bool ParallelPlan::can_split(const Shape& shape) const {

@@ -13,6 +13,7 @@
 // the pipeline: consecutive layers, the largest stage as small as it can be (stage=N begins stage N, from 0).
 #pragma once
 
+#include <functional>
 #include <vector>
 
 #include "base/box.hpp"
@@ -66,6 +67,8 @@ class ParallelPlan {
   bool input_has_halo() const { return input_has_halo_; }
   /// The boxes of a node's input that its output's boxes depend on, by the rank on the spatial axis. Of a window whose pixels are split.
   std::vector<Box> reach(std::size_t node) const;
+  /// The box of its input that any box of its output depends on. The function holds what it needs.
+  std::function<Box(const Box&)> window(std::size_t node) const;
   /// Part of the work of a step that each stage has: costs as balanced.
   const std::vector<double>& stage_costs() const { return stage_costs_; }
   /// Micro-batches of a batch.

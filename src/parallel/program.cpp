@@ -149,15 +149,18 @@ class Maker {
       part.input = needed[me];
     }
 
-    std::unique_ptr<Layer<T>> layer = make_layer<T>(node.spec, whole, part);
     // A layer with a halo keeps it to itself, and computes while it travels.
     const bool at_hand = node.inputs[0] == 0 && plan_.input_has_halo();
     const bool overlaps = window && !at_hand && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true);
     std::vector<std::size_t> inputs;
     for (const std::size_t v : node.inputs) inputs.push_back(at_hand ? fetch_channels(0, how.in) : fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
+    const auto make_part = [spec = node.spec, whole](const LayerPart& of) { return make_layer<T>(spec, whole, of); };
+    std::unique_ptr<Layer<T>> layer;
     if (overlaps)
-      layer = std::make_unique<HaloLayer<T>>(std::move(layer), BoxMove{plan_.boxes(whole[0], true), needed, false}, shapes_[inputs[0]], spatial(),
-                                             place_.spatial_rank(), samples_);
+      layer = std::make_unique<HaloLayer<T>>(WindowParts<T>{make_part, plan_.window(i), part}, BoxMove{plan_.boxes(whole[0], true), needed, false},
+                                             shapes_[inputs[0]], spatial(), place_.spatial_rank(), samples_);
+    else
+      layer = make_part(part);
     if (how.channels == NodePlan::Channels::column && graph_.trains(node.inputs[0]))
       layer = std::make_unique<Summed<T>>(std::move(layer), shapes_[inputs[0]], tensor(), place_.shape.tensor);
     std::size_t at = add(std::move(layer), node.name, node.spec.kind, std::move(inputs));

@@ -41,9 +41,12 @@ struct DrawnCase {
   bool shards = false;   // optimiser state is sharded
 };
 
+/// Cases from this number on have samples that are larger, one a pass, and their pixels split.
+constexpr std::uint64_t first_of_one_sample = 1000000;
+
 class CaseMaker {
  public:
-  CaseMaker(std::uint64_t seed, std::uint64_t number) : draw_(seed, number) {}
+  CaseMaker(std::uint64_t seed, std::uint64_t number) : draw_(seed, number), one_sample_(number >= first_of_one_sample) {}
 
   DrawnCase make() {
     DrawnCase c;
@@ -72,7 +75,7 @@ class CaseMaker {
     c.classes = head != 0 && shape_[0] > 1 && draw_.one_of(2);
     std::string loss = c.classes ? "cross_entropy" : draw_.pick<std::string>({"mse", "bce_with_logits"});
     if (!c.classes && c.fp64 && draw_.one_of(4)) loss = "mae";
-    const int batch = draw_.in(1, 6);
+    const int batch = one_sample_ ? (batch_norm_ ? 1 : draw_.in(1, 2)) : draw_.in(1, 6);
     c.rows = 3 * batch - (batch > 1 ? draw_.in(0, batch - 1) : 0);
     c.deck = model_ + "[loss]\nkind = " + loss + "\n";
     if (c.classes && draw_.one_of(3)) c.deck += "label_smoothing = 0.1\n";
@@ -82,7 +85,7 @@ class CaseMaker {
     if (c.input.rank() > 1 && draw_.one_of(4)) c.deck += "crop = 1\n";
     if (c.input.rank() > 1 && draw_.one_of(4)) c.deck += draw_.one_of(2) || dims_ < 2 ? "flip = x\n" : "flip = x,y\n";
     if (draw_.one_of(5)) c.deck += "noise = 0.1\n";
-    do grid(c);
+    do one_sample_ ? grid_of_one_sample(c, batch) : grid(c);
     while (!fits(c));
     return c;
   }
@@ -101,7 +104,9 @@ class CaseMaker {
   }
   std::array<std::int64_t, 3> extents(int dims) {
     std::array<std::int64_t, 3> e{1, 1, 1};
-    for (int a = 3 - dims; a < 3; ++a) e[static_cast<std::size_t>(a)] = dims == 1 ? draw_.in(4, 19) : dims == 2 ? draw_.in(3, 11) : draw_.in(2, 7);
+    for (int a = 3 - dims; a < 3 && one_sample_; ++a)
+      e[static_cast<std::size_t>(a)] = dims == 1 ? draw_.in(90, 250) : dims == 2 ? draw_.in(13, 24) : draw_.in(7, 10);
+    for (int a = 3 - dims; a < 3 && !one_sample_; ++a) e[static_cast<std::size_t>(a)] = dims == 1 ? draw_.in(4, 19) : dims == 2 ? draw_.in(3, 11) : draw_.in(2, 7);
     return e;
   }
   std::string number(int low, int high) { return std::to_string(draw_.in(low, high)); }
@@ -176,7 +181,7 @@ class CaseMaker {
     const std::string more = "layer = " + line.substr(0, space) + " name=" + name + (space == line.npos ? "" : line.substr(space)) + "\n";
     try {
       const Graph graph(Deck(model_ + more, "drawn"));
-      if (graph.output().size() > 3000 || graph.output().size() < 1) return false;
+      if (graph.output().size() > (one_sample_ ? 6000 : 3000) || graph.output().size() < 1) return false;
       shape_ = graph.output();
     } catch (const Error&) {
       return false;
@@ -218,7 +223,21 @@ class CaseMaker {
     else if (draw_.one_of(3)) c.parallel += "micro_batches = " + number(1, 3) + "\n";
   }
 
+  /// Spatial, and tensor or not; a micro-batch a sample.
+  void grid_of_one_sample(DrawnCase& c, int batch) {
+    std::vector<int> sizes(static_cast<std::size_t>(dims_), 1);
+    int split = 1;
+    for (int tries = draw_.in(1, 3); tries > 0 || split == 1; --tries)
+      if (const int factor = draw_.in(2, 4); split * factor <= 8) sizes[static_cast<std::size_t>(draw_.in(0, dims_ - 1))] *= factor, split *= factor;
+    const int tensor = split <= 4 && draw_.one_of(4) ? 2 : 1;
+    c.ranks = split * tensor;
+    c.parallel = "[parallel]\ntensor = " + std::to_string(tensor) + "\nspatial = ";
+    for (int d = 0; d < dims_; ++d) c.parallel.append(d > 0 ? "x" : "").append(std::to_string(sizes[static_cast<std::size_t>(d)]));
+    c.parallel += "\nmicro_batches = " + std::to_string(batch) + "\n";
+  }
+
   Draw draw_;
+  bool one_sample_;
   bool smooth_ = false, batch_norm_ = false;
   std::string eps_, model_;
   int dims_ = 1;

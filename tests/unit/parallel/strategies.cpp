@@ -1,11 +1,13 @@
 // Every strategy is the same mathematics: drawn networks on drawn grids against one rank - losses, gradients, parameters after each step.
 //   TRIREME_CASES (240), TRIREME_SEED (20261126), TRIREME_CASE (one case alone, which is then shown)
+// A quarter as many again have one sample a pass and its pixels split: numbers from a million on.
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
 #include <cstdlib>
 
 #include "drawn.hpp"
+#include "support/interiors.hpp"
 #include "support/temporary_directory.hpp"
 #include "train/trainer.hpp"
 
@@ -92,9 +94,11 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   const std::string place = world.broadcast(folder.path().string());
   double worst64 = 0, worst32 = 0;
   int ran = 0, of_classes = 0, of_values = 0;  // the last two: cases whose loss is of shares
+  int of_one = 0, interior_first_of_one = 0, interior_first_of_others = 0;  // cases of one sample a pass; with interiors computed before their halos came
   std::vector<std::pair<std::uint64_t, std::uint64_t>> all(known_cases);
   if (alone != ~0ull) all = {{seed, alone}};
   for (std::uint64_t number = 0; alone == ~0ull && number < cases; ++number) all.push_back({seed, number});
+  for (std::uint64_t number = 0; alone == ~0ull && number < cases / 4; ++number) all.push_back({seed, first_of_one_sample + number});
   for (const auto& [of_seed, number] : all) {
     const DrawnCase c = CaseMaker(of_seed, number).make();
     if (c.ranks > world.size()) continue;
@@ -111,7 +115,11 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
     Course one, many;
     if (world.rank() == 0) one = run(c, text("one", "[parallel]\nmicro_batches = 1\n"), self);
     group.barrier();
+    const CountedInteriors interiors;
     if (world.rank() < c.ranks) many = run(c, text("many", c.parallel), group);
+    const bool interior_first = world.all_reduce(CountedInteriors::count > 0 ? 1 : 0, MPI_MAX) > 0;
+    (number < first_of_one_sample ? interior_first_of_others : interior_first_of_one) += interior_first ? 1 : 0;
+    of_one += number < first_of_one_sample ? 0 : 1;
     if (world.rank() == 0) {
       const double tolerance = c.fp64 ? 1e-10 : 1e-4;
       double off = 0;
@@ -132,6 +140,8 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   }
   BOOST_TEST(ran > 0);
   if (ran >= 200) BOOST_TEST((of_classes > 0 && of_values > 0));
+  if (of_one >= 20) BOOST_TEST(interior_first_of_one >= of_one / 3);
+  if (world.rank() == 0) std::printf("interior first: %d of %d cases of one sample a pass, %d of the others\n", interior_first_of_one, of_one, interior_first_of_others);
   if (world.rank() == 0) std::printf("%d cases ran, %d with shares of classes, %d with shares of values; largest differences: fp64 %.2g, fp32 %.2g\n", ran, of_classes, of_values, worst64, worst32);
 }
 
