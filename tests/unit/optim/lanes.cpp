@@ -4,6 +4,7 @@
 #include "base/share.hpp"
 #include "optim/gradient_reducer.hpp"
 #include "support/arrays.hpp"
+#include "support/counted_mpi.hpp"
 
 using namespace trireme;
 using namespace trireme::test;
@@ -125,6 +126,52 @@ BOOST_AUTO_TEST_CASE(sums_are_those_of_the_tree) {
       }
     }
   }
+}
+
+// (k + 1)(p - 1)/p of the gradients and what lies behind them, where parts are even: k nodes are sent, the sums are gathered.
+BOOST_AUTO_TEST_CASE(messages_and_bytes_are_those_of_the_formulas) {
+  const Communicator world = Communicator::world();
+  if (world.size() == 1) return;
+  const std::int64_t gradients = 4000, control = 20, size = gradients + control;
+  const Guarded<float> arena(std::vector<float>(static_cast<std::size_t>(size)));
+  const Execution exec;
+  for (const bool shard : {false, true})
+    for (const std::int64_t lanes : {8, 5}) {
+      ReduceOptions options{.bucket_bytes = 6000, .gradients = gradients, .shard = shard};
+      std::int64_t rounds = 0;
+      for (int r = 0; r < world.size(); ++r) {
+        options.lanes.push_back(lanes_of_rank(lanes, r, world.size()));
+        rounds = std::max(rounds, options.nodes_of(r));
+      }
+      GradientReducer<float> reducer(world, arena, {0, 1600, 3200}, options);
+      const std::vector<std::int64_t> bounds = shard ? std::vector<std::int64_t>{0, 1600, gradients, size} : std::vector<std::int64_t>{0, 1600, size};
+      const auto n = static_cast<std::int64_t>(reducer.buckets());
+      BOOST_REQUIRE(n == static_cast<std::int64_t>(bounds.size()) - 1);
+      const std::int64_t own = Shards(bounds, world.size(), world.rank()).size(), own_values = reducer.shards().size(), nodes = options.nodes_of(world.rank());
+      const LaneRange mine = options.lanes[static_cast<std::size_t>(world.rank())];
+      const CountedMpi counted;
+      for (std::int64_t lane = mine.first; lane + 1 < mine.last; ++lane) reducer.end_lane(exec);
+      for (const std::int64_t cut : {3200, 1600, 0}) reducer.ready(exec, cut);
+      reducer.finish(exec);
+      reducer.begin_gather(exec, slice<float>(arena.span(), 0, gradients));
+      reducer.finish_gather(exec);
+      std::int64_t calls = 0;
+      for (const auto& [what, count] : counted.all()) calls += count.calls;
+      const auto is = [&](const char* name, const char* call, std::int64_t expected_calls, std::int64_t expected_bytes) {
+        BOOST_TEST(counted.of(name, call).calls == expected_calls, name << " " << call << " of shard " << shard << ", " << lanes << " lanes");
+        BOOST_TEST(counted.of(name, call).bytes == expected_bytes, name << " " << call << " of shard " << shard << ", " << lanes << " lanes");
+        calls -= expected_calls;
+      };
+      is("data: gradients", "Ialltoallv", rounds * n, nodes * (size - own) * 4);
+      is("data: sums", "Iallgatherv", shard ? 1 : n, (shard ? own - own_values : own) * 4);
+      if (shard) is("data: values", "Iallgatherv", n - 1, own_values * 4);
+      BOOST_TEST(calls == 0, "other messages were sent");
+      CommunicationReport report;
+      reducer.report(report);
+      const double others = world.size() - 1;
+      const double expected = 4.0 * (static_cast<double>(nodes * (size - own)) + others * static_cast<double>(shard ? own - own_values : own));
+      BOOST_TEST(std::abs(report.lines()[0].bytes - expected) < 1e-6);
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()
