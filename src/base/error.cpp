@@ -6,7 +6,8 @@
 namespace trireme {
 
 Error described(const std::exception& error) {
-  constexpr const char* hint = "Hint: a smaller data.batch, more ranks or other axes of [parallel] (trireme plan says what each rank needs), or train.precision = fp32";
+  constexpr const char* hint = "Hint: a smaller data.batch, more ranks or other axes of [parallel] (trireme plan says what each rank needs), or "
+                               "train.precision = fp32";
   if (const auto* const known = dynamic_cast<const Error*>(&error)) return *known;
   if (dynamic_cast<const std::bad_alloc*>(&error) != nullptr) return internal_error("out of memory. {}", hint);
   // Kokkos has a type of its own for this, which differs between versions; its words do not.

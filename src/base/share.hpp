@@ -19,8 +19,9 @@ inline Share share_of(std::int64_t n, int r, int parts) {
   return {r * each + std::min<std::int64_t>(r, over), each + (r < over ? 1 : 0)};
 }
 
-/// Contiguous shares of batches. By lanes: a batch is cut into so many even slices, and each part owns an even share of these. Of a whole batch, of sum(counts) things, part r owns counts[r]; of a smaller one as near to that proportion as whole
-/// numbers come, and never more than counts[r]. Without counts: even shares.
+/// Contiguous shares of batches. By counts: of a whole batch, of sum(counts) things, part r owns counts[r]; of a smaller one as near to that proportion as
+/// whole numbers come, and never more than counts[r]. By lanes: a batch is cut into so many even slices, and each part owns an even share of these.
+/// By neither: even shares.
 class Shares {
  public:
   explicit Shares(int parts) : parts_(parts) {}

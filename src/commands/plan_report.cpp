@@ -34,8 +34,8 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
   const std::int64_t reducers = grid.data * grid.spatial_ranks(), states = static_cast<std::int64_t>(optimizer_states(deck).size());
   const bool shard = deck.boolean("optimizer.shard");
   // Of the first rank of the data axis, which has no less than others.
-  const std::int64_t share = report.lanes > 0 ? most_of_batch(deck, grid) : (deck.integer("data.batch") + grid.data - 1) / grid.data, batches = deck.integer("train.accumulate"),
-                     passes = report.micro_batches * (report.lanes > 0 ? share_of(report.lanes, 0, grid.data).count : batches);
+  const std::int64_t share = report.lanes > 0 ? most_of_batch(deck, grid) : (deck.integer("data.batch") + grid.data - 1) / grid.data,
+                     batches = deck.integer("train.accumulate"), passes = report.micro_batches * (report.lanes > 0 ? share_of(report.lanes, 0, grid.data).count : batches);
   for (int rank = 0; rank < grid.model_ranks(); ++rank) {
     const GridPlace place(grid, rank);
     const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, place);

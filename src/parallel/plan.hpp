@@ -30,7 +30,8 @@ GridShape grid_shape(const Deck& deck, int ranks);
 std::int64_t lanes_of(const Deck& deck, const GridShape& grid);
 /// Micro-batches of a rank's share of a batch, or of each lane.
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
-/// The most samples of a batch that one rank of the data axis may get: the even share, its lanes' samples, or under parallel.balance = measured parallel.balance_limit times that.
+/// The most samples of a batch that one rank of the data axis may get: the even share, its lanes' samples, or under parallel.balance = measured
+/// parallel.balance_limit times the even share.
 std::int64_t most_of_batch(const Deck& deck, const GridShape& grid);
 /// The most samples of a pass: of a micro-batch of a share or lane, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid);

@@ -63,7 +63,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       sharer_sums_(grid_),
       slow_down_(SlowDown::from_environment(comm.rank())),
       passes_(static_cast<std::size_t>(network_.parallel_plan().micro_batches())),
-      replays_(!on_host && lanes_ == 0 && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && passes_.size() == 1 && !network_.draws()),
+      replays_(!on_host && lanes_ == 0 && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && passes_.size() == 1 &&
+               !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
       total_steps_(deck.integer("train.epochs") * epoch_steps_),
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
