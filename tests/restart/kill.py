@@ -17,9 +17,9 @@ class Interrupted(RestartTest):
         super().setUp()
         self.random = random.Random(f"{SEED} {self.id()}")
 
-    def started(self, words, ranks):
+    def started(self, words, ranks, **env):
         """The job, once it has said what it will do, and so when all its ranks are there."""
-        job = program.Job(words, ranks)
+        job = program.Job(words, ranks, **env)
         self.addCleanup(job.close)
         self.wait_until("its start", lambda: "steps in all" in job.said(), job)
         self.assertEqual(len(job.ranks()), ranks)
@@ -96,7 +96,8 @@ class Kill(Interrupted):
 class Stop(Interrupted):
     def stopped(self, folder, words, ranks, number, step, which=None):
         """Stops a run with a signal; what is said and left must be complete."""
-        job = self.started(words, ranks)
+        # Slowed down: a signal comes before the last step, however long it takes to find the ranks.
+        job = self.started(words, ranks, TRIREME_SLOW_RANK="0:10")
         self.reach(job, folder, step)
         job.signal_ranks(number, which)
         result = job.wait(20)
