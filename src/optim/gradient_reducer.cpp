@@ -63,7 +63,7 @@ template <class T>
 void GradientReducer<T>::cut(std::vector<std::int64_t> cuts, std::int64_t bucket_bytes) {
   std::ranges::sort(cuts, std::greater<>());
   const std::int64_t elements = std::max<std::int64_t>(bucket_bytes / static_cast<std::int64_t>(sizeof(T)), 1);
-  // Control numbers travel with the first bucket where all of it comes to all ranks as it is; with lanes at least in the same way.
+  // Control numbers travel with the first bucket where all of it comes to all ranks as it is; else apart: with lanes and shard in a bucket of their own.
   std::int64_t last = mode_ == Mode::sum || mode_ == Mode::hierarchical || (mode_ == Mode::lanes && !shard_) ? end() : gradients_;
   if (mode_ == Mode::lanes && shard_ && end() > gradients_) {
     Bucket tail;

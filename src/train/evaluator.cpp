@@ -136,7 +136,7 @@ std::vector<double> Evaluator<T>::sum_errors_of_blocks() const {
   const auto n = static_cast<std::size_t>(4 * outputs_);
   std::vector<double> sums(n), block(n);
   const auto own = [&](std::int64_t b) { return mine.data() + (b - own_blocks_.first) * static_cast<std::int64_t>(n); };
-  if (blocks_ == grid_.shape().data) {
+  if (!fixed_order_) {
     std::copy_n(own(own_blocks_.first), n, sums.begin());
     grid_.data().all_reduce(std::span(sums));
     return sums;

@@ -173,7 +173,7 @@ precision = fp64
 every = 0
 keep = 100
 """)
-        self.same(deck, [[(1, 12)], [(3, 12)], [(4, 3), (2, 12)]], threads=(1, 2))
+        self.same(deck, [[(1, 12)], [(3, 12)], [(4, 12)], [(4, 3), (2, 12)]], threads=(1, 2))
 
     def test_other_axes(self):
         # Lanes are of the data axis: on one grid of the others, any number of ranks there gives the same bits.
