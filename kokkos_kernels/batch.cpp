@@ -54,11 +54,12 @@ void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, st
 
 template <class Raw, class T>
 void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
-                   const Augmentation& augmentation, const Box& box, Span<T> out) {
+                   const Augmentation& augmentation, const Box& box, bool channels_first, Span<T> out) {
   const std::int64_t first_plane = box.first[0], first_line = box.first[1], left = box.first[2], lines = box.extent[1], width = box.extent[2];
   const std::int64_t rows = box.extent[0] * lines, pixels = augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2];
   // A thread has a row, on a device a pixel.
   const std::int64_t parts = on_host ? 1 : width, part = on_host ? width : 1;
+  const std::int64_t between_pixels = channels_first ? 1 : channels, between_channels = channels_first ? rows * width : 1;
   Kokkos::parallel_for("trireme::batch::augment", Range(exec, 0, n * rows * parts), KOKKOS_LAMBDA(std::int64_t at) {
     const std::int64_t i = at / parts, s = i / rows, row = i % rows, begin = at % parts * part;
     const Raw* const in = reinterpret_cast<const Raw*>(raw.at(s));
@@ -66,13 +67,14 @@ void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels,
     const std::int64_t plane = placement.source(augmentation, 0, first_plane + row / lines),
                        line = placement.source(augmentation, 1, first_line + row % lines);
     const bool inside = plane >= 0 && plane < augmentation.extents[0] && line >= 0 && line < augmentation.extents[1];
-    const Raw* const from_row = in + (plane * augmentation.extents[1] + line) * augmentation.extents[2];
+    const std::int64_t from_row = (plane * augmentation.extents[1] + line) * augmentation.extents[2];
+    const std::int64_t to_row = (s * rows * channels + row * between_pixels) * width;
     for (std::int64_t x = begin; x < begin + part; ++x) {
       const std::int64_t from = placement.source(augmentation, 2, left + x);
       const bool there = inside && from >= 0 && from < augmentation.extents[2];
       for (std::int64_t c = 0; c < channels; ++c) {
-        const T value = there ? static_cast<T>(from_row[c * pixels + from]) : T{};
-        out((i * width + x) * channels + c) = value * factor(c) + shift(c);
+        const T value = there ? static_cast<T>(in[c * pixels + from_row + from]) : T{};
+        out(to_row + x * between_pixels + c * between_channels) = value * factor(c) + shift(c);
       }
     }
   });
@@ -126,7 +128,7 @@ void add_noise(const Execution& exec, std::int64_t n, std::int64_t elements, dou
 
 #define TRIREME_INSTANTIATE_RAW(Raw, T) \
   template void cast_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, Span<T>); \
-  template void augment_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, const Augmentation&, const Box&, Span<T>);
+  template void augment_batch<Raw, T>(const Execution&, std::int64_t, std::int64_t, const RawSamples&, Span<const T>, Span<const T>, const Augmentation&, const Box&, bool, Span<T>);
 #define TRIREME_INSTANTIATE(T)              \
   template void add_noise<T>(const Execution&, std::int64_t, std::int64_t, double, std::uint64_t, std::int64_t, Span<T>, const Region&); \
   TRIREME_INSTANTIATE_RAW(std::uint8_t, T)  \

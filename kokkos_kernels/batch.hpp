@@ -36,10 +36,11 @@ struct Augmentation {
   Box whole() const { return {.extent = {extents[0], extents[1], extents[2]}}; }
 };
 
-/// As cast_batch, of samples with as many pixels as the extents say. `out` gets this box of each augmented sample, (n, box's pixels, channels).
+/// As cast_batch, of samples with as many pixels as the extents say. `out` gets this box of each augmented sample, (n, box's pixels, channels), or
+/// with `channels_first` (n, channels, box's pixels).
 template <class Raw, class T>
 void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels, const RawSamples& raw, Span<const T> factor, Span<const T> shift,
-                   const Augmentation& augmentation, const Box& box, Span<T> out);
+                   const Augmentation& augmentation, const Box& box, bool channels_first, Span<T> out);
 
 /// Adds independent normal numbers of this standard deviation to the n samples of `elements` numbers in x. Those of a sample are a function of (key,
 /// first_sample + its place in x) and, where the elements are a region of the sample, of their places in the whole sample.

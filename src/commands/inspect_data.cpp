@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/sample_shape.hpp"
 #include "base/text.hpp"
 #include "commands/inspect.hpp"
 #include "commands/json_output.hpp"
@@ -35,7 +36,7 @@ SurveyOptions survey_options(const InspectRequest& request, bool prediction, std
       options.names.labels = value;
       options.labels_required = !value.empty();
     } else if (key == "model.input") {
-      options.sample = Shape::parse(value, key);
+      options.sample = sample_shape(value, key);
     } else if (key == "data.scale") {
       parse_real(value, key);
       scale = value;

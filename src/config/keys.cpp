@@ -93,9 +93,10 @@ std::vector<KeySpec> make_keys() {
           "Standard deviation divided by after subtracting the mean: one number a channel, or one for all; empty: 1."),
       key("data.flip", text, "",
           "Axes along which training samples are turned round with probability 1/2: x (the last), y, z, separated by commas; "
-          "empty: none."),
+          "empty: none. Labels with the samples' pixels are turned round too."),
       number("data.crop", integer, "0", between(0, 1e6),
-             "Zeros put around training samples before a part of their shape is cut out at random; 0: none."),
+             "Zeros put around training samples before a part of their shape is cut out at random; 0: none. Labels with the samples' pixels "
+             "are cropped too."),
       number("data.noise", real, "0", at_least(0),
              "Standard deviation of normal noise added to training samples after they are normalised, and where data.target = features to evaluated ones too, "
              "drawn by run.seed and row; predict adds none; 0: none."),

@@ -6,7 +6,7 @@
 #include <charconv>
 #include <cmath>
 
-#include "base/shape.hpp"
+#include "base/sample_shape.hpp"
 #include "base/text.hpp"
 #include "config/detail/keys.hpp"
 
@@ -122,7 +122,7 @@ std::string checked(const KeySpec& spec, const std::string& value, const std::st
     case KeySpec::Type::list:
       return checked_list(spec, value, what);
     case KeySpec::Type::shape:
-      return Shape::parse(value, what).text();
+      return sample_shape(value, what).text();
     case KeySpec::Type::choice:
       if (std::ranges::find(spec.choices, value) == spec.choices.end())
         throw usage_error("{} = '{}' is not {}. Hint: did you mean '{}'?", what, value, expectation(spec),

@@ -17,12 +17,14 @@ inline int spatial_dims(const Shape& input, const LayerOptions& options) {
 }
 
 inline std::array<std::int64_t, 3> spatial_extents(const Shape& shape) {
+  if (shape.rank() > 4) throw internal_error("{} has more than 3 spatial dimensions", shape.text());
   std::array<std::int64_t, 3> extents{1, 1, 1};
   for (int a = 1; a < shape.rank(); ++a) extents[static_cast<std::size_t>(3 - shape.rank() + a)] = shape[a];
   return extents;
 }
 
 inline Shape spatial_shape(std::int64_t channels, const std::array<std::int64_t, 3>& extents, int dims) {
+  if (dims < 0 || dims > 3) throw internal_error("a shape of {} spatial dimensions", dims);
   Shape shape{channels};
   for (int a = 3 - dims; a < 3; ++a) {
     Shape longer = shape.with_first(0);

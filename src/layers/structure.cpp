@@ -1,5 +1,6 @@
 // Layers that move values: flatten, reshape, add, concat; and scale.
 #include "base/error.hpp"
+#include "base/sample_shape.hpp"
 #include "kokkos_kernels/activation.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "layers/kinds.hpp"
@@ -47,10 +48,7 @@ class Reshape final : public Layer<T> {
 };
 
 Shape reshaped(const LayerOptions& options, const Shape& input) {
-  const Shape output = Shape::parse(options.text("shape"), options.where() + " shape");
-  if (output.rank() > 4)
-    throw usage_error("{}: shape = {} has {} extents; a sample has channels and at most 3 spatial dimensions", options.where(), options.text("shape"),
-                      output.rank());
+  const Shape output = sample_shape(options.text("shape"), options.where() + " shape");
   if (output.size() != input.size())
     throw usage_error("{}: shape = {} has {} elements, its input {} has {}", options.where(), options.text("shape"), output.size(), input.text(),
                       input.size());

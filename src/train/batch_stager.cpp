@@ -1,12 +1,10 @@
 #include "train/batch_stager.hpp"
 
 #include <cstring>
-#include <string_view>
 #include <utility>
 
 #include "base/error.hpp"
 #include "base/random.hpp"
-#include "base/text.hpp"
 #include "kokkos_kernels/order.hpp"
 #include "layers/spatial.hpp"
 
@@ -23,32 +21,11 @@ double per_channel(const std::vector<double>& values, std::int64_t channel, doub
 constexpr std::uint64_t augment_purpose = 0x6175676D656E74;      // "augment"
 constexpr std::uint64_t evaluation_purpose = 0x6576616C75617465;  // "evaluate"
 
-std::optional<Augmentation> augmentation_of(const Deck& deck, const Shape& input) {
-  Augmentation augmentation;
-  const std::int64_t crop = deck.integer("data.crop");
-  const auto flips = split(deck.text("data.flip"), ',');
-  const int dims = input.rank() - 1;
-  if (crop == 0 && flips.empty()) return std::nullopt;
-  if (dims < 1 || dims > 3)
-    throw usage_error("data.flip and data.crop need samples of channels and 1 to 3 dimensions, as 3x32x32; model.input is {}", input.text());
-  for (int d = 0; d < dims; ++d) augmentation.extents[3 - dims + d] = input[1 + d];
-  for (int axis = 3 - dims; axis < 3; ++axis) augmentation.crop[axis] = crop;
-  constexpr std::string_view names = "zyx";
-  for (const std::string& name : flips) {
-    const std::size_t axis = name.size() == 1 ? names.find(name) : names.npos;
-    if (axis == names.npos || static_cast<int>(axis) < 3 - dims)
-      throw usage_error("data.flip = {}: '{}' is no axis of model.input = {}. Expected {}", deck.text("data.flip"), name, input.text(),
-                        dims == 1 ? "x (the last one)" : dims == 2 ? "x (the last one), y" : "x (the last one), y, z");
-    augmentation.flip[axis] = true;
-  }
+/// What is drawn for a batch's samples.
+Augmentation drawn(Augmentation augmentation, std::uint64_t key, std::int64_t first_sample) {
+  augmentation.key = key;
+  augmentation.first_sample = first_sample;
   return augmentation;
-}
-
-/// Whether a box of a sample gets its pixels from the same box.
-bool moves_within(const Region& region, const Augmentation& augmentation) {
-  for (std::size_t a = 0; a < 3; ++a)
-    if (region.box.extent[a] != region.extents[a] && (augmentation.flip[a] || augmentation.crop[a] > 0)) return false;
-  return true;
 }
 
 }  // namespace
@@ -56,14 +33,11 @@ bool moves_within(const Region& region, const Augmentation& augmentation) {
 template <class T>
 BatchStager<T>::Field::Field(const Shape& whole, const std::optional<Box>& slab, ElementType of) : shape(whole), type(of) {
   region.channels = region.local_channels = channels_of(whole);
-  if (whole.rank() <= 4)
-    region.extents = spatial_extents(whole);
-  else
-    region.extents = {1, 1, pixels_of(whole)};  // no layer with extents takes it, and nothing splits it
+  region.extents = spatial_extents(whole);
   region.box.extent = region.extents;
   if (!slab) return;
   region.box = *slab;
-  if (slab->intersection({.extent = region.extents}) != *slab || whole.rank() > 4)
+  if (slab->intersection({.extent = region.extents}) != *slab)
     throw internal_error("BatchStager: a box [{}+{}, {}+{}, {}+{}] of samples of {}", slab->first[0], slab->extent[0], slab->first[1], slab->extent[1],
                          slab->first[2], slab->extent[2], whole.text());
 }
@@ -71,15 +45,23 @@ BatchStager<T>::Field::Field(const Shape& whole, const std::optional<Box>& slab,
 template <class T>
 bool BatchStager<T>::reads_slab(const Deck& deck, const Shape& shape, const Box& box) {
   const auto augmentation = augmentation_of(deck, shape);
-  return !augmentation || moves_within({.box = box, .extents = spatial_extents(shape)}, *augmentation);
+  return !augmentation || moves_within(*augmentation, box);
 }
 
 template <class T>
 BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples, const StagedPart& part)
-    : input_(input, part.input_slab, data.feature_type()), output_(output, part.output_slab, data.label_type()), to_input_(part.features),
-      to_targets_(part.targets), labels_(data.labels().kind), augmentation_(augmentation_of(deck, input)), noise_(deck.real("data.noise")) {
-  if (labels_ == LabelDemand::Kind::features && to_targets_ && part.output_slab && part.output_slab != part.input_slab)
-    throw internal_error("BatchStager: features that are their own target have another slab as a target than as the input");
+    : input_(input, part.input_slab, data.feature_type()),
+      target_(output, part.output_slab, data.labels().kind == LabelDemand::Kind::features ? data.feature_type() : data.label_type()),
+      to_input_(part.features),
+      to_targets_(part.targets),
+      labels_(data.labels().kind),
+      augmentation_(augmentation_of(deck, input)),
+      noise_(deck.real("data.noise")) {
+  if (own_target() && output != input)
+    throw internal_error("BatchStager: features of {} are the target of an output of {}", input.text(), output.text());
+  if (const auto labels = part.augments ? label_augmentation(deck, data, input, output) : std::nullopt) {
+    moved_labels_.emplace(MovedLabels{Field(labels->shape, labels->flat ? std::nullopt : part.output_slab, data.label_type()), labels->moves, labels->flat});
+  }
   const double scale = deck.real("data.scale");
   const auto mean = deck.reals("data.mean"), deviation = deck.reals("data.std");
   const std::int64_t channels = channels_of(input);
@@ -101,7 +83,7 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
 
   if (to_targets_ && (labels_ == LabelDemand::Kind::values || labels_ == LabelDemand::Kind::features))
     values_ = Buffer<T>("trireme::stager::values",
-                        static_cast<std::size_t>(samples * (labels_ == LabelDemand::Kind::values ? output_ : input_).elements()));
+                        static_cast<std::size_t>(samples * target_.elements()));
   if (to_targets_ && labels_ == LabelDemand::Kind::values) {
     const auto out_channels = static_cast<std::size_t>(channels_of(output));
     one_ = Buffer<T>("trireme::stager::one", out_channels);
@@ -115,7 +97,7 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
     };
     copier_ = beside(Execution());
     for (Slot& slot : slots_) {
-      if (to_input_ || labels_ == LabelDemand::Kind::features) slot.features = staging(data.feature_bytes());
+      if (takes_features()) slot.features = staging(data.feature_bytes());
       if (to_targets_ && labels_ == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
       if (to_targets_ && labels_ == LabelDemand::Kind::classes) slot.classes = staging(sizeof(std::int32_t));
     }
@@ -124,7 +106,7 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
 
 template <class T>
 void BatchStager<T>::cast(const Execution& exec, const Field& field, bool slab, std::span<const std::byte* const> samples, const Staging& staging,
-                          const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, Span<T> out) {
+                          const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, bool channels_first, Span<T> out) {
   const auto n = static_cast<std::int64_t>(samples.size()), channels = channels_of(field.shape);
   const RawSamples raw{.each = on_host ? samples.data() : nullptr, .first = staging.copy.data(), .bytes = field.raw_bytes(slab)};
   const auto& extents = slab ? field.region.box.extent : field.region.extents;  // of what the samples are
@@ -134,7 +116,7 @@ void BatchStager<T>::cast(const Execution& exec, const Field& field, bool slab, 
   for (std::size_t a = 0; a < 3; ++a) how.extents[a] = extents[a];
   const Box box = slab ? how.whole() : field.region.box;
   const auto as = [&]<class Raw>(Raw) {
-    if (moves) return augment_batch<Raw, T>(exec, n, channels, raw, factor, shift, how, box, out);
+    if (moves) return augment_batch<Raw, T>(exec, n, channels, raw, factor, shift, how, box, channels_first, out);
     cast_batch<Raw, T>(exec, n, channels, field.elements() / channels, raw, factor, shift, out);
   };
   switch (field.type) {
@@ -167,8 +149,8 @@ void BatchStager<T>::stage(const HostBatch& batch) {
       for (const std::byte* const sample : samples) std::memcpy(std::exchange(to, to + bytes), sample, static_cast<std::size_t>(bytes));
       copy(staging, to - staging.gathered.data());
     };
-    if (takes_features()) gather(slot.features, batch.features, input_.raw_bytes(batch.feature_slab));
-    if (to_targets_) gather(slot.values, batch.values, output_.raw_bytes(batch.label_slab));
+    if (takes_features()) gather(slot.features, batch.features, read_features().raw_bytes(batch.feature_slab));
+    if (to_targets_) gather(slot.values, batch.values, target_.raw_bytes(batch.label_slab));
     if (to_targets_ && !batch.classes.empty()) {
       std::memcpy(slot.classes.gathered.data(), batch.classes.data(), batch.classes.size_bytes());
       copy(slot.classes, static_cast<std::int64_t>(batch.classes.size_bytes()));
@@ -177,40 +159,57 @@ void BatchStager<T>::stage(const HostBatch& batch) {
 }
 
 template <class T>
-Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T> input) {
+void BatchStager<T>::take_features(const Pass& pass, const HostBatch& batch, const Slot& slot, std::uint64_t key, std::int64_t first_sample, Span<T> input,
+                                   Targets<T>& targets) {
   const Execution& exec = pass.exec;
+  const auto augmentation = pass.training && augmentation_ ? std::optional(drawn(*augmentation_, key, first_sample)) : std::nullopt;
+  const bool both = to_input_ && own_target();
+  if (batch.feature_slab && augmentation && !moves_within(*augmentation, read_features().region.box))
+    throw internal_error("BatchStager: the batch holds slabs, and data.flip or data.crop move pixels between these");
+  if (batch.feature_slab && both && !input_.same_part(target_))
+    throw internal_error("BatchStager: the batch holds slabs, and those of input and target differ");
+  const auto take = [&](const Field& field, Span<T> out) {
+    cast(exec, field, batch.feature_slab, batch.features, slot.features, factor_, shift_, augmentation ? &*augmentation : nullptr, false, out);
+  };
+  if (to_input_) take(input_, input);
+  if (own_target()) {
+    const std::int64_t elements = batch.count * target_.elements();
+    const Span<T> values = slice<T>(values_, 0, elements);
+    if (both && input_.same_part(target_))
+      Kokkos::deep_copy(exec, values, slice<T>(input, 0, elements));
+    else
+      take(target_, values);
+    targets.values = values;
+  }
+  if (to_input_ && noise_ > 0 && (pass.training || labels_ == LabelDemand::Kind::features))
+    add_noise<T>(exec, batch.count, input_.elements(), noise_, key, first_sample, input, input_.region);
+}
+
+template <class T>
+void BatchStager<T>::take_values(const Pass& pass, const HostBatch& batch, const Slot& slot, std::uint64_t key, std::int64_t first_sample,
+                                 Targets<T>& targets) {
+  const Span<T> values = slice<T>(values_, 0, batch.count * target_.elements());
+  targets.values = values;
+  if (!pass.training || !moved_labels_) return cast(pass.exec, target_, batch.label_slab, batch.values, slot.values, one_, zero_, nullptr, false, values);
+  const Augmentation augmentation = drawn(moved_labels_->augmentation, key, first_sample);
+  if (batch.label_slab && !moves_within(augmentation, target_.region.box))
+    throw internal_error("BatchStager: the batch holds slabs of labels, and data.flip or data.crop move pixels between these");
+  cast(pass.exec, moved_labels_->field, batch.label_slab, batch.values, slot.values, one_, zero_, &augmentation, moved_labels_->channels_first, values);
+}
+
+template <class T>
+Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T> input) {
   Targets<T> targets;
   if (!staged_) stage(batch);
   staged_ = false;
   if (batch.count == 0) return targets;
-  run_after(exec, copier_);
+  run_after(pass.exec, copier_);
   const Slot& slot = slots_[filled_];
   const std::uint64_t key = pass.training ? mix(mix(pass.seed, augment_purpose), static_cast<std::uint64_t>(pass.step)) : mix(pass.seed, evaluation_purpose);
   const std::int64_t first_sample = pass.training ? pass.first_sample : batch.first_row;
-  const bool augments = pass.training && augmentation_, own_target = labels_ == LabelDemand::Kind::features;
-  if (augments) {
-    augmentation_->key = key;
-    augmentation_->first_sample = first_sample;
-  }
-  if (takes_features()) {
-    if (augments && batch.feature_slab && !moves_within(input_.region, *augmentation_))
-      throw internal_error("BatchStager: the batch holds slabs, and data.flip or data.crop move pixels between these");
-    const std::int64_t elements = batch.count * input_.elements();
-    const Span<T> values = own_target && to_targets_ ? slice<T>(values_, 0, elements) : Span<T>();
-    cast(exec, input_, batch.feature_slab, batch.features, slot.features, factor_, shift_, augments ? &*augmentation_ : nullptr, to_input_ ? input : values);
-    if (own_target && to_targets_) {
-      if (to_input_) Kokkos::deep_copy(exec, values, slice<T>(input, 0, elements));
-      targets.values = values;
-    }
-    if (to_input_ && noise_ > 0 && (pass.training || own_target))
-      add_noise<T>(exec, batch.count, input_.elements(), noise_, key, first_sample, input, input_.region);
-  }
+  if (takes_features()) take_features(pass, batch, slot, key, first_sample, input, targets);
   if (!to_targets_) return targets;
-  if (!batch.values.empty()) {
-    const Span<T> values = slice<T>(values_, 0, batch.count * output_.elements());
-    cast(exec, output_, batch.label_slab, batch.values, slot.values, one_, zero_, nullptr, values);
-    targets.values = values;
-  }
+  if (!batch.values.empty()) take_values(pass, batch, slot, key, first_sample, targets);
   if (!batch.classes.empty()) {
     if constexpr (on_host) {
       targets.classes = Span<const std::int32_t>(batch.classes.data(), batch.classes.size());

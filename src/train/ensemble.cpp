@@ -53,7 +53,7 @@ template <class T>
 void Ensemble<T>::read_from(const DataSet& data) {
   for (Member& member : members_)
     member.stager = std::make_unique<BatchStager<T>>(member.deck, data, member.network->input_shape(), member.network->output_shape(),
-                                                     member.network->largest_batch());
+                                                     member.network->largest_batch(), StagedPart{.augments = false});
 }
 
 template <class T>

@@ -75,7 +75,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       own_blocks_(share_of(blocks_, grid.place().data, grid.shape().data)),
       stream_options_{.batch = batch, .ranks = blocks_, .order = BatchStream::Order::blocks},
       io_(io),
-      stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network)),
+      stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network, false)),
       outputs_(gathered_outputs(network)),
       loss_(deck, network.output_shape(), outputs_, network.largest_batch()) {
   read_part(stream_options_, deck, network, data, false);

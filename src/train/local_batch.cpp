@@ -5,15 +5,17 @@ namespace trireme {
 template <class T>
 void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>& network, const DataSet& data, bool augments) {
   options.retries = static_cast<int>(deck.integer("run.io_retries"));
-  const StagedPart part = staged_part(network);
+  const StagedPart part = staged_part(network, augments);
   const bool own_target = data.labels().kind == LabelDemand::Kind::features;
   options.features = part.features || (part.targets && own_target);
   options.labels = part.targets;
   options.sample = network.input_shape();
   options.label = network.output_shape();
-  const std::optional<Box> box = part.input_slab ? part.input_slab : own_target ? part.output_slab : std::nullopt;
+  const std::optional<Box> box = part.features_slab(own_target);
   if (box && (!augments || BatchStager<T>::reads_slab(deck, network.input_shape(), *box))) options.slab = box;
-  if (part.output_slab && data.labels().kind == LabelDemand::Kind::values) options.label_slab = part.output_slab;
+  const auto moved = augments ? label_augmentation(deck, data, network.input_shape(), network.output_shape()) : std::nullopt;
+  const bool values = data.labels().kind == LabelDemand::Kind::values;
+  if (part.output_slab && values && (!moved || moves_within(moved->moves, *part.output_slab))) options.label_slab = part.output_slab;
 }
 
 HostBatch part_of(const HostBatch& batch, std::int64_t first, std::int64_t count) {

@@ -8,8 +8,8 @@
 namespace trireme {
 
 template <class T>
-StagedPart staged_part(const Network<T>& network) {
-  return {network.input_box(), network.output_box(), network.place().first_stage(), network.place().last_stage()};
+StagedPart staged_part(const Network<T>& network, bool augments) {
+  return {network.input_box(), network.output_box(), network.place().first_stage(), network.place().last_stage(), augments};
 }
 
 /// Tells a stream to read this part alone. `augments`: for training, whose samples may be flipped and cropped before a part of them is taken.

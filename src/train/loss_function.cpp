@@ -95,6 +95,8 @@ void LossFunction<T>::apply(const Execution& exec, std::int64_t n, std::int64_t 
   } else if (kind_ == LossKind::cross_entropy) {
     cross_entropy<T>(exec, n, share_.own, output, targets.classes, smoothing_, factor, gradient, per_sample_, value_);
   } else {
+    const std::int64_t wanted = n * pixels_ * share_.whole, found = static_cast<std::int64_t>(targets.values.size());
+    if (found < wanted) throw internal_error("LossFunction: {} target numbers for {} samples of {} outputs each", found, n, pixels_ * share_.whole);
     elementwise_loss<T>(exec, kind_, n, pixels_, share_, output, targets.values, factor, gradient, per_sample_, value_);
   }
 }

@@ -55,7 +55,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       network_(deck, largest_pass(deck, grid_.shape()), Network<T>::Use::training, grid_),
       train_data_(comm, deck.text("data.train"), shard_names(deck), network_.input_shape(), label_demand(deck, network_.input_shape(), network_.output_shape())),
       batches_(train_data_, io_, stream_options()),
-      stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), network_.largest_batch(), staged_part(network_)),
+      stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), network_.largest_batch(), staged_part(network_, true)),
       loss_(deck, network_, grid_),
       reducer_(grid_.reduction(), network_.gradients_and_control(), cuts(network_), ReduceOptions::from(deck, grid_.shape(), network_.arena_size())),
       optimizer_(deck, network_, reducer_.shards(), norm_scope()),
@@ -149,6 +149,8 @@ void Trainer<T>::resume(bool dry) {
   log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);
+  const std::string moves = augmentation_text(deck_, train_data_, network_.input_shape(), network_.output_shape());
+  if (!moves.empty()) log::info("{}", moves);
   if (grid_.reduction().size() > 1) log::info("reduce over {}", reducer_.plan());
   if (time_limit_.exists())
     log::info("time limit in {}: a checkpoint and a stop when {} are left (a checkpoint and a step, as measured, come to it)",

@@ -73,7 +73,7 @@ Augmented augmented(const Augmentation& augmentation, std::int64_t n, std::int64
   const RawSamples samples{.each = nullptr,
                            .first = reinterpret_cast<const std::byte*>(dev_raw.span().data()),
                            .bytes = elements * static_cast<std::int64_t>(sizeof(float))};
-  augment_batch<float, float>(Execution(), n, channels, samples, factor, shift, augmentation, augmentation.whole(), out);
+  augment_batch<float, float>(Execution(), n, channels, samples, factor, shift, augmentation, augmentation.whole(), false, out);
   BOOST_TEST(out.guards_hold());
   return {out.values(), elements};
 }

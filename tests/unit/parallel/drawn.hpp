@@ -33,7 +33,11 @@ class Draw {
 struct DrawnCase {
   bool fp64 = true;
   Shape input, output;
+  Shape label;               // as stored; of rank 0: the output's
   bool classes = false;
+  bool own_target = false;   // features are the target
+  bool unit = false;         // features and labels lie in [0, 1]
+  bool evaluates = false;    // metrics are compared too
   int rows = 0;
   std::string deck;      // without paths and [parallel]
   std::string parallel;  // the grid
@@ -82,15 +86,19 @@ class CaseMaker {
     c.deck += optimizer(c) + "[train]\nepochs = 1\nprecision = " + (c.fp64 ? "fp64" : "fp32") + "\nevaluate_every = 0\n";
     if (draw_.one_of(6)) c.deck += "ema = 0.9\n";
     c.deck += "[data]\nbatch = " + std::to_string(batch) + "\n";
-    if (c.input.rank() > 1 && draw_.one_of(4)) c.deck += "crop = 1\n";
-    if (c.input.rank() > 1 && draw_.one_of(4)) c.deck += draw_.one_of(2) || dims_ < 2 ? "flip = x\n" : "flip = x,y\n";
+    const bool crops = c.input.rank() > 1 && draw_.one_of(4), flips = c.input.rank() > 1 && draw_.one_of(4);
+    const bool one_axis = flips && (draw_.one_of(2) || dims_ < 2);
+    // Labels whose pixels are not the input's cannot follow.
+    const bool follows = head != 0 || spatial_extents(c.input) == spatial_extents(c.output);
+    if (crops && follows) c.deck += "crop = 1\n";
+    if (flips && follows) c.deck += one_axis ? "flip = x\n" : "flip = x,y\n";
     if (draw_.one_of(5)) c.deck += "noise = 0.1\n";
     do one_sample_ ? grid_of_one_sample(c, batch) : grid(c);
     while (!fits(c));
     return c;
   }
 
- private:
+ protected:
   /// Layers' lines may ask for what no grid of this size allows; the smallest grid allows all.
   static bool fits(const DrawnCase& c) {
     try {
@@ -181,6 +189,7 @@ class CaseMaker {
     const std::string more = "layer = " + line.substr(0, space) + " name=" + name + (space == line.npos ? "" : line.substr(space)) + "\n";
     try {
       const Graph graph(Deck(model_ + more, "drawn"));
+      if (keeps_extents_ && (graph.output().rank() < 2 || spatial_extents(graph.output()) != spatial_extents(shapes_.front()))) return false;
       if (graph.output().size() > (one_sample_ ? 6000 : 3000) || graph.output().size() < 1) return false;
       shape_ = graph.output();
     } catch (const Error&) {
@@ -205,6 +214,14 @@ class CaseMaker {
     return text;
   }
 
+  /// Of data, pipeline, tensor, spatial.
+  std::string grid_text(const std::vector<int>& sizes) const {
+    const auto size = [&](int axis) { return std::to_string(sizes[static_cast<std::size_t>(axis)]); };
+    std::string text = "[parallel]\ndata = " + size(0) + "\npipeline = " + size(1) + "\ntensor = " + size(2) + "\nspatial = ";
+    for (int d = 0; d < dims_; ++d) text.append(d > 0 ? "x" : "").append(size(3 + d));
+    return text + "\n";
+  }
+
   void grid(DrawnCase& c) {
     std::vector<int> sizes{1, 1, 1, 1, 1, 1};  // data, pipeline, tensor, spatial
     const int layers = static_cast<int>(names_.size()) - 1;
@@ -216,9 +233,7 @@ class CaseMaker {
       ranks *= factor;
     }
     c.ranks = sizes[0] * sizes[1] * sizes[2] * sizes[3] * sizes[4] * sizes[5];
-    c.parallel = "[parallel]\ndata = " + std::to_string(sizes[0]) + "\npipeline = " + std::to_string(sizes[1]) + "\ntensor = " + std::to_string(sizes[2]) + "\nspatial = ";
-    for (int d = 0; d < dims_; ++d) c.parallel.append(d > 0 ? "x" : "").append(std::to_string(sizes[static_cast<std::size_t>(3 + d)]));
-    c.parallel += "\n";
+    c.parallel = grid_text(sizes);
     if (batch_norm_) c.parallel += "micro_batches = 1\n";  // its moments would be those of micro-batches
     else if (draw_.one_of(3)) c.parallel += "micro_batches = " + number(1, 3) + "\n";
   }
@@ -239,6 +254,7 @@ class CaseMaker {
   Draw draw_;
   bool one_sample_;
   bool smooth_ = false, batch_norm_ = false;
+  bool keeps_extents_ = false;  // no layer changes the pixels
   std::string eps_, model_;
   int dims_ = 1;
   Shape shape_;
@@ -251,15 +267,15 @@ inline void make_rows(const std::filesystem::path& file, const DrawnCase& c, std
   ShardWriter::Options options;
   options.sample = c.input;
   options.feature_type = ElementType::f64;
-  if (!c.classes) options.label = c.output;
+  if (!c.classes) options.label = c.label.rank() > 0 ? c.label : c.output;
   options.label_type = c.classes ? ElementType::i32 : ElementType::f64;
   Draw draw(seed, 0x726F7773);
   std::vector<double> features(static_cast<std::size_t>(c.rows * c.input.size())), values;
-  for (double& x : features) x = draw.normal();
+  for (double& x : features) x = c.unit ? 0.5 + 0.1 * std::clamp(draw.normal(), -5.0, 5.0) : draw.normal();
   std::vector<std::int32_t> classes;
   for (int r = 0; r < c.rows && c.classes; ++r) classes.push_back(draw.in(0, static_cast<int>(c.output[0]) - 1));
   if (!c.classes) values.resize(static_cast<std::size_t>(c.rows * c.output.size()));
-  for (double& y : values) y = 0.5 + 0.1 * draw.normal();
+  for (double& y : values) y = c.unit ? 0.5 + 0.1 * std::clamp(draw.normal(), -5.0, 5.0) : 0.5 + 0.1 * draw.normal();
   ShardWriter writer(file, c.rows, options);
   writer.append(std::as_bytes(std::span<const double>(features)),
                 c.classes ? std::as_bytes(std::span<const std::int32_t>(classes)) : std::as_bytes(std::span<const double>(values)));

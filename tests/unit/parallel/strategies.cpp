@@ -1,12 +1,13 @@
 // Every strategy is the same mathematics: drawn networks on drawn grids against one rank - losses, gradients, parameters after each step.
-//   TRIREME_CASES (240), TRIREME_SEED (20261126), TRIREME_CASE (one case alone, which is then shown)
-// A quarter as many again have one sample a pass and its pixels split: numbers from a million on.
+//   TRIREME_CASES (240), TRIREME_SEED (20261126), TRIREME_TARGET_CASES (a quarter of the cases), TRIREME_CASE (one case alone, which is then shown)
+// A quarter as many again have one sample a pass and its pixels split: numbers from a million on. And a quarter draw what the output is compared with,
+// and are evaluated too: numbers from two million on.
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
 #include <cstdlib>
 
-#include "drawn.hpp"
+#include "drawn_targets.hpp"
 #include "support/interiors.hpp"
 #include "support/temporary_directory.hpp"
 #include "train/trainer.hpp"
@@ -25,6 +26,7 @@ struct Course {
   std::vector<double> losses;
   Arrays gradients;   // of the first step
   Arrays parameters;  // after the last
+  nlohmann::json metrics;
 };
 
 template <class T>
@@ -34,8 +36,17 @@ Arrays arrays_of(Trainer<T>& trainer, Span<const T> arena) {
   return arrays;
 }
 
+/// Of the trained network on the training data.
 template <class T>
-Course run(const Deck& deck, const Communicator& comm) {
+nlohmann::json metrics_of(const Deck& deck, const Communicator& comm, Trainer<T>& trainer) {
+  Network<T>& network = trainer.network();
+  const DataSet data(comm, deck.text("data.train"), ShardNames{}, network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
+  Evaluator<T> evaluator(deck, trainer.grid(), network, data, trainer.io(), trainer.evaluation_batch());
+  return evaluator.run(trainer.execution()).json(true);
+}
+
+template <class T>
+Course run(const Deck& deck, const Communicator& comm, bool evaluates) {
   Trainer<T> trainer(deck, comm);
   Course course;
   trainer.begin();
@@ -45,13 +56,14 @@ Course run(const Deck& deck, const Communicator& comm) {
     if (trainer.progress().step == 1) course.gradients = arrays_of<T>(trainer, trainer.network().gradients());
   }
   course.parameters = arrays_of<T>(trainer, trainer.network().values());
+  if (evaluates) course.metrics = metrics_of<T>(deck, comm, trainer);
   return course;
 }
 
 Course run(const DrawnCase& c, const std::string& text, const Communicator& comm) {
   const Deck deck(text, "drawn");
   try {
-    return c.fp64 ? run<double>(deck, comm) : run<float>(deck, comm);
+    return c.fp64 ? run<double>(deck, comm, c.evaluates) : run<float>(deck, comm, c.evaluates);
   } catch (const std::exception& error) {  // the other ranks may wait for this one for ever
     std::fprintf(stderr, "rank %d: %s\nin\n%s\n", comm.rank(), error.what(), text.c_str());
     MPI_Abort(MPI_COMM_WORLD, 1);
@@ -74,14 +86,43 @@ double difference(const Arrays& a, const Arrays& b) {
   return off / largest;
 }
 
-/// Seeds and numbers of cases that were wrong once.
-const std::vector<std::pair<std::uint64_t, std::uint64_t>> known_cases{{11, 391}};  // channels dealt out of an input whose halo is read from the file
+/// The same for metrics: the largest difference of two numbers at one place, against the larger one and 1; 1e300 where they are not alike.
+double difference_of_metrics(const nlohmann::json& a, const nlohmann::json& b) {
+  const auto x = a.flatten(), y = b.flatten();
+  if (x.size() != y.size()) return 1e300;
+  double off = 0;
+  for (const auto& [place, value] : x.items()) {
+    if (!y.contains(place) || value.is_number() != y[place].is_number()) return 1e300;
+    if (!value.is_number()) {
+      if (value != y[place]) return 1e300;
+      continue;
+    }
+    const double p = value.get<double>(), q = y[place].get<double>();
+    off = std::max(off, std::isfinite(q) ? std::abs(p - q) / std::max({1.0, std::abs(p), std::abs(q)}) : 1e300);
+  }
+  return off;
+}
 
-/// Whether the output's channels lie on several ranks.
-bool has_shares(const DrawnCase& c) {
+/// Seeds and numbers of cases that were wrong once.
+const std::vector<std::pair<std::uint64_t, std::uint64_t>> known_cases{
+    {11, 391},  // channels dealt out of an input whose halo is read from the file
+    // Features that are the target, split as the input, whole as the target.
+    {20261126, first_of_targets},
+    {20261126, first_of_targets + 25},
+    {20261126, first_of_targets + 37},
+    {20261126, first_of_targets + 56},
+    {20261126, first_of_targets + 58}};
+
+struct Layout {
+  bool has_shares;    // the output's channels lie on several ranks
+  bool pixels_differ; // the input's pixels are split and the output's are not
+};
+Layout layout_of(const DrawnCase& c) {
   const Deck deck(c.deck + c.parallel, "drawn");
   const Graph graph(deck);
-  return !ParallelPlan(graph, deck, grid_shape(deck, c.ranks)).value(graph.shapes().size() - 1).cuts.empty();
+  const ParallelPlan plan(graph, deck, grid_shape(deck, c.ranks));
+  const ValuePlan& output = plan.value(graph.shapes().size() - 1);
+  return {!output.cuts.empty(), plan.value(0).split && !output.split};
 }
 
 }  // namespace
@@ -90,6 +131,7 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   const Communicator world = Communicator::world();
   const std::uint64_t seed = setting("TRIREME_SEED", 20261126), cases = setting("TRIREME_CASES", 240), alone = setting("TRIREME_CASE", ~0ull);
   if (world.rank() == 0) std::printf("seed %llu, %llu cases on at most %d ranks\n", static_cast<unsigned long long>(seed), static_cast<unsigned long long>(cases), world.size());
+  const std::uint64_t target_cases = setting("TRIREME_TARGET_CASES", cases / 4);
   TemporaryDirectory folder;
   const std::string place = world.broadcast(folder.path().string());
   double worst64 = 0, worst32 = 0;
@@ -99,11 +141,15 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   if (alone != ~0ull) all = {{seed, alone}};
   for (std::uint64_t number = 0; alone == ~0ull && number < cases; ++number) all.push_back({seed, number});
   for (std::uint64_t number = 0; alone == ~0ull && number < cases / 4; ++number) all.push_back({seed, first_of_one_sample + number});
+  for (std::uint64_t number = 0; alone == ~0ull && number < target_cases; ++number) all.push_back({seed, first_of_targets + number});
+  int of_targets = 0, of_whole_targets = 0;  // the last: the features are the target, split as the input and whole as the target
   for (const auto& [of_seed, number] : all) {
-    const DrawnCase c = CaseMaker(of_seed, number).make();
+    const DrawnCase c = drawn_case(of_seed, number);
     if (c.ranks > world.size()) continue;
     ++ran;
-    if (has_shares(c)) ++(c.classes ? of_classes : of_values);
+    const Layout layout = layout_of(c);
+    if (layout.has_shares) ++(c.classes ? of_classes : of_values);
+    if (layout.pixels_differ && c.own_target) ++of_whole_targets;
     const std::string base = place + "/" + std::to_string(number), data = base + "-data.h5";
     const auto text = [&](const std::string& run_name, const std::string& parallel) {
       return c.deck + "train = " + data + "\n[run]\noutput = " + base + "-" + run_name + "\n[checkpoint]\nresume = never\n" + parallel;
@@ -118,8 +164,10 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
     const CountedInteriors interiors;
     if (world.rank() < c.ranks) many = run(c, text("many", c.parallel), group);
     const bool interior_first = world.all_reduce(CountedInteriors::count > 0 ? 1 : 0, MPI_MAX) > 0;
-    (number < first_of_one_sample ? interior_first_of_others : interior_first_of_one) += interior_first ? 1 : 0;
-    of_one += number < first_of_one_sample ? 0 : 1;
+    const bool one_sample = number >= first_of_one_sample && number < first_of_targets;
+    (one_sample ? interior_first_of_one : interior_first_of_others) += interior_first ? 1 : 0;
+    of_one += one_sample ? 1 : 0;
+    of_targets += number >= first_of_targets ? 1 : 0;
     if (world.rank() == 0) {
       const double tolerance = c.fp64 ? 1e-10 : 1e-4;
       double off = 0;
@@ -130,6 +178,9 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
       BOOST_TEST(off <= tolerance, "losses differ by " << off << " in " << what);
       BOOST_TEST(gradients <= tolerance, "gradients differ by " << gradients << " in " << what);
       BOOST_TEST(parameters <= tolerance, "parameters differ by " << parameters << " in " << what);
+      // Single precision may decide between two classes either way.
+      const double metrics = c.fp64 || !c.classes ? difference_of_metrics(one.metrics, many.metrics) : 0;
+      BOOST_TEST(metrics <= (c.fp64 ? 1e-8 : 1e-2), "metrics differ by " << metrics << ": " << one.metrics.dump() << ", " << many.metrics.dump() << " in " << what);
       double& worst = c.fp64 ? worst64 : worst32;
       worst = std::max({worst, off, gradients, parameters});
       std::filesystem::remove_all(base + "-one");
@@ -142,6 +193,8 @@ BOOST_AUTO_TEST_CASE(drawn_networks_on_drawn_grids) {
   if (ran >= 200) BOOST_TEST((of_classes > 0 && of_values > 0));
   if (of_one >= 20) BOOST_TEST(interior_first_of_one >= of_one / 3);
   if (world.rank() == 0) std::printf("interior first: %d of %d cases of one sample a pass, %d of the others\n", interior_first_of_one, of_one, interior_first_of_others);
+  if (of_targets >= 40) BOOST_TEST(of_whole_targets > 0);
+  if (world.rank() == 0) std::printf("%d cases had drawn targets and were evaluated, %d with features that are targets elsewhere\n", of_targets, of_whole_targets);
   if (world.rank() == 0) std::printf("%d cases ran, %d with shares of classes, %d with shares of values; largest differences: fp64 %.2g, fp32 %.2g\n", ran, of_classes, of_values, worst64, worst32);
 }
 

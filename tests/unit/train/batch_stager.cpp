@@ -143,9 +143,9 @@ BOOST_AUTO_TEST_CASE(other_samples_have_noise_in_training_only) {
 // From the files to the network, by ranks that have a box of each sample: together what one rank has, bit for bit.
 BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
   const Communicator self(MPI_COMM_SELF);
-  const Shape sample{2, 3, 4, 5}, label{3, 4, 5};
+  const Shape sample{2, 3, 4, 5}, label{3, 3, 4, 5};
   const std::int64_t rows = 11;
-  // Of input and of output (right-aligned; the output lacks a dimension): boxes that cover all.
+  // Of input and of output: boxes that cover all.
   const std::vector<std::vector<Box>> divisions = {{{.first = {0, 0, 0}, .extent = {3, 1, 5}}, {.first = {0, 1, 0}, .extent = {3, 3, 5}}},
                                                    {{.first = {0, 0, 0}, .extent = {3, 4, 2}}, {.first = {0, 0, 2}, .extent = {3, 4, 3}}},
                                                    {{.first = {0, 0, 0}, .extent = {1, 4, 5}}, {.first = {1, 0, 0}, .extent = {2, 1, 5}},
@@ -184,7 +184,7 @@ BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
             options.sample = sample, options.label = output;
             options.features = part.features || own, options.labels = part.targets;
             if (read_slab) {
-              options.slab = part.input_slab;
+              options.slab = part.features_slab(own);
               if (kind == LabelDemand::Kind::values) options.label_slab = part.output_slab;
             }
             BatchStream stream(data, io, options);
@@ -215,8 +215,7 @@ BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
               if (!legal) continue;
               for (const Box& box : boxes) {
                 StagedPart part{.input_slab = box};
-                if (own) part.output_slab = box;
-                if (kind == LabelDemand::Kind::values) part.output_slab = Box{.first = {0, box.first[1], box.first[2]}, .extent = {1, box.extent[1], box.extent[2]}};
+                if (kind != LabelDemand::Kind::none) part.output_slab = box;
                 const Loaded loaded = load(part, as_slabs);
                 put(loaded.input, box, sample, input);
                 part.features = false;
@@ -224,6 +223,17 @@ BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
                 if (kind == LabelDemand::Kind::none) continue;
                 put(loaded.target, *part.output_slab, output, target);
                 put(alone.target, *part.output_slab, output, target_alone);
+              }
+              if (own) {  // the one split, the other whole
+                for (const Box& box : boxes) {
+                  const Loaded of_input = load({.input_slab = box}, as_slabs), of_output = load({.output_slab = box}, as_slabs);
+                  BOOST_TEST(same_bits(of_input.target, whole.target));
+                  BOOST_TEST(same_bits(of_output.input, whole.input));
+                  put(of_input.input, box, sample, input);
+                  put(of_output.target, box, output, target);
+                }
+                BOOST_TEST(same_bits(input, whole.input));
+                BOOST_TEST(same_bits(target, whole.target));
               }
               ++(as_slabs ? slabs_read : wholes_read);
               BOOST_TEST(same_bits(input, whole.input));

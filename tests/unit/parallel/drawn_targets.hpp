@@ -1,0 +1,121 @@
+// Cases whose target is what is drawn: labels with pixels, lists of numbers, classes, the features themselves; with augmentation, noise, lanes, all
+// losses, and networks that end in every way that lays their output out.
+#pragma once
+
+#include "drawn.hpp"
+
+namespace trireme::test {
+
+/// Cases from this number on are of this kind.
+constexpr std::uint64_t first_of_targets = 2000000;
+
+class TargetCaseMaker : private CaseMaker {
+ public:
+  TargetCaseMaker(std::uint64_t seed, std::uint64_t number) : CaseMaker(seed, number % first_of_one_sample) {}
+
+  DrawnCase make() {
+    DrawnCase c;
+    c.evaluates = true;
+    c.fp64 = !draw_.one_of(5);
+    smooth_ = !c.fp64;
+    eps_ = c.fp64 ? "1e-3" : "0.1";
+    dims_ = draw_.in(1, 3);
+    c.input = spatial_shape(draw_.in(1, 3), extents(dims_), dims_);
+    shape_ = c.input;
+    shapes_ = {c.input};
+    names_ = {"input"};
+    model_ = "[model]\ninput = " + c.input.text() + "\n";
+    const int kind = draw_.in(0, 7);  // 0 to 3: features, 4 and 5: pixels, 6: a list, 7: classes
+    c.own_target = kind < 4;
+    c.classes = kind == 7;
+    const std::string loss = c.classes ? "cross_entropy" : draw_.pick<std::string>({"mse", "mse", c.fp64 ? "mae" : "mse", "bce", "bce_with_logits"});
+    c.unit = loss == "bce" || loss == "bce_with_logits";
+    keeps_extents_ = kind < 6 && !draw_.one_of(3);
+    const int wanted = draw_.in(1, 4);
+    for (int made = 0, tries = 0; made < wanted && tries < 60; ++tries) made += add(spatial_line()) ? 1 : 0;
+    const bool same_pixels = shape_.rank() > 1 && spatial_extents(shape_) == spatial_extents(c.input);
+    keeps_extents_ = false;
+    if (kind < 4 && same_pixels) end_with_pixels(c.input[0]);
+    else if (kind < 4) end_by_reshape(c.input);
+    else if (kind < 6) end_with_pixels(draw_.in(1, 3));
+    else end_flat();
+    if (loss == "bce") add("sigmoid");
+    bool follows = kind > 5 || c.own_target || same_pixels;
+    if (kind == 4 || kind == 5) {
+      c.label = shape_[0] == 1 && draw_.one_of(2) ? shape_.without_first() : draw_.one_of(3) ? Shape{shape_.size()} : shape_;
+      if (c.label.rank() > 1 && same_pixels && draw_.one_of(3)) add("flatten");  // seen with the pixels that the files say
+    }
+    c.output = shape_;
+    const int batch = draw_.in(1, 6);
+    c.rows = 3 * batch - (batch > 1 ? draw_.in(0, batch - 1) : 0);
+    c.deck = model_ + "[loss]\nkind = " + loss + "\n" + optimizer(c);
+    c.deck += std::string("[train]\nepochs = 1\nevaluate_every = 0\nprecision = ") + (c.fp64 ? "fp64\n" : "fp32\n");
+    c.deck += "[data]\nbatch = " + std::to_string(batch) + "\ntest_batch = " + number(0, 5) + "\n";
+    if (c.own_target) c.deck += "target = features\n";
+    if (draw_.one_of(4)) c.deck += "cache = 0\n";
+    // What is cropped is exactly 0 in features and target; mae's gradient has a step where the two meet.
+    if (follows && loss != "mae" && draw_.one_of(2)) c.deck += "crop = " + number(1, 2) + "\n";
+    if (follows && draw_.one_of(2)) c.deck += draw_.one_of(2) || dims_ < 2 ? "flip = x\n" : dims_ == 2 ? "flip = x,y\n" : "flip = y,z\n";
+    if (draw_.one_of(2)) c.deck += "noise = 0.1\n";
+    const std::string without_lanes = c.deck;
+    do {
+      c.deck = without_lanes;
+      grid_of_targets(c, batch);
+    } while (!fits(c));
+    return c;
+  }
+
+ private:
+  void end_with_pixels(std::int64_t channels) {
+    const std::string conv = "conv out=" + std::to_string(channels) + (draw_.one_of(3) ? " kernel=1" : " kernel=3 padding=1");
+    switch (draw_.in(0, 6)) {
+      case 0: add(conv + " spatial=whole"); break;
+      case 1: add(conv), add("layer_norm eps=" + eps_); break;
+      case 2: {
+        add(conv);
+        const Shape made = shape_;
+        add("reshape shape=" + std::to_string(made.size())), add("reshape shape=" + made.text());
+        break;
+      }
+      case 3: add(conv + " tensor=column"); break;
+      case 4: add(conv), add(activation()); break;
+      default: add(conv + placement(false));
+    }
+    if (shape_[0] != channels) add("conv out=" + std::to_string(channels) + " kernel=1");  // the network had grown too large for that
+  }
+  void end_by_reshape(const Shape& to) {
+    add("flatten");
+    add("linear out=" + number(2, 5) + placement(true));
+    add("linear out=" + std::to_string(to.size()) + (draw_.one_of(2) ? " tensor=column" : ""));
+    add("reshape shape=" + to.text());
+    if (draw_.one_of(3)) add("conv out=" + std::to_string(to[0]) + " kernel=1");
+  }
+  void end_flat() {
+    add(draw_.one_of(2) ? "global_avg_pool" : "flatten");
+    add("linear out=" + number(2, 6) + (draw_.one_of(2) ? " tensor=column" : placement(true)));
+  }
+
+  /// Pixels are split more often than anything else.
+  void grid_of_targets(DrawnCase& c, int batch) {
+    std::vector<int> sizes{1, 1, 1, 1, 1, 1};
+    const int most = draw_.one_of(4) ? 8 : 4, layers = static_cast<int>(names_.size()) - 1;
+    for (int tries = draw_.in(2, 5), ranks = 1; tries > 0; --tries) {
+      const int axis = draw_.one_of(2) ? draw_.in(3, 2 + dims_) : draw_.in(0, 2), factor = draw_.one_of(4) ? 3 : 2;
+      if (ranks * factor > most || (axis == 1 && sizes[1] * factor > layers)) continue;
+      sizes[static_cast<std::size_t>(axis)] *= factor;
+      ranks *= factor;
+    }
+    c.ranks = sizes[0] * sizes[1] * sizes[2] * sizes[3] * sizes[4] * sizes[5];
+    c.parallel = grid_text(sizes);
+    if (batch_norm_) c.parallel += "micro_batches = 1\n";
+    else if (draw_.one_of(3)) c.parallel += "micro_batches = " + number(1, 3) + "\n";
+    const bool shard_and_clip = c.shards && c.deck.find("clip_norm") != c.deck.npos;  // refused with lanes
+    if (!batch_norm_ && sizes[0] <= batch && draw_.one_of(4) && !shard_and_clip) c.deck += "lanes = " + number(sizes[0], batch) + "\n";
+  }
+};
+
+inline DrawnCase drawn_case(std::uint64_t seed, std::uint64_t number) {
+  return number >= first_of_targets ? TargetCaseMaker(seed, number).make() : CaseMaker(seed, number).make();
+}
+
+}  // namespace trireme::test
