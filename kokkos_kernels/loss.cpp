@@ -1,5 +1,7 @@
 #include "kokkos_kernels/loss.hpp"
 
+#include <limits>
+
 namespace trireme {
 
 namespace {
@@ -30,16 +32,35 @@ struct SquaredError {
 template <class T>
 struct AbsoluteError {
   KOKKOS_FUNCTION static T value(T y, T t) { return y > t ? y - t : t - y; }
-  KOKKOS_FUNCTION static T slope(T y, T t) { return y > t ? T{1} : y < t ? T{-1} : T{}; }
+  KOKKOS_FUNCTION static T slope(T y, T t) { return y > t ? T{1} : y < t ? T{-1} : y == t ? T{} : y - t; }
 };
+
+// Whether v is a probability, but for rounding. What is not a number is not.
+template <class T>
+KOKKOS_INLINE_FUNCTION bool in_domain(T v) {
+  constexpr T slack = 4 * std::numeric_limits<T>::epsilon();
+  return v >= -slack && v <= T{1} + slack;
+}
+
+// What is out of its domain makes the loss infinite: a target -inf, an output +inf; what is not a number stays that.
+template <class T>
+KOKKOS_INLINE_FUNCTION T out_of_domain(T v, T infinity) {
+  return v != v ? v : infinity;
+}
 
 template <class T>
 struct BinaryCrossEntropy {
+  static constexpr T infinity = std::numeric_limits<T>::infinity();
+
   KOKKOS_FUNCTION static T clamped_log(T v) {
-    const T l = Kokkos::log(v);
-    return l > T{-100} ? l : T{-100};  // also -inf and NaN of log(0)
+    const T l = v > T{} ? Kokkos::log(v) : T{-100};  // of what rounding brought below 0, too
+    return l > T{-100} ? l : T{-100};
   }
-  KOKKOS_FUNCTION static T value(T y, T t) { return -(t * clamped_log(y) + (1 - t) * clamped_log(1 - y)); }
+  KOKKOS_FUNCTION static T value(T y, T t) {
+    if (!in_domain(t)) return out_of_domain(t, -infinity);
+    if (!in_domain(y)) return out_of_domain(y, infinity);
+    return -(t * clamped_log(y) + (1 - t) * clamped_log(1 - y));
+  }
   KOKKOS_FUNCTION static T slope(T y, T t) {
     const T d = (1 - y) * y;
     return (y - t) / (d > T(1e-12) ? d : T(1e-12));
@@ -49,6 +70,7 @@ struct BinaryCrossEntropy {
 template <class T>
 struct BinaryCrossEntropyWithLogits {
   KOKKOS_FUNCTION static T value(T y, T t) {  // max(y, 0) - y t + log(1 + exp(-|y|))
+    if (!in_domain(t)) return out_of_domain(t, -std::numeric_limits<T>::infinity());
     return (y > T{} ? y : T{}) - y * t + Kokkos::log1p(Kokkos::exp(y > T{} ? -y : y));
   }
   KOKKOS_FUNCTION static T slope(T y, T t) { return T{1} / (T{1} + Kokkos::exp(-y)) - t; }

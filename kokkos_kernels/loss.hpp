@@ -34,6 +34,8 @@ void cross_entropy_of_shares(const Execution& exec, std::int64_t n, const Output
 /// y: (n, pixels, share.own), target: (n, pixels, share.whole). loss(0) = sum over all elements of (y-t)^2 (mse), |y-t| (mae),
 /// -(t log y + (1-t) log(1-y)) with logarithms no less than -100 (bce, PyTorch's BCELoss), or the same of sigmoid(y) (bce_with_logits).
 /// dy = factor * gradient of that sum; dy may be empty. bce's gradient divides by max(y(1-y), 1e-12), as PyTorch.
+/// NaN in y or target makes the loss NaN. bce has an infinite loss where an output lies outside [0, 1], and both bce kinds one of -inf where a target does,
+/// by more than a few roundings; both at once give NaN.
 template <class T>
 void elementwise_loss(const Execution& exec, LossKind kind, std::int64_t n, std::int64_t pixels, const OutputShare& share, Span<const T> y,
                       Span<const T> target, T factor, Span<T> dy, Span<double> per_sample, Span<double> loss);

@@ -10,7 +10,7 @@ template <class T>
 KOKKOS_INLINE_FUNCTION T clip_factor(const Clip& clip) {
   if (clip.limit <= 0) return T{1};
   const double factor = clip.limit / (Kokkos::sqrt(clip.squared_norm(0)) + 1e-6);
-  return factor < 1 ? static_cast<T>(factor) : T{1};
+  return factor >= 1 ? T{1} : static_cast<T>(factor);
 }
 
 // f(run, first, last) for all elements: host threads take whole runs, so that factors are read once a run and the loop vectorises.
@@ -30,12 +30,14 @@ void for_runs(const Execution& exec, const char* label, const UpdateRuns& runs, 
     });
 }
 
-// ratio(p) = of(|parameter|, |u|) over parameter p, where u(i) is what is compared with element i; 1 where a norm is 0 or `decays` is not set.
+// ratio(p) = of(|parameter|, |u|, sqrt(n)) over parameter p, where u(i) is what is compared with element i, led to 1 where the parameter is near 0; 1 where
+// `decays` is not set.
 template <class T, class U, class F>
 void trust_ratios(const Execution& exec, const UpdateRuns& runs, const TrustRatios& trust, const T* parameter, const U& u, const F& of) {
   const auto all = runs.all;
   const auto first = runs.first;
   const auto partial = trust.partial, squares = trust.squares, ratio = trust.ratio;
+  const auto root = trust.root;
   const auto square = KOKKOS_LAMBDA(std::int64_t r, std::int64_t i, int which) {
     const double value = which == 0 ? static_cast<double>(parameter[i]) : static_cast<double>(u(all(r), i));
     return value * value;
@@ -69,8 +71,10 @@ void trust_ratios(const Execution& exec, const UpdateRuns& runs, const TrustRati
   if (trust.complete) trust.complete(exec, squares);
   Kokkos::parallel_for("trireme::update::trust_ratios", Range(exec, 0, parameters), KOKKOS_LAMBDA(std::int64_t p) {
     // Of a parameter without runs this rank has nothing to update.
-    const bool holds = first(p) < first(p + 1) && all(first(p)).decays && squares(2 * p) > 0 && squares(2 * p + 1) > 0;
-    ratio(p) = holds ? of(Kokkos::sqrt(squares(2 * p)), Kokkos::sqrt(squares(2 * p + 1))) : 1;
+    const bool holds = first(p) < first(p + 1) && all(first(p)).decays;
+    const double weights = Kokkos::sqrt(squares(2 * p)), plain = 1 - weights / (root(p) * TrustRatios::small_parameter);
+    const double of_paper = holds && weights != 0 ? of(weights, Kokkos::sqrt(squares(2 * p + 1)), root(p)) : 1;
+    ratio(p) = holds && plain > 0 ? plain + (1 - plain) * of_paper : of_paper;
   });
 }
 
@@ -184,7 +188,10 @@ void lars_update(const Execution& exec, const UpdateRuns& runs, const LarsStep& 
   T* const buffer = momentum.data();
   trust_ratios<T>(
       exec, runs, trust, p, KOKKOS_LAMBDA(const UpdateRun&, std::int64_t i) { return clip_factor<T>(clip) * g[i]; },
-      KOKKOS_LAMBDA(double weights, double gradients) { return coefficient * weights / (gradients + whole_decay * weights + epsilon); });
+      KOKKOS_LAMBDA(double weights, double gradients, double) {
+        const double against = gradients + whole_decay * weights + epsilon;
+        return against == 0 ? 1.0 : coefficient * weights / against;
+      });
   for_runs(exec, "trireme::update::lars", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
     const T factor = clip_factor<T>(clip), decay = run.decays ? weight_decay : T{};
     const T rate = static_cast<T>(lr * ratio(run.parameter));
@@ -214,7 +221,10 @@ void lamb_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& 
   const auto direction = KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t i) {
     return scale * m[i + run.shift] / (Kokkos::sqrt(v[i + run.shift]) * moments.root + moments.eps) + (run.decays ? weight_decay : T{}) * p[i];
   };
-  trust_ratios<T>(exec, runs, trust, p, direction, KOKKOS_LAMBDA(double weights, double directions) { return weights / directions; });
+  trust_ratios<T>(exec, runs, trust, p, direction, KOKKOS_LAMBDA(double weights, double directions, double root) {
+    const double least = TrustRatios::small_direction * root;
+    return weights / (directions < least ? least : directions);
+  });
   for_runs(exec, "trireme::update::lamb", runs, KOKKOS_LAMBDA(const UpdateRun& run, std::int64_t first, std::int64_t last) {
     const T rate = static_cast<T>(lr * ratio(run.parameter));
     for (std::int64_t i = first; i < last; ++i) p[i] -= rate * direction(run, i);

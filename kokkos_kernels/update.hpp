@@ -23,7 +23,8 @@ struct UpdateRuns {
   Span<const std::int32_t> first;
 };
 
-/// Gradient clipping to a norm (torch.nn.utils.clip_grad_norm_): gradients count as g * min(1, limit / (sqrt(squared_norm(0)) + 1e-6)).
+/// Gradient clipping to a norm (torch.nn.utils.clip_grad_norm_): gradients count as g * min(1, limit / (sqrt(squared_norm(0)) + 1e-6)). A norm that is
+/// not a number makes all gradients not a number, as in PyTorch.
 struct Clip {
   double limit = 0;  // 0: no clipping, squared_norm is not read
   Span<const double> squared_norm;
@@ -64,8 +65,14 @@ void rmsprop_update(const Execution& exec, const UpdateRuns& runs, const Rmsprop
                     Span<T> square_average, Span<T> gradient_average, Span<T> momentum);
 
 /// Where trust ratios are made: two numbers a run, two and one a parameter. Norms are summed run by run in order: no number depends on threads.
+///
+/// Ratios are continuous where a norm is 0, so that a norm of 0 on one grid and of 1e-17 by rounding on another give the same update. Below, rms(x) is
+/// |x| / sqrt(n) of a parameter of n elements, and r is the paper's ratio. A parameter near 0 moves by the plain learning rate, as implementations of the
+/// papers let a parameter of zeros do: with w = max(0, 1 - rms(p) / 1e-6) its ratio is w + (1 - w) r. From rms(p) = 1e-6 on the ratio is r itself.
 struct TrustRatios {
+  static constexpr double small_parameter = 1e-6, small_direction = 1e-3;  // of rms(p), and of lamb's rms(u)
   Span<double> partial, squares, ratio;
+  Span<const double> root;  // sqrt(n) of each whole parameter
   /// Makes sums over the runs of this rank into sums over whole parameters: squares(2p) of the parameter, squares(2p + 1) of what it is compared
   /// with. Called between kernels; empty where the runs are whole parameters.
   std::function<void(const Execution&, Span<double> squares)> complete;
@@ -79,14 +86,15 @@ struct LarsStep {
   double lr = 0.01, momentum = 0, weight_decay = 0, trust = 0.001, epsilon = 1e-8;
 };
 
-/// You, Gitman and Ginsburg 2017, algorithm 1, for each parameter: r = trust |p| / (|g| + weight_decay |p| + epsilon), 1 where a norm is 0;
-/// buf = momentum buf + lr r (g + weight_decay p);  p -= buf. `momentum` may be empty when step.momentum is 0.
+/// You, Gitman and Ginsburg 2017, algorithm 1, for each parameter: r = trust |p| / (|g| + weight_decay |p| + epsilon), also where g is 0 (1 where the
+/// denominator is 0); of p near 0 see TrustRatios. buf = momentum buf + lr r (g + weight_decay p);  p -= buf. `momentum` may be empty when step.momentum is 0.
 template <class T>
 void lars_update(const Execution& exec, const UpdateRuns& runs, const LarsStep& step, const Clip& clip, const TrustRatios& trust, Span<const T> gradient,
                  Span<T> parameter, Span<T> momentum);
 
-/// You et al. 2020, algorithm 2, with phi the identity: u = m^ / (sqrt(v^) + epsilon) + weight_decay p;  p -= lr |p| / |u| u for each
-/// parameter, the ratio 1 where a norm is 0. step.decoupled is not read.
+/// You et al. 2020, algorithm 2, with phi the identity: u = m^ / (sqrt(v^) + epsilon) + weight_decay p;  p -= lr r u for each parameter, with
+/// r = |p| / max(|u|, 1e-3 sqrt(n)), so that a direction of nothing but rounding does not become a whole step; of p near 0 see TrustRatios.
+/// step.decoupled is not read.
 template <class T>
 void lamb_update(const Execution& exec, const UpdateRuns& runs, const AdamStep& step, const Clip& clip, const TrustRatios& trust, Span<const T> gradient,
                  Span<T> parameter, Span<T> first_moment, Span<T> second_moment);

@@ -18,7 +18,8 @@ void encode(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> 
   Kokkos::parallel_for("trireme::wire::encode", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) {
     const T wanted = x(i) + error(i);
     wire(i) = Stored::from(static_cast<float>(wanted));
-    error(i) = wanted - value<T>(wire(i));
+    const T lost = wanted - value<T>(wire(i));
+    error(i) = Kokkos::isfinite(lost) ? lost : T{};  // else a step that is skipped would spoil all that follow
   });
 }
 

@@ -8,7 +8,8 @@ namespace trireme {
 
 using detail::Bf16;
 
-/// wire = bf16(x + error);  error = x + error - wire. To nearest, ties to even; infinities and NaN stay what they are.
+/// wire = bf16(x + error);  error = x + error - wire. To nearest, ties to even; infinities and NaN stay what they are, and
+/// leave an error of 0.
 template <class T>
 void encode(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> error, Span<Bf16> wire);
 /// x = wire

@@ -12,8 +12,8 @@ import matplotlib.pyplot as plt  # noqa: E402
 import numpy as np  # noqa: E402
 
 # Names of [test] metrics and how their axis is labelled; fractions are drawn in percent.
-METRICS = {"accuracy": ("test accuracy (%)", 100), "top5": ("test top-5 accuracy (%)", 100), "mae": ("test mean absolute error", 1),
-           "r2": ("test R²", 1)}
+METRICS = {"accuracy": ("test accuracy (%)", 100), "top5": ("test top-5 accuracy (%)", 100), "precision": ("test precision", 1),
+           "recall": ("test recall", 1), "f1": ("test F1", 1), "mae": ("test mean absolute error", 1), "r2": ("test R²", 1)}
 COLOURS = ["#1f6fb4", "#d1495b", "#2e8b57", "#e08e0b", "#6f4fa1", "#3b9aa8", "#8c564b", "#555555"]
 
 

@@ -16,7 +16,8 @@ namespace {
 
 void print_confusion(const Metrics& m) {
   if (m.classes > 20) {
-    log::info("confusion matrix: {} classes are too many to print; --json has it", m.classes);
+    log::info("confusion matrix: {} classes are too many to print{}", m.classes,
+              m.confusion.empty() ? fmt::format("; of more than {} none is counted", Metrics::most_confused) : "; --json has it");
     return;
   }
   std::string text = "confusion matrix (rows: true, columns: predicted)\n      ";
@@ -26,6 +27,11 @@ void print_confusion(const Metrics& m) {
     for (std::int64_t c = 0; c < m.classes; ++c) text += fmt::format("{:>7}", m.confusion[static_cast<std::size_t>(r * m.classes + c)]);
   }
   log::info("{}", text);
+}
+
+template <class T>
+void require_finite(const Evaluator<T>& evaluator, const Metrics& metrics) {
+  if (const std::string fault = evaluator.fault_of(metrics); !fault.empty()) throw fail(ExitCode::numerical, "the loss is {}: {}", metrics.loss, fault);
 }
 
 template <class T>
@@ -55,7 +61,8 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
     object["epoch"] = progress.epoch;
     object["data"] = where;
     object["seconds"] = timer.seconds();
-    if (comm.rank() == 0) std::printf("%s\n", object.dump().c_str());
+    if (comm.rank() == 0) std::printf("%s\n", object.dump().c_str()), std::fflush(stdout);
+    require_finite(evaluator, metrics);
     return 0;
   }
   if (combine)
@@ -63,7 +70,8 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
   else
     log::info("checkpoint {} (step {}), data {}: {} samples", file.string(), progress.step, where, metrics.samples);
   log::info("{}", metrics.text());
-  if (metrics.classification) print_confusion(metrics);
+  if (metrics.kind == Metrics::Kind::classes) print_confusion(metrics);
+  require_finite(evaluator, metrics);
   return 0;
 }
 

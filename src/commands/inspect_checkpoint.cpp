@@ -140,7 +140,7 @@ void print_progress(const json& last) {
     const json& event = last[kind];
     std::string metrics;
     if (event.contains("test") && event["test"].is_object())
-      for (const char* key : {"loss", "accuracy", "top5", "mae", "r2"}) metrics += text(event["test"], key);
+      for (const char* key : {"loss", "accuracy", "top5", "precision", "recall", "f1", "mae", "r2"}) metrics += text(event["test"], key);
     log::info("last {:<6}{}{}{}{}{}", kind, text(event, "step"), text(event, "epoch"), text(event, "loss"),
               metrics.empty() ? "" : "  test:" + metrics, text(event, "parameters_sha256"));
   }

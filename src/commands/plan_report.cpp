@@ -11,6 +11,7 @@
 #include "optim/gradient_reducer.hpp"
 #include "optim/optimizer.hpp"
 #include "train/loss_function.hpp"
+#include "train/norm_values.hpp"
 
 namespace trireme {
 
@@ -75,6 +76,7 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
 PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, ranks)) {
   const Graph graph(deck);
   const ParallelPlan plan(graph, deck, grid);
+  require_norm_values(plan, deck, 0);
   micro_batches = plan.micro_batches();
   lanes = lanes_of(deck, grid);
   pass_samples = largest_pass(deck, grid);

@@ -48,10 +48,14 @@ class Predictor {
     }
     exec.fence("trireme::predict: the batch's output to the host");
     const auto count = static_cast<std::size_t>(batch.count);
+    if (class_.size() > 0) undefined_ += std::count(host_class_.data(), host_class_.data() + count, -1);
     rows_.write(batch.first_row,
                 std::as_bytes(std::span<const T>(host_output_.data(), count * static_cast<std::size_t>(shape_.size()))),
                 std::span<const std::int32_t>(host_class_.data(), class_.size() > 0 ? count : 0));
   }
+
+  /// Rows so far whose scores were not all numbers: they have class -1.
+  std::int64_t undefined() const { return undefined_; }
 
  private:
   Ensemble<T>& ensemble_;
@@ -62,6 +66,7 @@ class Predictor {
   Buffer<std::int32_t> class_;
   HostMirror<T> host_output_;
   HostMirror<std::int32_t> host_class_;
+  std::int64_t undefined_ = 0;
 };
 
 /// Writing over what is being read would destroy it.
@@ -123,6 +128,7 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   comm.together([&] { rows.emplace(out, layout, places); });
 
   const Timer timer;
+  std::int64_t undefined = 0;
   {
     BatchStream stream(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks});
     const Execution exec;
@@ -143,6 +149,7 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
       since_word.reset();
     }
     comm.together([&] { rows->finish(); });
+    undefined = comm.all_reduce(predictor.undefined());
   }
   comm.together([&] {
     if (comm.rank() == 0) io.run([&] { whole->finish(); });
@@ -155,6 +162,7 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   log::info("predictions: {}  /output {} {}{}", out.string(), network.output_shape().with_first(data.size()).tuple(),
             layout.is_double ? "float64" : "float32",
             layout.classes ? fmt::format(", /class ({},) int32", data.size()) : "");
+  if (undefined > 0 && comm.rank() == 0) log::warn("the output of {} sample(s) is not a number; their /class is -1", undefined);
   return 0;
 }
 

@@ -112,13 +112,15 @@ std::vector<KeySpec> make_keys() {
       required(key("model.input", Type::shape, "", "Shape of one sample, channels first, as in 1x28x28.")),
 
       choice("loss.kind", {"cross_entropy", "mse", "mae", "bce", "bce_with_logits"},
-             "Loss, averaged over the batch; cross_entropy takes class labels, the others numbers."),
+             "Loss, averaged over the batch; cross_entropy takes class labels, the others numbers; bce and bce_with_logits numbers in [0, 1], and bce outputs in "
+             "[0, 1], too. docs/metrics.md says which metrics go with which loss."),
       number("loss.label_smoothing", real, "0", between(0, 1),
              "Share of each label that cross_entropy spreads evenly over all classes."),
 
       choice("optimizer.kind", {"sgd", "adam", "adamw", "rmsprop", "lars", "lamb"},
              "Rule that updates the parameters, as PyTorch defines it; lars (You et al. 2017) and lamb (You et al. 2020) as "
-             "their papers do."),
+             "their papers do. Both move a parameter near zero (root mean square below 1e-6) by the plain learning rate; lamb takes no direction for "
+             "smaller than a root mean square of 1e-3."),
       number("optimizer.lr", real, "0.01", at_least(0), "Learning rate at the schedule's full height."),
       number("optimizer.momentum", real, "0", between(0, 1), "Momentum of sgd, rmsprop and lars."),
       number("optimizer.dampening", real, "0", between(0, 1), "Dampening of sgd's momentum."),
@@ -162,7 +164,8 @@ std::vector<KeySpec> make_keys() {
       number("train.evaluate_every", integer, "1", at_least(0),
              "Epochs between two evaluations on the test data; 0: never."),
       number("train.accumulate", integer, "1", at_least(1),
-             "Batches a step: their gradients are averaged over all their samples, as of one batch so many times as large."),
+             "Batches a step: their gradients are averaged over all their samples, as of one batch so many times as large. batch_norm normalises each batch by "
+             "its own moments; its running moments move once a step, by the mean of the step's batches (in PyTorch they move with each batch)."),
       number("train.ema", real, "0", from_to_below(0, 1),
              "Decay a step of the moving average of the parameters, on which the network is then evaluated, by train as by "
              "evaluate and predict; 0: none."),

@@ -95,7 +95,8 @@ class BatchNorm final : public Layer<T> {
 
 LayerKind batch_norm_kind() {
   return {"batch_norm",
-          "Normalises each channel over the batch, as nn.BatchNorm1d-3d; outside training by running moments, means over the ranks where `sync` is false.",
+          "Normalises each channel over the batch, as nn.BatchNorm1d-3d; outside training by running moments, means over the ranks where `sync` is false. "
+          "A training in which some pass would have one value a channel is refused.",
           {{"eps", "1e-5", "added to the variance"},
            {"momentum", "0.1", "share of a batch in the running moments"},
            {"affine", "true", "whether weight and bias are learned"},

@@ -1,11 +1,24 @@
 #include "optim/optimizer.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 
 namespace trireme {
+
+namespace {
+
+template <class E>
+void to_device(const std::vector<E>& list, Buffer<E>& buffer, const char* label) {
+  buffer = Buffer<E>(label, list.size());
+  const auto host = Kokkos::create_mirror_view(buffer);
+  std::ranges::copy(list, host.data());
+  Kokkos::deep_copy(buffer, host);
+}
+
+}  // namespace
 
 std::vector<std::string> optimizer_states(const Deck& deck) {
   const std::string& kind = deck.text("optimizer.kind");
@@ -61,6 +74,9 @@ Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network, const Shards& sha
     trust_partial_ = Buffer<double>("trireme::optimizer::trust_partial", 2 * runs_.size());
     trust_squares_ = Buffer<double>("trireme::optimizer::trust_squares", 2 * network.parameters().size());
     trust_ = Buffer<double>("trireme::optimizer::trust", network.parameters().size());
+    std::vector<double> roots;
+    for (const Parameter& parameter : network.parameters()) roots.push_back(std::sqrt(static_cast<double>(parameter.whole().size())));
+    to_device(roots, trust_roots_, "trireme::optimizer::trust_roots");
   }
 }
 
@@ -77,12 +93,6 @@ void Optimizer<T>::lay_out_runs(bool decay_biases) {
     }
     first.push_back(static_cast<std::int32_t>(runs.size()));
   }
-  const auto to_device = [](const auto& list, auto& buffer, const char* label) {
-    buffer = std::remove_reference_t<decltype(buffer)>(label, list.size());
-    const auto host = Kokkos::create_mirror_view(buffer);
-    std::ranges::copy(list, host.data());
-    Kokkos::deep_copy(buffer, host);
-  };
   to_device(runs, runs_, "trireme::optimizer::runs");
   to_device(first, first_runs_, "trireme::optimizer::first_runs");
 }
@@ -102,7 +112,7 @@ template <class T>
 void Optimizer<T>::update(const Execution& exec, double lr, std::int64_t step) {
   const Span<T> gradients = network_.gradients(), values = network_.values();
   const UpdateRuns runs{runs_, first_runs_};
-  TrustRatios trust{trust_partial_, trust_squares_, trust_, {}};
+  TrustRatios trust{trust_partial_, trust_squares_, trust_, trust_roots_, {}};
   if (norms_) trust.complete = [this](const Execution& on, Span<double> squares) { norms_->complete(on, squares); };
   Clip clip;
   if (clip_norm_ > 0) {

@@ -55,7 +55,7 @@ class Optimizer {
   Buffer<UpdateRun> runs_;
   Buffer<std::int32_t> first_runs_;  // of each parameter, and the end
   std::optional<Norms<T>> norms_;    // where something is normed that is not all here
-  Buffer<double> norm_partial_, norm_, trust_partial_, trust_squares_, trust_;
+  Buffer<double> norm_partial_, norm_, trust_partial_, trust_squares_, trust_, trust_roots_;
 };
 
 }  // namespace trireme

@@ -1,33 +1,11 @@
 #include "train/evaluator.hpp"
 
 #include <algorithm>
-#include <array>
+#include <cmath>
 
 #include "kokkos_kernels/metrics.hpp"
 
 namespace trireme {
-
-nlohmann::json Metrics::json(bool details) const {
-  nlohmann::json j{{"samples", samples}, {"loss", loss}};
-  if (classification) {
-    j["accuracy"] = accuracy;
-    j["top5"] = top5;
-    if (details) {
-      j["confusion"] = nlohmann::json::array();
-      for (std::int64_t c = 0; c < classes; ++c)
-        j["confusion"].push_back(std::vector<std::int64_t>(confusion.begin() + c * classes, confusion.begin() + (c + 1) * classes));
-    }
-  } else {
-    j["mae"] = mae;
-    j["r2"] = r2;
-  }
-  return j;
-}
-
-std::string Metrics::text() const {
-  if (classification) return fmt::format("loss {:.4f}  accuracy {:.2f} %  top-5 {:.2f} %", loss, 100 * accuracy, 100 * top5);
-  return fmt::format("loss {:.5g}  MAE {:.5g}  R2 {:.4f}", loss, mae, r2);
-}
 
 namespace {
 
@@ -36,6 +14,10 @@ int blocks_of(const Deck& deck, const ProcessGrid& grid) {
   const std::int64_t lanes = deck.integer("data.lanes");
   return lanes >= grid.shape().data ? static_cast<int>(lanes) : grid.shape().data;
 }
+
+constexpr std::size_t binary_counts = 6;  // of count_binary
+
+bool binary_loss(LossKind kind) { return kind == LossKind::bce || kind == LossKind::bce_with_logits; }
 
 /// Sums of n numbers over `slots` places, added in the order of these; `mine` are those of the places from `first` on, of which each is one rank's.
 std::vector<double> sum_in_order(const Communicator& comm, std::int64_t slots, std::int64_t first, std::span<const double> mine, std::size_t n) {
@@ -77,7 +59,9 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       io_(io),
       stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network, false)),
       outputs_(gathered_outputs(network)),
-      loss_(deck, network.output_shape(), outputs_, network.largest_batch()) {
+      loss_(deck, network.output_shape(), outputs_, network.largest_batch()),
+      kind_(loss_kind(deck)),
+      confuses_(kind_ == LossKind::cross_entropy && outputs_ <= Metrics::most_confused) {
   read_part(stream_options_, deck, network, data, false);
   const auto outputs = static_cast<std::size_t>(outputs_), blocks = static_cast<std::size_t>(own_blocks_.count);
   losses_.resize(blocks);
@@ -85,10 +69,12 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
     shares_.emplace(network.output_cuts(), outputs_ / network.output_shape()[0], &grid.tensor(), grid.place().tensor, network.largest_batch());
     gathered_ = Buffer<T>("trireme::evaluator::gathered", outputs * static_cast<std::size_t>(network.largest_batch()));
   }
-  if (data.labels().kind == LabelDemand::Kind::classes)
-    counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 2 + outputs * outputs);
+  rows_.resize(blocks);
+  if (kind_ == LossKind::cross_entropy)
+    counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 3 + (confuses_ ? outputs * outputs : 0));
   else
-    sums_ = Buffer<double>("trireme::evaluator::sums", 4 * outputs * blocks);
+    sums_ = Buffer<OutputSums>("trireme::evaluator::sums", outputs * blocks);
+  if (binary_loss(kind_)) counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", binary_counts);
 }
 
 template <class T>
@@ -103,7 +89,6 @@ void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
     stream_.reset();  // memory of one stream at a time
     stream_ = std::make_unique<BatchStream>(data_, io_, stream_options_);
   }
-  const Span<double> errors = slice<double>(sums_, static_cast<std::int64_t>(block) * 4 * outputs_, sums_.size() > 0 ? 4 * outputs_ : 0);
   stream_->seek(0, 0);
   while (true) {
     const HostBatch& batch = stream_->next();
@@ -118,10 +103,7 @@ void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
       output = gathered_;
     }
     loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
-    if (data_.labels().kind == LabelDemand::Kind::classes)
-      count_classes<T>(exec, batch.count, outputs_, output, targets.classes, counts_);
-    else
-      sum_errors<T>(exec, batch.count, outputs_, output, targets.values, errors);
+    count_batch(exec, batch, block, output, targets);
     double value = 0;
     Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
                       Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
@@ -131,36 +113,59 @@ void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
 }
 
 template <class T>
-std::vector<double> Evaluator<T>::sum_errors_of_blocks() const {
-  const auto mine = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), sums_);
-  const auto n = static_cast<std::size_t>(4 * outputs_);
-  std::vector<double> sums(n), block(n);
-  const auto own = [&](std::int64_t b) { return mine.data() + (b - own_blocks_.first) * static_cast<std::int64_t>(n); };
-  if (!fixed_order_) {
-    std::copy_n(own(own_blocks_.first), n, sums.begin());
-    grid_.data().all_reduce(std::span(sums));
-    return sums;
+void Evaluator<T>::count_batch(const Execution& exec, const HostBatch& batch, std::size_t block, Span<const T> output, const Targets<T>& targets) {
+  const std::int64_t confusion = confuses_ ? outputs_ * outputs_ : 0;
+  if (kind_ == LossKind::cross_entropy) {
+    count_classes<T>(exec, batch.count, outputs_, output, targets.classes, {slice<std::int64_t>(counts_, 0, 3), slice<std::int64_t>(counts_, 3, confusion)});
+    return;
   }
-  // One block after the other: all together may be more than memory has.
-  for (std::int64_t b = 0; b < blocks_; ++b) {
-    std::ranges::fill(block, 0.0);
-    if (b >= own_blocks_.first && b < own_blocks_.first + own_blocks_.count) std::copy_n(own(b), n, block.begin());
-    grid_.data().all_reduce(std::span(block));
-    for (std::size_t i = 0; i < n; ++i) sums[i] += block[i];
+  const bool logits = kind_ == LossKind::bce_with_logits, first = rows_[block] == 0;
+  if (binary_loss(kind_)) count_binary<T>(exec, batch.count, outputs_, logits ? T{} : T(0.5), output, targets.values, counts_);
+  sum_errors<T>(exec, batch.count, outputs_, first, logits, output, targets.values, slice<OutputSums>(sums_, static_cast<std::int64_t>(block) * outputs_, outputs_));
+  rows_[block] += batch.count;
+}
+
+template <class T>
+void Evaluator<T>::add_counts(Metrics& metrics) {
+  std::vector<std::int64_t> counts(counts_.size(), 0);
+  // A sample's outputs may lie on several ranks, which then all count theirs; what several have whole one of them counts.
+  if (counts_samples_) Kokkos::deep_copy(Kokkos::View<std::int64_t*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(counts.data(), counts.size()), counts_);
+  grid_.run().all_reduce(std::span(counts));
+  if (kind_ == LossKind::cross_entropy)
+    metrics.set_classes(outputs_, counts);
+  else
+    metrics.set_binary(counts);
+}
+
+template <class T>
+void Evaluator<T>::add_errors(Metrics& metrics) {
+  OutputTotals totals;
+  if (last_) {
+    std::vector<std::int64_t> rows(static_cast<std::size_t>(blocks_), 0);
+    std::ranges::copy(rows_, rows.begin() + own_blocks_.first);
+    grid_.data().all_reduce(std::span(rows));
+    const auto mine = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), sums_);
+    totals = merge_blocks(grid_.data(), rows, std::span<const OutputSums>(mine.data(), mine.size()), outputs_);
+    if (!counts_samples_) totals = {};
   }
-  return sums;
+  const double told[] = {totals.absolute.high, totals.absolute.low, totals.r2.high, totals.r2.low, static_cast<double>(totals.varying)};
+  const std::vector<double> all = grid_.run().all_gather(std::span<const double>(told));
+  OutputTotals whole;
+  for (std::size_t at = 0; at < all.size(); at += std::size(told)) {
+    whole.absolute.add({all[at], all[at + 1]});
+    whole.r2.add({all[at + 2], all[at + 3]});
+    whole.varying += static_cast<std::int64_t>(all[at + 4]);
+  }
+  metrics.mae = whole.absolute.value() / (static_cast<double>(metrics.samples) * static_cast<double>(network_.output_shape().size()));
+  if (whole.varying > 0) metrics.r2 = whole.r2.value() / static_cast<double>(whole.varying);
 }
 
 template <class T>
 Metrics Evaluator<T>::run(const Execution& exec) {
-  const std::int64_t outputs = network_.output_shape().size();
-  const bool classes = data_.labels().kind == LabelDemand::Kind::classes;
   const Communicator& run = grid_.run();
-  if (classes)
-    Kokkos::deep_copy(exec, counts_, 0);
-  else
-    Kokkos::deep_copy(exec, sums_, 0.0);
+  Kokkos::deep_copy(exec, counts_, 0);
   std::ranges::fill(losses_, 0.0);
+  std::ranges::fill(rows_, 0);
   // Ranks that hold parts of one model talk while they compute: an error on one of them cannot wait for the others.
   if (grid_.shape().model_ranks() > 1)
     evaluate(exec);
@@ -168,34 +173,20 @@ Metrics Evaluator<T>::run(const Execution& exec) {
     run.together([&] { evaluate(exec); });
   Metrics m;
   m.samples = data_.size();
-  m.classification = classes;
+  m.kind = kind_ == LossKind::cross_entropy ? Metrics::Kind::classes : binary_loss(kind_) ? Metrics::Kind::binary : Metrics::Kind::values;
   if (!counts_samples_) std::ranges::fill(losses_, 0.0);
   const std::int64_t parts = grid_.shape().model_ranks(), part = grid_.place().rank() % parts;
   m.loss = loss_.mean(sum_in_order(run, parts * blocks_, part * blocks_ + own_blocks_.first, losses_, 1)[0], m.samples);
-  if (classes) {
-    std::vector<std::int64_t> counts(2 + static_cast<std::size_t>(outputs * outputs), 0);
-    if (counts_samples_) Kokkos::deep_copy(Kokkos::View<std::int64_t*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(counts.data(), counts.size()), counts_);
-    run.all_reduce(std::span(counts));
-    m.classes = outputs;
-    m.accuracy = static_cast<double>(counts[0]) / static_cast<double>(m.samples);
-    m.top5 = static_cast<double>(counts[1]) / static_cast<double>(m.samples);
-    m.confusion.assign(counts.begin() + 2, counts.end());
-  } else {
-    const std::vector<double> sums = sum_errors_of_blocks();
-    const double n = static_cast<double>(m.samples);
-    std::array<double, 2> totals{};  // of this rank's outputs: absolute errors, R^2
-    for (std::size_t o = 0; counts_samples_ && o < sums.size() / 4; ++o) {
-      const double* const of = sums.data() + 4 * o;
-      const double spread = of[3] - of[2] * of[2] / n;
-      totals[0] += of[0];
-      totals[1] += spread > 0 ? 1 - of[1] / spread : 0;
-    }
-    const bool speaks = grid_.place().data == 0;
-    const auto all = sum_in_order(run, parts, part, std::span(totals).first(speaks ? 2 : 0), 2);
-    m.mae = all[0] / (n * static_cast<double>(outputs));
-    m.r2 = all[1] / static_cast<double>(outputs);
-  }
+  if (m.kind != Metrics::Kind::values) add_counts(m);
+  if (m.kind != Metrics::Kind::classes) add_errors(m);
   return m;
+}
+
+template <class T>
+std::string Evaluator<T>::fault_of(const Metrics& metrics) const {
+  if (std::isfinite(metrics.loss)) return {};
+  if (std::string fault = loss_.domain_fault(metrics.loss); !fault.empty()) return fault;
+  return "some outputs of the network are not finite, or too large for the loss. Hint: look at the data and their scale, or take an earlier checkpoint";
 }
 
 template class Evaluator<float>;

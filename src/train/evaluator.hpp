@@ -1,14 +1,14 @@
 // Exact evaluation: every sample counts once, on any number of ranks.
 //
 // The rows of the data set are cut into blocks, one a rank of the data axis. With data.lanes there is a block for each lane, and ranks have as many as they
-// have lanes: sums are made of each block, and added up in the order of blocks, so that metrics are the same bits on any number of ranks.
+// have lanes: sums are made of each block, and added up in the order of blocks, so that metrics are the same bits on any number of ranks. Sums of errors and of
+// targets keep what rounding takes (kokkos_kernels/long_sum.hpp), so that without lanes, too, they do not depend on the blocks.
 #pragma once
-
-#include <nlohmann/json.hpp>
 
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "base/share.hpp"
@@ -17,25 +17,10 @@
 #include "parallel/sharer_sums.hpp"
 #include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
+#include "train/metrics.hpp"
+#include "train/output_sums.hpp"
 
 namespace trireme {
-
-struct Metrics {
-  std::int64_t samples = 0;
-  double loss = 0;
-  // Classes (cross_entropy):
-  bool classification = false;
-  double accuracy = 0, top5 = 0;
-  std::int64_t classes = 0;
-  std::vector<std::int64_t> confusion;  // (true, predicted), row-major
-  // Values:
-  double mae = 0, r2 = 0;  // R^2: mean over the outputs of 1 - sum (y-t)^2 / sum (t - mean t)^2
-
-  /// {"samples", "loss", "accuracy", "top5"} or {"samples", "loss", "mae", "r2"}; with `details` also "confusion".
-  nlohmann::json json(bool details = false) const;
-  /// "loss 0.0312  accuracy 99.04 %  top-5 99.99 %"
-  std::string text() const;
-};
 
 template <class T>
 class Evaluator {
@@ -48,12 +33,15 @@ class Evaluator {
   void replace_output(std::function<Span<const T>(const Pass&, const HostBatch&)> output) { output_ = std::move(output); }
   /// One pass over the whole data set. Collective.
   Metrics run(const Execution& exec);
+  /// Why these metrics have a loss that is not finite, and what to do; empty where it is.
+  std::string fault_of(const Metrics& metrics) const;
 
  private:
   void evaluate(const Execution& exec);
   void evaluate_block(const Execution& exec, std::size_t block);
-  /// Of the data axis: sums of each output at hand over all samples. Collective over that axis.
-  std::vector<double> sum_errors_of_blocks() const;
+  void count_batch(const Execution& exec, const HostBatch& batch, std::size_t block, Span<const T> output, const Targets<T>& targets);
+  void add_counts(Metrics& metrics);
+  void add_errors(Metrics& metrics);
 
   std::unique_ptr<const ProcessGrid> own_grid_;
   const ProcessGrid& grid_;
@@ -74,9 +62,12 @@ class Evaluator {
   std::int64_t outputs_;                // at hand of a sample, gathered ones too
   LossFunction<T> loss_;
   std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
-  Buffer<std::int64_t> counts_;
-  Buffer<double> sums_;                 // of each of this rank's blocks
-  std::vector<double> losses_;
+  LossKind kind_;
+  bool confuses_;                       // whether there is a confusion matrix
+  Buffer<std::int64_t> counts_;         // of classes or binary targets
+  Buffer<OutputSums> sums_;             // of values: of each of this rank's blocks
+  std::vector<double> losses_;          // of each of these
+  std::vector<std::int64_t> rows_;      // of each block, no matter whose: this rank's
 };
 
 }  // namespace trireme

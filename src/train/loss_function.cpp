@@ -1,6 +1,7 @@
 #include "train/loss_function.hpp"
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/error.hpp"
 
@@ -99,6 +100,18 @@ void LossFunction<T>::apply(const Execution& exec, std::int64_t n, std::int64_t 
     if (found < wanted) throw internal_error("LossFunction: {} target numbers for {} samples of {} outputs each", found, n, pixels_ * share_.whole);
     elementwise_loss<T>(exec, kind_, n, pixels_, share_, output, targets.values, factor, gradient, per_sample_, value_);
   }
+}
+
+template <class T>
+std::string LossFunction<T>::domain_fault(double loss) const {
+  const bool logits = kind_ == LossKind::bce_with_logits;
+  if ((kind_ != LossKind::bce && !logits) || !std::isinf(loss)) return {};
+  if (loss < 0)
+    return fmt::format("loss.kind = {} takes targets in [0, 1], and a target lies outside. Hint: data.scale, data.mean and data.std must lead features that are "
+                       "their own targets into [0, 1]; labels must lie there as they are stored; or set loss.kind = mse", logits ? "bce_with_logits" : "bce");
+  if (logits) return {};
+  return "loss.kind = bce takes outputs in [0, 1], and an output of the network lies outside. Hint: end the network with 'layer = sigmoid', or set "
+         "loss.kind = bce_with_logits, which takes the outputs as they are";
 }
 
 template <class T>

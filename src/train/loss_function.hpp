@@ -2,6 +2,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 
 #include "config/deck.hpp"
 #include "data/data_set.hpp"
@@ -31,6 +32,8 @@ class LossFunction {
   void apply(const Execution& exec, std::int64_t n, std::int64_t global_count, Span<const T> output, const Targets<T>& targets, Span<T> gradient);
   /// Device memory of the last apply's sum.
   Span<double> value() { return slice<double>(value_, 0, 1); }
+  /// What an infinite loss of a batch says of outputs or targets that the loss is not defined for, and what to do; empty where it says nothing.
+  std::string domain_fault(double loss) const;
   /// The mean loss from a sum over `count` samples.
   double mean(double sum, std::int64_t count) const { return count == 0 ? 0 : sum / (static_cast<double>(count) * divisor_); }
 

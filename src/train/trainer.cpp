@@ -213,6 +213,8 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   progress_.batch += batches;
   if (progress_.batch == batches_.batches()) ++progress_.epoch, progress_.batch = 0;
   if (faults > 0) keeper_->raise();
+  // No other step mends what the network or the data are.
+  if (const std::string fault = loss_.domain_fault(last_loss_); !fault.empty()) throw fail(ExitCode::numerical, "step {}: {}", progress_.step, fault);
   if (!finite_check_ && !std::isfinite(last_loss_))
     throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, "
                "set optimizer.clip_norm, or numerics.on_nonfinite = skip or rollback", progress_.step, last_loss_);

@@ -66,9 +66,15 @@ void Trainer<T>::end_epoch() {
   nlohmann::json event{{"event", "epoch"},
                        {"epoch", epoch},
                        {"step", progress_.step},
-                       {"train", {{"loss", loss_.mean(progress_.epoch_loss, progress_.epoch_samples)}}},
+                       {"train", {{"loss", nullptr}}},
                        {"seconds", clock_.seconds()}};
-  std::string text = fmt::format("epoch {} done: train loss {:.4f}", epoch, loss_.mean(progress_.epoch_loss, progress_.epoch_samples));
+  // Of an epoch whose steps all had a loss that is not finite there is none.
+  std::string text = fmt::format("epoch {} done: train loss n/a", epoch);
+  if (progress_.epoch_samples > 0) {
+    const double loss = loss_.mean(progress_.epoch_loss, progress_.epoch_samples);
+    event["train"]["loss"] = loss;
+    text = fmt::format("epoch {} done: train loss {:.4f}", epoch, loss);
+  }
   if (evaluator_ && (epoch % every == 0 || progress_.step == total_steps_)) {
     const Timer timer;
     {
@@ -91,6 +97,8 @@ Metrics Trainer<T>::measure() {
   if (average_) average_->exchange(exec_);
   const Metrics metrics = evaluator_->run(exec_);
   if (average_) average_->exchange(exec_);
+  if (const std::string fault = evaluator_->fault_of(metrics); !fault.empty() && comm_.rank() == 0)
+    log::warn("the test loss is {}: {}", metrics.loss, fault);
   return metrics;
 }
 
@@ -165,7 +173,7 @@ void Trainer<T>::finish(bool stopped) {
                          {"evaluate", seconds_.evaluate},
                          {"checkpoint", seconds_.checkpoint}}}};
   if (stopped) event["reason"] = stop_reason();
-  if (!stopped && last_metrics_) event["test"] = last_metrics_->json(true);
+  if (!stopped && last_metrics_) event["test"] = last_metrics_->json();
   const auto& kept = keeper_->totals();
   event["checkpoints"] = {{"written", kept.written}, {"failed", kept.failed}, {"stall", kept.stall}, {"writing", kept.writing}, {"waiting", kept.waiting}};
   if (skipped_ > 0) event["skipped"] = skipped_;

@@ -7,6 +7,7 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "train/norm_values.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -70,6 +71,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
       trace_(deck.boolean("train.trace")),
       time_limit_(deck.real("run.time_limit"), deck.real("run.time_margin"), checkpoint_guess()) {
+  require_norm_values(network_.parallel_plan(), deck, train_data_.size());
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
   if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {

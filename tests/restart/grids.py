@@ -91,7 +91,7 @@ class Grids(program.ProgramTest):
         for step, loss in one.losses().items():
             self.assertLess(abs(changing.losses()[step] - loss), 1e-9 * abs(loss), f"loss of step {step}")
         ends = [run.events("end")[-1] for run in (one, changing)]
-        self.assertEqual(*[end["test"]["confusion"] for end in ends])
+        self.assertEqual(*[end["test"]["accuracy"] for end in ends])
         self.assertAlmostEqual(*[end["test"]["loss"] for end in ends], delta=1e-9)
 
     def test_outputs_that_lie_on_several_ranks(self):
@@ -109,7 +109,7 @@ class Grids(program.ProgramTest):
                          (4, "--parallel.tensor=2", "--parallel.data=2"), (6, "--parallel.tensor=3", "--parallel.pipeline=2")):
                 tests.append(self.run_on("-".join([name, *grid[1:]]), grid, "--train.steps=6").events("end")[-1]["test"])
             for test in tests[1:]:
-                self.assertEqual(test.get("confusion"), tests[0].get("confusion"))
+                self.assertEqual(test.get("accuracy"), tests[0].get("accuracy"))
                 for key in ("loss", "mae", "r2"):
                     self.assertAlmostEqual(test.get(key, 0), tests[0].get(key, 0), delta=1e-9)
 
@@ -119,7 +119,7 @@ class Grids(program.ProgramTest):
             # Nothing is left to do: the run is loaded, evaluated and told of.
             there = self.run_on("one", grid, "--train.steps=7")
             self.assertEqual(there.events("end")[-1]["parameters_sha256"], one.digest(), f"on {grid}")
-        self.assertEqual(len({str(event["test"]["confusion"]) for event in there.events("end")}), 1)
+        self.assertEqual(len({event["test"]["accuracy"] for event in there.events("end")}), 1)
 
     def test_plans(self):
         for grid in GRIDS:

@@ -66,7 +66,7 @@ class Resume(RestartTest):
         for words, expected in (([], found), (["--train.ema=0"], plain.events("end")[-1]["test"])):
             evaluated = self.ok("evaluate", folder.path, "--json", *words, ranks=2).json()
             self.assertAlmostEqual(evaluated["loss"], expected["loss"], delta=1e-6)
-            self.assertEqual(evaluated["confusion"], expected["confusion"])
+            self.assertEqual(evaluated["accuracy"], expected["accuracy"])
         self.refused(["evaluate", plain.path, *AVERAGE], 4, "ema/hidden.weight", "Hint")
         self.refused(self.words("plain", *ADAM, *AVERAGE), 4, "ema/hidden.weight", "Hint")
 
@@ -76,7 +76,8 @@ class Resume(RestartTest):
         first = folder.events("end")[-1]["test"]
         evaluated = [self.ok("evaluate", folder.path, "--json", *words).json() for words in ([], ["--data.flip=", "--data.crop=0", "--data.noise=0"])]
         for metrics in evaluated:
-            self.assertEqual(metrics["confusion"], first["confusion"])
+            self.assertEqual(metrics["confusion"], evaluated[0]["confusion"])
+            self.assertEqual(metrics["accuracy"], first["accuracy"])
             self.assertEqual(metrics["loss"], evaluated[0]["loss"])
         self.refused(self.words("no-axis", "--data.flip=z"), 2, "data.flip = z", "1x28x28", "x (the last one), y")
     def test_running_moments_in_parts(self):

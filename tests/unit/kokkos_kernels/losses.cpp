@@ -134,6 +134,46 @@ BOOST_AUTO_TEST_CASE(all_is_finite_at_extreme_outputs) {
   check_extremes<float>();
 }
 
+template <class T>
+void check_not_a_number() {
+  const T nan = std::numeric_limits<T>::quiet_NaN();
+  for (const LossKind kind : kinds)
+    for (const T smoothing : {T(0), T(0.1)})
+      for (std::size_t at = 0; at < 6; ++at)
+        for (const bool in_target : {false, true}) {
+          if (kind == LossKind::cross_entropy ? in_target : smoothing != T(0)) continue;
+          Case<T> c{kind, 2, 3, smoothing, std::vector<T>(6, T(0.25)), std::vector<T>(6, T(1)), {0, 2}};
+          (in_target ? c.target : c.y)[at] = nan;
+          const auto result = c.apply(c.y, T(1));
+          BOOST_TEST_CONTEXT("kind " << static_cast<int>(kind) << " smoothing " << smoothing << " element " << at << (in_target ? " of the target" : "")) {
+            BOOST_TEST(std::isnan(result.loss));
+            BOOST_TEST(std::isnan(c.value(c.y)));
+            BOOST_TEST(std::isnan(result.gradient[at]));
+          }
+        }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_no_number_goes_through) {
+  check_not_a_number<double>();
+  check_not_a_number<float>();
+}
+
+// An output that is no probability, and a target that is none, are told by the sign; a few roundings off is near enough.
+BOOST_AUTO_TEST_CASE(binary_losses_know_their_domain) {
+  const double infinity = std::numeric_limits<double>::infinity();
+  const auto loss = [](LossKind kind, double y, double t) {
+    const Case<double> c{kind, 1, 2, 0, {0.5, y}, {1, t}, {}};
+    return c.value(c.y);
+  };
+  for (const double y : {-0.01, 1.01, 7.0, -infinity, infinity}) BOOST_TEST(loss(LossKind::bce, y, 1) == infinity);
+  for (const LossKind kind : {LossKind::bce, LossKind::bce_with_logits})
+    for (const double t : {-1.0, 255.0, 1.001}) BOOST_TEST(loss(kind, 0.5, t) == -infinity);
+  BOOST_TEST(std::isnan(loss(LossKind::bce, 2, -1)));
+  BOOST_TEST(loss(LossKind::bce, -4e-16, 0) == -std::log(0.5));
+  BOOST_TEST(loss(LossKind::bce, 1 + 4e-16, 0) == 100 - std::log(0.5));
+  BOOST_TEST(loss(LossKind::bce_with_logits, 3, 1) < 1);
+}
+
 BOOST_AUTO_TEST_CASE(no_samples_lose_nothing) {
   for (const LossKind kind : kinds) BOOST_TEST((Case<float>{kind, 0, 4, 0.0f, {}, {}, {}}.apply({}, 1).loss) == 0.0);
 }

@@ -77,6 +77,19 @@ void check_network(const ReferenceCase& reference) {
   BOOST_TEST(same_bits(read<T>(network.values()), last));
 }
 
+/// What one update makes of the first of n equal numbers `p` whose gradients are `g`.
+double after(const std::string& kind, double p, double g, double weight_decay, double clip = 0) {
+  const Deck deck = deck_of(model("4", {"linear out=1 bias=false"}), {"optimizer.kind=" + kind, fmt::format("optimizer.weight_decay={}", weight_decay), fmt::format("optimizer.clip_norm={}", clip)});
+  Network<double> network(deck, 1, Network<double>::Use::training);
+  Optimizer<double> optimizer(deck, network);
+  std::vector<double> values(static_cast<std::size_t>(network.arena_size())), gradients(values);
+  std::fill_n(values.begin(), 4, p), std::fill_n(gradients.begin(), 4, g);
+  write<double>(network.values(), values);
+  write<double>(network.gradients(), gradients);
+  optimizer.update(Execution(), 0.5, 0);
+  return read<double>(network.values())[0];
+}
+
 }  // namespace
 
 BOOST_AUTO_TEST_SUITE(optimizers)
@@ -124,8 +137,8 @@ BOOST_AUTO_TEST_CASE(do_not_depend_on_threads) {
   }
 }
 
-// A parameter of zeros, or a gradient of zeros, has no direction to trust.
-BOOST_AUTO_TEST_CASE(trust_ratios_are_1_where_a_norm_is_0) {
+// A parameter of zeros has no norm to trust: it moves by the plain rate.
+BOOST_AUTO_TEST_CASE(trust_ratios_are_1_where_a_parameter_is_0) {
   const Deck deck = deck_of(model("3", {"linear out=2"}), {"optimizer.kind=lars"});
   Network<double> network(deck, 1, Network<double>::Use::training);
   Optimizer<double> optimizer(deck, network);
@@ -138,6 +151,48 @@ BOOST_AUTO_TEST_CASE(trust_ratios_are_1_where_a_norm_is_0) {
   write<double>(network.gradients(), gradient);
   optimizer.update(Execution(), 0.5, 1);
   BOOST_TEST(read<double>(network.values())[0] == -1.5);
+}
+
+// A norm of 0 on one grid is one of 1e-17 by rounding on another: the updates are the same within what separates the two.
+BOOST_AUTO_TEST_CASE(trust_ratios_are_continuous_where_a_norm_is_0) {
+  for (const char* kind : {"lars", "lamb"})
+    for (const double weight_decay : {0.0, 1e-4, 0.1})
+      for (const auto& [p, g] : {std::pair(0.0, 0.0), std::pair(0.0, 0.25), std::pair(0.05, 0.0)}) {
+        const double tiny = 1e-17, at = after(kind, p, g, weight_decay), near = after(kind, p == 0 ? tiny : p, g == 0 ? tiny : g, weight_decay);
+        BOOST_TEST(std::abs(near - at) <= 1e-5 * std::max(std::abs(at), 1e-3), kind << " decay " << weight_decay << " p " << p << " g " << g << ": " << at << " and " << near);
+      }
+  // The papers' ratios everywhere else, a gradient of 0 included.
+  BOOST_TEST(std::abs(after("lars", 0.05, 0, 0.1) - (0.05 - 0.5 * 0.001 * 0.1 / (0.1 * 0.1 + 1e-8) * 0.1 * 0.05)) <= 1e-16);
+  BOOST_TEST(std::abs(after("lars", 0.05, 0.25, 0) - (0.05 - 0.5 * 0.001 * 0.1 / (0.5 + 1e-8) * 0.25)) <= 1e-16);
+  BOOST_TEST(std::abs(after("lamb", 0.05, 0.25, 0) - (0.05 - 0.5 * 0.05)) <= 1e-9);
+}
+
+// Of a gradient that is not a number nothing finite is left.
+BOOST_AUTO_TEST_CASE(what_is_no_number_goes_through) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const char* kind : {"sgd", "adam", "adamw", "rmsprop", "lars", "lamb"})
+    for (const double clip : {0.0, 1.0}) {
+      BOOST_TEST(std::isnan(after(kind, 0.05, nan, 0.1, clip)), kind << " clip " << clip);
+      BOOST_TEST(std::isnan(after(kind, nan, 0.25, 0.1, clip)), kind << " clip " << clip);
+      // One such element: clipping and trust ratios, which are of all, take it to the others.
+      const Deck deck = deck_of(model("4", {"linear out=1 bias=false"}), {"optimizer.kind=" + std::string(kind), fmt::format("optimizer.clip_norm={}", clip)});
+      Network<double> network(deck, 1, Network<double>::Use::training);
+      Optimizer<double> optimizer(deck, network);
+      WeightAverage<double> average(network, 0.9);
+      std::vector<double> values(static_cast<std::size_t>(network.arena_size()), 0.0), gradients(values);
+      std::fill_n(values.begin(), 4, 0.05), std::fill_n(gradients.begin(), 4, 0.25);
+      gradients[2] = nan;
+      write<double>(network.values(), values);
+      average.update(Execution(), 0);
+      write<double>(network.gradients(), gradients);
+      optimizer.update(Execution(), 0.5, 0);
+      average.update(Execution(), 1);
+      const auto found = read<double>(network.values());
+      BOOST_TEST(std::isnan(found[2]));
+      BOOST_TEST(std::isnan(found[0]) == (clip > 0 || std::string(kind) == "lars" || std::string(kind) == "lamb"), kind << " clip " << clip);
+      average.exchange(Execution());
+      BOOST_TEST(std::isnan(read<double>(network.values())[2]));
+    }
 }
 
 BOOST_AUTO_TEST_CASE(state_has_names_for_checkpoints) {

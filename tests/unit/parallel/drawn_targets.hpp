@@ -109,8 +109,8 @@ class TargetCaseMaker : private CaseMaker {
     c.parallel = grid_text(sizes);
     if (batch_norm_) c.parallel += "micro_batches = 1\n";
     else if (draw_.one_of(3)) c.parallel += "micro_batches = " + number(1, 3) + "\n";
-    const bool shard_and_clip = c.shards && c.deck.find("clip_norm") != c.deck.npos;  // refused with lanes
-    if (!batch_norm_ && sizes[0] <= batch && draw_.one_of(4) && !shard_and_clip) c.deck += "lanes = " + number(sizes[0], batch) + "\n";
+    // Sums of norms over shards do not go with lanes.
+    if (!batch_norm_ && sizes[0] <= batch && draw_.one_of(4) && !c.shards) c.deck += "lanes = " + number(sizes[0], batch) + "\n";
   }
 };
 
