@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <array>
+#include <exception>
+#include <limits>
 
 #include "kokkos_kernels/metrics.hpp"
 
@@ -92,42 +94,88 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
 }
 
 template <class T>
-void Evaluator<T>::evaluate(const Execution& exec) {
-  for (std::size_t block = 0; block < losses_.size(); ++block) evaluate_block(exec, block);
+bool Evaluator<T>::evaluate(const Execution& exec, const std::function<bool()>& stop) {
+  // Ranks agree between batches, so that all give up at one place: as often on each, however many batches it has. An error on one rank is told there, too;
+  // where ranks hold parts of one model it cannot wait, for others do in messages.
+  constexpr std::int64_t most_looks = 100;
+  std::exception_ptr error;
+  std::size_t block = 0;
+  bool begun = false;
+  // Up to `count` more batches of this rank.
+  const auto work = [&](std::int64_t count) {
+    while (count > 0 && block < losses_.size()) {
+      if (!begun) begin_block(block), begun = true;
+      const HostBatch& batch = stream_->next();
+      if (batch.count == 0) {
+        ++block, begun = false;
+        continue;
+      }
+      evaluate_batch(exec, block, batch);
+      --count;
+    }
+  };
+  constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max();
+  if (!stop) {
+    work(all);
+    return true;
+  }
+  const std::int64_t shares = (data_.size() + blocks_ - 1) / blocks_, pass = std::max<std::int64_t>(stream_options_.batch / blocks_, 1);
+  const std::int64_t batches = std::max<std::int64_t>((shares + pass - 1) / pass, 1) * ((blocks_ + grid_.shape().data - 1) / grid_.shape().data);
+  const std::int64_t looks = std::min(batches, most_looks), together = (batches + looks - 1) / looks;
+  const bool waits = grid_.shape().model_ranks() == 1;
+  for (std::int64_t look = 0; look < looks; ++look) {
+    const int wish = stop() ? 1 : 0;
+    std::array<int, 2> told{wish, error ? 1 : 0};
+    grid_.run().all_reduce(std::span<int>(told), MPI_MAX);
+    if (told[1] != 0) break;
+    if (told[0] != 0) return false;
+    const std::int64_t count = look + 1 == looks ? all : together;
+    if (!waits) {
+      work(count);
+      continue;
+    }
+    try {
+      work(count);
+    } catch (...) {
+      error = std::current_exception();
+    }
+  }
+  if (error) std::rethrow_exception(error);
+  return true;
 }
 
 template <class T>
-void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
+void Evaluator<T>::begin_block(std::size_t block) {
   stream_options_.rank = static_cast<int>(own_blocks_.first + static_cast<std::int64_t>(block));
   if (!stream_ || own_blocks_.count > 1) {
     stream_.reset();  // memory of one stream at a time
     stream_ = std::make_unique<BatchStream>(data_, io_, stream_options_);
   }
-  const Span<double> errors = slice<double>(sums_, static_cast<std::int64_t>(block) * 4 * outputs_, sums_.size() > 0 ? 4 * outputs_ : 0);
   stream_->seek(0, 0);
-  while (true) {
-    const HostBatch& batch = stream_->next();
-    if (batch.count == 0) break;
-    const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .fixed_order = fixed_order_, .sum_over = sharer_sums_.function()};
-    const Targets<T> targets = stager_.load(pass, batch, network_.input());
-    network_.forward(pass);
-    if (!last_) continue;
-    Span<const T> output = output_ ? output_(pass, batch) : network_.output();
-    if (shares_) {
-      shares_->gather(exec, batch.count, output, gathered_);
-      output = gathered_;
-    }
-    loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
-    if (data_.labels().kind == LabelDemand::Kind::classes)
-      count_classes<T>(exec, batch.count, outputs_, output, targets.classes, counts_);
-    else
-      sum_errors<T>(exec, batch.count, outputs_, output, targets.values, errors);
-    double value = 0;
-    Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
-                      Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
-    exec.fence("trireme::evaluator: loss to the host");
-    losses_[block] += value;
+}
+
+template <class T>
+void Evaluator<T>::evaluate_batch(const Execution& exec, std::size_t block, const HostBatch& batch) {
+  const Span<double> errors = slice<double>(sums_, static_cast<std::int64_t>(block) * 4 * outputs_, sums_.size() > 0 ? 4 * outputs_ : 0);
+  const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .fixed_order = fixed_order_, .sum_over = sharer_sums_.function()};
+  const Targets<T> targets = stager_.load(pass, batch, network_.input());
+  network_.forward(pass);
+  if (!last_) return;
+  Span<const T> output = output_ ? output_(pass, batch) : network_.output();
+  if (shares_) {
+    shares_->gather(exec, batch.count, output, gathered_);
+    output = gathered_;
   }
+  loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
+  if (data_.labels().kind == LabelDemand::Kind::classes)
+    count_classes<T>(exec, batch.count, outputs_, output, targets.classes, counts_);
+  else
+    sum_errors<T>(exec, batch.count, outputs_, output, targets.values, errors);
+  double value = 0;
+  Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
+                    Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
+  exec.fence("trireme::evaluator: loss to the host");
+  losses_[block] += value;
 }
 
 template <class T>
@@ -152,7 +200,7 @@ std::vector<double> Evaluator<T>::sum_errors_of_blocks() const {
 }
 
 template <class T>
-Metrics Evaluator<T>::run(const Execution& exec) {
+std::optional<Metrics> Evaluator<T>::run_unless(const Execution& exec, const std::function<bool()>& stop) {
   const std::int64_t outputs = network_.output_shape().size();
   const bool classes = data_.labels().kind == LabelDemand::Kind::classes;
   const Communicator& run = grid_.run();
@@ -162,10 +210,12 @@ Metrics Evaluator<T>::run(const Execution& exec) {
     Kokkos::deep_copy(exec, sums_, 0.0);
   std::ranges::fill(losses_, 0.0);
   // Ranks that hold parts of one model talk while they compute: an error on one of them cannot wait for the others.
+  bool whole = false;
   if (grid_.shape().model_ranks() > 1)
-    evaluate(exec);
+    whole = evaluate(exec, stop);
   else
-    run.together([&] { evaluate(exec); });
+    run.together([&] { whole = evaluate(exec, stop); });
+  if (!whole) return std::nullopt;
   Metrics m;
   m.samples = data_.size();
   m.classification = classes;

@@ -47,11 +47,15 @@ class Evaluator {
   /// From now on what this gives of a batch that the network has run on is evaluated, instead of the network's output.
   void replace_output(std::function<Span<const T>(const Pass&, const HostBatch&)> output) { output_ = std::move(output); }
   /// One pass over the whole data set. Collective.
-  Metrics run(const Execution& exec);
+  Metrics run(const Execution& exec) { return *run_unless(exec, {}); }
+  /// The same; nothing where `stop` says so, on any rank, between two batches: looked for up to 100 times. Collective.
+  std::optional<Metrics> run_unless(const Execution& exec, const std::function<bool()>& stop);
 
  private:
-  void evaluate(const Execution& exec);
-  void evaluate_block(const Execution& exec, std::size_t block);
+  /// False where it was given up.
+  bool evaluate(const Execution& exec, const std::function<bool()>& stop);
+  void begin_block(std::size_t block);
+  void evaluate_batch(const Execution& exec, std::size_t block, const HostBatch& batch);
   /// Of the data axis: sums of each output at hand over all samples. Collective over that axis.
   std::vector<double> sum_errors_of_blocks() const;
 
