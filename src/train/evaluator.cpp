@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <exception>
-#include <limits>
 
 #include "kokkos_kernels/metrics.hpp"
 
@@ -94,88 +93,77 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
 }
 
 template <class T>
-bool Evaluator<T>::evaluate(const Execution& exec, const std::function<bool()>& stop) {
-  // Ranks agree between batches, so that all give up at one place: as often on each, however many batches it has. An error on one rank is told there, too;
-  // where ranks hold parts of one model it cannot wait, for others do in messages.
-  constexpr std::int64_t most_looks = 100;
-  std::exception_ptr error;
-  std::size_t block = 0;
-  bool begun = false;
-  // Up to `count` more batches of this rank.
-  const auto work = [&](std::int64_t count) {
-    while (count > 0 && block < losses_.size()) {
-      if (!begun) begin_block(block), begun = true;
-      const HostBatch& batch = stream_->next();
-      if (batch.count == 0) {
-        ++block, begun = false;
-        continue;
-      }
-      evaluate_batch(exec, block, batch);
-      --count;
-    }
-  };
-  constexpr std::int64_t all = std::numeric_limits<std::int64_t>::max();
-  if (!stop) {
-    work(all);
-    return true;
-  }
-  const std::int64_t shares = (data_.size() + blocks_ - 1) / blocks_, pass = std::max<std::int64_t>(stream_options_.batch / blocks_, 1);
-  const std::int64_t batches = std::max<std::int64_t>((shares + pass - 1) / pass, 1) * ((blocks_ + grid_.shape().data - 1) / grid_.shape().data);
-  const std::int64_t looks = std::min(batches, most_looks), together = (batches + looks - 1) / looks;
-  const bool waits = grid_.shape().model_ranks() == 1;
-  for (std::int64_t look = 0; look < looks; ++look) {
-    const int wish = stop() ? 1 : 0;
-    std::array<int, 2> told{wish, error ? 1 : 0};
-    grid_.run().all_reduce(std::span<int>(told), MPI_MAX);
-    if (told[1] != 0) break;
-    if (told[0] != 0) return false;
-    const std::int64_t count = look + 1 == looks ? all : together;
-    if (!waits) {
-      work(count);
-      continue;
-    }
-    try {
-      work(count);
-    } catch (...) {
-      error = std::current_exception();
-    }
-  }
-  if (error) std::rethrow_exception(error);
-  return true;
+void Evaluator<T>::look(bool failed) {
+  std::array<int, 2> told{(*looks_.stop)() ? 1 : 0, failed ? 1 : 0};
+  grid_.run().all_reduce(std::span<int>(told), MPI_MAX);
+  --looks_.left;
+  looks_.over = told[0] + told[1] > 0;
+  looks_.stopped = told[0] > 0 && told[1] == 0;
 }
 
 template <class T>
-void Evaluator<T>::begin_block(std::size_t block) {
+bool Evaluator<T>::goes_on() {
+  if (looks_.left > 0 && !looks_.over && looks_.batch++ % looks_.every == 0) look(false);
+  return !looks_.over;
+}
+
+// Ranks agree between batches: as often on each, however many batches it has, so that all give up at one of these looks. An error on one rank is told there, too.
+template <class T>
+bool Evaluator<T>::evaluate(const Execution& exec, const std::function<bool()>& stop) {
+  constexpr std::int64_t most_looks = 100;
+  looks_ = {};
+  if (stop) {
+    const auto ceiling = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+    const std::int64_t batches = std::max<std::int64_t>(ceiling(data_.size(), stream_options_.batch), 1) * ceiling(blocks_, grid_.shape().data);
+    looks_.stop = &stop;
+    looks_.left = std::min(batches, most_looks);
+    looks_.every = ceiling(batches, looks_.left);
+  }
+  std::exception_ptr error;
+  try {
+    for (std::size_t block = 0; block < losses_.size() && !looks_.over; ++block) evaluate_block(exec, block);
+  } catch (...) {
+    // Where ranks hold parts of one model it cannot wait: others do, in messages.
+    if (grid_.shape().model_ranks() > 1) throw;
+    error = std::current_exception();
+  }
+  while (looks_.left > 0 && !looks_.over) look(error != nullptr);
+  if (error) std::rethrow_exception(error);
+  return !looks_.stopped;
+}
+
+template <class T>
+void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
   stream_options_.rank = static_cast<int>(own_blocks_.first + static_cast<std::int64_t>(block));
   if (!stream_ || own_blocks_.count > 1) {
     stream_.reset();  // memory of one stream at a time
     stream_ = std::make_unique<BatchStream>(data_, io_, stream_options_);
   }
-  stream_->seek(0, 0);
-}
-
-template <class T>
-void Evaluator<T>::evaluate_batch(const Execution& exec, std::size_t block, const HostBatch& batch) {
   const Span<double> errors = slice<double>(sums_, static_cast<std::int64_t>(block) * 4 * outputs_, sums_.size() > 0 ? 4 * outputs_ : 0);
-  const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .fixed_order = fixed_order_, .sum_over = sharer_sums_.function()};
-  const Targets<T> targets = stager_.load(pass, batch, network_.input());
-  network_.forward(pass);
-  if (!last_) return;
-  Span<const T> output = output_ ? output_(pass, batch) : network_.output();
-  if (shares_) {
-    shares_->gather(exec, batch.count, output, gathered_);
-    output = gathered_;
+  stream_->seek(0, 0);
+  while (goes_on()) {
+    const HostBatch& batch = stream_->next();
+    if (batch.count == 0) break;
+    const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .fixed_order = fixed_order_, .sum_over = sharer_sums_.function()};
+    const Targets<T> targets = stager_.load(pass, batch, network_.input());
+    network_.forward(pass);
+    if (!last_) continue;
+    Span<const T> output = output_ ? output_(pass, batch) : network_.output();
+    if (shares_) {
+      shares_->gather(exec, batch.count, output, gathered_);
+      output = gathered_;
+    }
+    loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
+    if (data_.labels().kind == LabelDemand::Kind::classes)
+      count_classes<T>(exec, batch.count, outputs_, output, targets.classes, counts_);
+    else
+      sum_errors<T>(exec, batch.count, outputs_, output, targets.values, errors);
+    double value = 0;
+    Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
+                      Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
+    exec.fence("trireme::evaluator: loss to the host");
+    losses_[block] += value;
   }
-  loss_.apply(exec, batch.count, batch.count, output, targets, Span<T>());
-  if (data_.labels().kind == LabelDemand::Kind::classes)
-    count_classes<T>(exec, batch.count, outputs_, output, targets.classes, counts_);
-  else
-    sum_errors<T>(exec, batch.count, outputs_, output, targets.values, errors);
-  double value = 0;
-  Kokkos::deep_copy(exec, Kokkos::View<double, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(&value),
-                    Kokkos::View<double, Memory, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(loss_.value().data()));
-  exec.fence("trireme::evaluator: loss to the host");
-  losses_[block] += value;
 }
 
 template <class T>

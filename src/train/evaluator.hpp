@@ -54,8 +54,10 @@ class Evaluator {
  private:
   /// False where it was given up.
   bool evaluate(const Execution& exec, const std::function<bool()>& stop);
-  void begin_block(std::size_t block);
-  void evaluate_batch(const Execution& exec, std::size_t block, const HostBatch& batch);
+  /// Before each batch: whether to go on.
+  bool goes_on();
+  void look(bool failed);
+  void evaluate_block(const Execution& exec, std::size_t block);
   /// Of the data axis: sums of each output at hand over all samples. Collective over that axis.
   std::vector<double> sum_errors_of_blocks() const;
 
@@ -81,6 +83,11 @@ class Evaluator {
   Buffer<std::int64_t> counts_;
   Buffer<double> sums_;                 // of each of this rank's blocks
   std::vector<double> losses_;
+  struct {
+    const std::function<bool()>* stop = nullptr;
+    std::int64_t left = 0, every = 1, batch = 0;  // looks that are still to be made; batches from one to the next
+    bool over = false, stopped = false;           // the same on all ranks: to give up; because of a stop
+  } looks_;
 };
 
 }  // namespace trireme
