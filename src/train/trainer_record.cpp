@@ -126,7 +126,7 @@ std::optional<Metrics> Trainer<T>::measure() {
   } catch (const Error&) {
     exchange();
     // All ranks meet it, where each has a whole model: what was trained is not lost.
-    if (grid_.shape().model_ranks() == 1) {
+    if (keeper_ && grid_.shape().model_ranks() == 1) {
       try {
         checkpoint();
         keeper_->finish(true);
