@@ -4,6 +4,7 @@
 #   TRIREME_SITE    a file of sites/ to source first: modules, binding, MPI (the site files set it themselves where a job is submitted)
 #   TRIREME_MPI     what srun speaks with MPI (`srun --mpi=list`; default: pmi2, which suits MPICH; empty: the site's default)
 #   TRIREME_SRUN    more options for srun, separated by spaces (default: --cpu-bind=cores)
+#   TRIREME_HANG_REQUEUES   how often a job that ended because ranks did not arrive (exit code 7) requeues itself (default: 3)
 #   TRIREME_CHAIN   1: a link of a chain (chain.sh), which never requeues itself
 
 # This job by the name that means it alone: an element of an array may have the number of the whole.
@@ -13,11 +14,12 @@ if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRA
 # Whether this job still stands as the queue wants it: not cancelled, not over its limit, not already on its way back to the queue.
 job_is_running() { [ "$(squeue -h -j "$job" -o %T 2>/dev/null)" = RUNNING ]; }
 
-# When this job ends, in seconds since 1970. New versions of Slurm tell the job; older ones are asked. Nothing where there is no limit.
-job_end_time() {
-  if [ -n "${SLURM_JOB_END_TIME:-}" ]; then echo "$SLURM_JOB_END_TIME"; return; fi
+# job_time KNOWN FORMAT: when this job began (%S) or ends (%e), in seconds since 1970. New versions of Slurm tell the job; older ones are asked. Nothing where there
+# is no limit.
+job_time() {
+  if [ -n "$1" ]; then echo "$1"; return; fi
   local when
-  when=$(squeue -h -j "$job" -o %e 2>/dev/null)
+  when=$(squeue -h -j "$job" -o "$2" 2>/dev/null)
   [[ $when == [0-9]* ]] && date -d "$when" +%s
 }
 
@@ -46,7 +48,8 @@ train() {
   shift
   if [ -n "${TRIREME_SITE:-}" ]; then . "$TRIREME_SITE" || exit 2; fi
   export OMP_NUM_THREADS=${SLURM_CPUS_PER_TASK:-1} OMP_PROC_BIND=${OMP_PROC_BIND:-spread} OMP_PLACES=${OMP_PLACES:-cores}
-  SLURM_JOB_END_TIME=$(job_end_time) && export SLURM_JOB_END_TIME
+  SLURM_JOB_END_TIME=$(job_time "${SLURM_JOB_END_TIME:-}" %e) && export SLURM_JOB_END_TIME
+  SLURM_JOB_START_TIME=$(job_time "${SLURM_JOB_START_TIME:-}" %S) && export SLURM_JOB_START_TIME
   echo "== $(date -Is) job $job, start ${SLURM_RESTART_COUNT:-0}, ${SLURM_NTASKS:-?} ranks on ${SLURM_JOB_NODELIST:-?}"
 
   rm -f "$run/exit_code"
@@ -57,8 +60,18 @@ train() {
   echo "== $(date -Is) exit code $code, the run's own word: ${last:-none}"
   code=${last:-$code}
 
-  if [ "$code" -ne 75 ]; then exit "$code"; fi
+  # Ranks that did not arrive: a node may be ill, and another start gets others. Not for ever.
+  local hangs=.trireme-hangs-$job count=0
+  if [ "$code" -eq 7 ]; then
+    count=$(($(cat "$hangs" 2>/dev/null || echo 0) + 1))
+    if [ "$count" -gt "${TRIREME_HANG_REQUEUES:-3}" ]; then rm -f "$hangs"; exit 7; fi
+    echo "$count" >"$hangs"
+    echo "== ranks did not arrive: start $count of at most ${TRIREME_HANG_REQUEUES:-3} more"
+  else
+    rm -f "$hangs"
+    if [ "$code" -ne 75 ]; then exit "$code"; fi
+  fi
   if [ "${TRIREME_CHAIN:-0}" = 1 ]; then exit 0; fi  # the next link goes on
   if job_is_running; then scontrol requeue "$job" && exit 0; fi
-  exit 75
+  exit "$code"
 }

@@ -11,11 +11,15 @@
 #include "comm/environment.hpp"
 #include "commands/commands.hpp"
 #include "commands/kokkos_life.hpp"
+#include "process_start.hpp"
 
 int main(int argc, char** argv) {
   using namespace trireme;
   try {
+    prepare_process(argc, argv);
     std::optional<StopSignalsBlocked> starting(std::in_place);  // threads that MPI and Kokkos start are not for signals
+    std::optional<StopSignal> stops;
+    if (trains(argc, argv)) stops.emplace();  // from here on a signal is kept for the first step, whatever handlers MPI installs
     Environment environment(argc, argv);
     log::open(environment.rank());
     // A launcher may end all ranks once one has left with an error: the others' code is not to become the signal's.
@@ -30,7 +34,7 @@ int main(int argc, char** argv) {
       const std::vector<std::string> words(argv + 1, argv + argc);
       std::optional<KokkosLife> kokkos;
       if (!asks_for_help(words)) kokkos.emplace(world);  // a build for a device gives help on a node without one, too
-      starting.reset();
+      if (!stops) starting.reset();
       return run_command(world, words);
     } catch (const std::exception& error) {
       return end_after(described(error));

@@ -18,7 +18,7 @@ enum class ExitCode : int {
   data = 3,        // a data set or shard
   checkpoint = 4,  // a checkpoint or run directory
   numerical = 5,   // the loss is not finite
-  superseded = 6,  // a later run took the run directory over
+  superseded = 76, // a later run took the run directory over; 6 is what launchers say of SIGABRT
   hang = 7,        // a rank waited longer than run.hang_timeout
   requeue = 75     // stopped on a signal with a whole checkpoint
 };

@@ -67,7 +67,9 @@ int Environment::end_after_error(const Error& error) noexcept {
   const auto print = [&] {
     if (apart_.number > 0) return;  // one of them tells it for all
     const std::string place = place_of_this_thread();
-    if (size_ > 1)
+    if (error.code() == ExitCode::requeue)
+      std::fprintf(stderr, "trireme: %s\n", error.what());
+    else if (size_ > 1)
       std::fprintf(stderr, "trireme: error on rank %d of %d%s%s: %s\n", rank_, size_, place.empty() ? "" : " in ", place.c_str(), error.what());
     else
       std::fprintf(stderr, "trireme: error: %s\n", error.what());

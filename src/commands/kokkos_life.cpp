@@ -1,43 +1,38 @@
 #include "commands/kokkos_life.hpp"
 
-#include <sched.h>
-
 #include <Kokkos_Core.hpp>
-#include <algorithm>
 #include <cstdlib>
-#include <thread>
+#include <vector>
 
+#include "comm/cpu_placement.hpp"
 #include "kokkos_kernels/devices.hpp"
 
 namespace trireme {
 
 namespace {
 
-int allowed_cores() {
-  cpu_set_t set;
-  CPU_ZERO(&set);
-  return sched_getaffinity(0, sizeof set, &set) == 0 ? std::max(CPU_COUNT(&set), 1) : 1;
+/// Where the threads of a parallel region may run, after OpenMP has bound them or not.
+CpuMask mask_of_threads(int threads) {
+  std::vector<CpuMask> masks(static_cast<std::size_t>(threads));
+  Kokkos::parallel_for("trireme::kokkos_life::masks", Kokkos::RangePolicy<Kokkos::DefaultHostExecutionSpace>(0, threads),
+                       [&](int thread) { masks[static_cast<std::size_t>(thread)] = cpu_mask(); });
+  CpuMask all;
+  for (const CpuMask& mask : masks) all |= mask;
+  return all;
 }
 
 }  // namespace
 
 KokkosLife::KokkosLife(const Communicator& comm) {
-  MPI_Comm node = MPI_COMM_NULL;
-  int neighbours = 1, place = 0;
-  TRIREME_MPI(MPI_Comm_split_type(comm.handle(), MPI_COMM_TYPE_SHARED, comm.rank(), MPI_INFO_NULL, &node));
-  TRIREME_MPI(MPI_Comm_size(node, &neighbours));
-  TRIREME_MPI(MPI_Comm_rank(node, &place));
-  TRIREME_MPI(MPI_Comm_free(&node));
+  CpuPlacement cpus(comm);
   Kokkos::InitializationSettings settings;
   settings.set_disable_warnings(true);
-  if (const int devices = device_count(); devices > 0 && std::getenv("KOKKOS_DEVICE_ID") == nullptr) settings.set_device_id(place % devices);
-  if (std::getenv("OMP_NUM_THREADS") == nullptr && std::getenv("KOKKOS_NUM_THREADS") == nullptr) {
-    // A launcher that binds gives each rank its own cores; one that does not gives all of them to all.
-    const int cores = allowed_cores();
-    const bool shared = cores >= static_cast<int>(std::thread::hardware_concurrency());
-    settings.set_num_threads(std::max(1, shared ? cores / neighbours : cores));
-  }
+  if (const int devices = device_count(); devices > 0 && std::getenv("KOKKOS_DEVICE_ID") == nullptr) settings.set_device_id(cpus.place() % devices);
+  if (std::getenv("OMP_NUM_THREADS") == nullptr && std::getenv("KOKKOS_NUM_THREADS") == nullptr)
+    settings.set_num_threads(cpus.fair_threads());
   Kokkos::initialize(settings);
+  const int threads = Kokkos::DefaultHostExecutionSpace().concurrency();
+  cpus.settle(mask_of_threads(threads), threads);
   settle_team_memory();
 }
 

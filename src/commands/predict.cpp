@@ -1,4 +1,4 @@
-// trireme predict CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] --out FILE.h5 [--section.key=value ...]: the network's output for every
+// trireme predict CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] --out FILE.h5 [--force] [--section.key=value ...]: the network's output for every
 // row, in the rows' order.
 #include <algorithm>
 #include <optional>
@@ -69,9 +69,9 @@ class Predictor {
   std::int64_t undefined_ = 0;
 };
 
-/// Writing over what is being read would destroy it.
+/// Writing over what is being read would destroy it, and over anything else is asked for (--force).
 void require_other_file(const Communicator& comm, const std::filesystem::path& out,
-                        const std::filesystem::path& checkpoint, const DataSet& data) {
+                        const std::filesystem::path& checkpoint, const DataSet& data, bool force) {
   comm.together([&] {
     if (comm.rank() != 0) return;
     std::error_code ignored;
@@ -87,18 +87,23 @@ void require_other_file(const Communicator& comm, const std::filesystem::path& o
       if (same(shard.path))
         throw usage_error("--out '{}' is a shard of the data. Hint: give the predictions a name of their own",
                           out.string());
+    const auto found = std::filesystem::status(out, ignored);
+    if (std::filesystem::exists(found) && !std::filesystem::is_regular_file(found))
+      throw usage_error("--out '{}' is a device or a pipe; expected the name of a file, as predictions.h5", out.string());
+    if (!force && std::filesystem::exists(std::filesystem::symlink_status(out, ignored)))
+      throw usage_error("--out '{}' is there already. Hint: give another name, or --force to replace it", out.string());
   });
 }
 
 template <class T>
 int predict(const std::vector<std::filesystem::path>& files, const std::vector<std::string>& overrides, bool combine, const Communicator& comm,
-            const std::string& where, const std::filesystem::path& out) {
+            const std::string& where, const std::filesystem::path& out, bool force) {
   Ensemble<T> ensemble(comm, files, overrides, combine);
   const Deck& deck = ensemble.deck();
   Network<T>& network = ensemble.network();
   const std::int64_t batch = ensemble.batch();
   const DataSet data(comm, where, {deck.text("data.features"), ""}, network.input_shape(), {});
-  for (const auto& file : files) require_other_file(comm, out, file, data);
+  for (const auto& file : files) require_other_file(comm, out, file, data, force);
   ensemble.read_from(data);
   const Progress progress = ensemble.members().front().progress;
 
@@ -169,8 +174,8 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
 }  // namespace
 
 int predict_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme predict CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] --out FILE.h5 [--section.key=value ...]";
-  const Arguments arguments(words, usage, {"data", "out", "ensemble"}, {}, true);
+  const std::string usage = "trireme predict CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] --out FILE.h5 [--force] [--section.key=value ...]";
+  const Arguments arguments(words, usage, {"data", "out", "ensemble"}, {"force"}, true);
   const std::string out = arguments.option("out");
   if (out.empty()) throw usage_error("--out is missing: where shall the predictions go? Usage: {}", usage);
   const bool combine = arguments.flag("ensemble");
@@ -185,8 +190,8 @@ int predict_command(const Communicator& comm, const std::vector<std::string>& wo
   if (where.empty())
     throw usage_error("no data: the deck inside '{}' names no data.test. Hint: give --data WHERE. Usage: {}",
                       files.front().string(), usage);
-  return deck.text("train.precision") == "fp64" ? predict<double>(files, arguments.overrides(), combine, comm, where, out)
-                                                : predict<float>(files, arguments.overrides(), combine, comm, where, out);
+  return deck.text("train.precision") == "fp64" ? predict<double>(files, arguments.overrides(), combine, comm, where, out, arguments.flag("force"))
+                                                : predict<float>(files, arguments.overrides(), combine, comm, where, out, arguments.flag("force"));
 }
 
 }  // namespace trireme

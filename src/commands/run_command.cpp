@@ -23,7 +23,7 @@ struct Command {
 const Command commands[] = {
     {"train", "DECK [--section.key=value ...] [--trace] [--profile] [--dry-run]", "trains, or continues where the run directory stands", train_command},
     {"evaluate", "CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] [--json]", "exact loss and metrics; confusion matrix for classes", evaluate_command},
-    {"predict", "CHECKPOINT | --ensemble CHECKPOINT,... --data WHERE --out FILE.h5", "writes the network's output for every sample, in order", predict_command},
+    {"predict", "CHECKPOINT | --ensemble CHECKPOINT,... --data WHERE --out FILE.h5 [--force]", "writes the network's output for every sample, in order", predict_command},
     {"shard", "digits|fields|idx|cifar10|csv [SOURCE] --out DIR --shards N", "makes a sharded HDF5 data set; shard --help tells more", shard_command},
     {"inspect", "PATH [--full] [--statistics] [--json]", "what a shard, data set, deck or checkpoint holds; verifies checksums", inspect_command},
     {"plan", "DECK --ranks N [--memory GIB] [--json] [--section.key=value ...]", "who holds and sends what on N ranks, before a job is submitted", plan_command},
@@ -37,8 +37,8 @@ void print_help() {
   std::printf(
       "\nRun it under mpiexec or srun for several ranks. A CHECKPOINT is a file or a run directory (its newest whole checkpoint);\n"
       "in an ensemble also the run directory of a job of tasks: the newest of each.\n"
-      "Exit codes: 0 done, 1 internal, 2 usage or deck, 3 data, 4 checkpoint, 5 loss not finite, 6 another run took the run directory over,\n"
-      "7 ranks did not arrive (run.hang_timeout), 75 stopped early with a whole checkpoint: start the same command again.\n");
+      "Exit codes: 0 done, 1 internal, 2 usage or deck, 3 data, 4 checkpoint, 5 loss not finite, 7 ranks did not arrive (run.hang_timeout), \n"
+      "75 stopped early with a whole checkpoint: start the same command again, 76 another run took the run directory over.\n");
 }
 
 }  // namespace

@@ -41,7 +41,15 @@ int train_command(const Communicator& comm, const std::vector<std::string>& word
   if (arguments.flag("dry-run")) return train(deck, comm, true);
   const auto run = run_path(deck);
   clear_exit_mark(comm, run);
-  const int code = train(deck, comm, false);
+  const int code = [&] {
+    try {
+      return train(deck, comm, false);
+    } catch (const Error& error) {
+      std::error_code ignored;
+      if (error.code() == ExitCode::requeue && std::filesystem::is_directory(run, ignored)) leave_exit_mark(comm, run, static_cast<int>(ExitCode::requeue));
+      throw;
+    }
+  }();
   if (code == 0 || code == static_cast<int>(ExitCode::requeue)) leave_exit_mark(comm, run, code);
   return code;
 }

@@ -226,7 +226,9 @@ std::vector<KeySpec> make_keys() {
              "Factor of the learning rate after each rollback, to the end of the run; it is kept in checkpoints."),
       number("numerics.tries", integer, "10", at_least(1), "Skips in a row, or rollbacks of one process, after which the run ends with code 5."),
 
-      number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: only at the end."),
+      number("checkpoint.every", integer, "0", at_least(0), "Steps between two checkpoints; 0: none by steps."),
+      number("checkpoint.minutes", real, "10", at_least(0),
+             "Minutes from one checkpoint to the next, whatever the steps: a run that is killed loses no more. One is written at the end in any case; 0: none by time."),
       key("checkpoint.async", boolean, "true",
           "Whether a thread writes checkpoints while training goes on, from a copy (memory: the state once, divided among the ranks that hold the same)."),
       choice("checkpoint.on_error", {"stop", "continue"},

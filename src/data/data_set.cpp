@@ -5,6 +5,7 @@
 #include <filesystem>
 
 #include "base/error.hpp"
+#include "base/stop_signals.hpp"
 #include "base/text.hpp"
 #include "io/retry.hpp"
 
@@ -133,8 +134,12 @@ DataSet::DataSet(const Communicator& comm, const std::string& where, const Shard
   const auto rank = static_cast<std::size_t>(comm.rank()), ranks = static_cast<std::size_t>(comm.size());
   std::vector<Record> mine;
   comm.together([&] {
-    for (std::size_t s = rank; s < paths.size(); s += ranks)
+    for (std::size_t s = rank; s < paths.size(); s += ranks) {
+      if (const int signal = StopSignal::seen(); signal != 0)
+        throw fail(ExitCode::requeue, "stopped by signal {} while shards were opened ({} of {}), before the first step; start the same command again", signal, s,
+                   paths.size());
       mine.push_back(pack(s, with_retries(usual_retries, [&] { return describe_shard(paths[s], names_, sample); })));
+    }
   });
   const std::vector<std::byte> bytes = comm.all_gather(std::as_bytes(std::span<const Record>(mine)));
   shards_.resize(paths.size());

@@ -1,7 +1,9 @@
 #include "train/evaluator.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
+#include <exception>
 
 #include "kokkos_kernels/metrics.hpp"
 
@@ -78,8 +80,43 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
 }
 
 template <class T>
-void Evaluator<T>::evaluate(const Execution& exec) {
-  for (std::size_t block = 0; block < losses_.size(); ++block) evaluate_block(exec, block);
+void Evaluator<T>::look(bool failed) {
+  std::array<int, 2> told{(*looks_.stop)() ? 1 : 0, failed ? 1 : 0};
+  grid_.run().all_reduce(std::span<int>(told), MPI_MAX);
+  --looks_.left;
+  looks_.over = told[0] + told[1] > 0;
+  looks_.stopped = told[0] > 0 && told[1] == 0;
+}
+
+template <class T>
+bool Evaluator<T>::goes_on() {
+  if (looks_.left > 0 && !looks_.over && looks_.batch++ % looks_.every == 0) look(false);
+  return !looks_.over;
+}
+
+// Ranks agree between batches: as often on each, however many batches it has, so that all give up at one of these looks. An error on one rank is told there, too.
+template <class T>
+bool Evaluator<T>::evaluate(const Execution& exec, const std::function<bool()>& stop) {
+  constexpr std::int64_t most_looks = 100;
+  looks_ = {};
+  if (stop) {
+    const auto ceiling = [](std::int64_t a, std::int64_t b) { return (a + b - 1) / b; };
+    const std::int64_t batches = std::max<std::int64_t>(ceiling(data_.size(), stream_options_.batch), 1) * ceiling(blocks_, grid_.shape().data);
+    looks_.stop = &stop;
+    looks_.left = std::min(batches, most_looks);
+    looks_.every = ceiling(batches, looks_.left);
+  }
+  std::exception_ptr error;
+  try {
+    for (std::size_t block = 0; block < losses_.size() && !looks_.over; ++block) evaluate_block(exec, block);
+  } catch (...) {
+    // Where ranks hold parts of one model it cannot wait: others do, in messages.
+    if (grid_.shape().model_ranks() > 1) throw;
+    error = std::current_exception();
+  }
+  while (looks_.left > 0 && !looks_.over) look(error != nullptr);
+  if (error) std::rethrow_exception(error);
+  return !looks_.stopped;
 }
 
 template <class T>
@@ -90,7 +127,7 @@ void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
     stream_ = std::make_unique<BatchStream>(data_, io_, stream_options_);
   }
   stream_->seek(0, 0);
-  while (true) {
+  while (goes_on()) {
     const HostBatch& batch = stream_->next();
     if (batch.count == 0) break;
     const Pass pass{.exec = exec, .samples = batch.count, .training = false, .seed = seed_, .fixed_order = fixed_order_, .sum_over = sharer_sums_.function()};
@@ -161,16 +198,18 @@ void Evaluator<T>::add_errors(Metrics& metrics) {
 }
 
 template <class T>
-Metrics Evaluator<T>::run(const Execution& exec) {
+std::optional<Metrics> Evaluator<T>::run_unless(const Execution& exec, const std::function<bool()>& stop) {
   const Communicator& run = grid_.run();
   Kokkos::deep_copy(exec, counts_, 0);
   std::ranges::fill(losses_, 0.0);
   std::ranges::fill(rows_, 0);
   // Ranks that hold parts of one model talk while they compute: an error on one of them cannot wait for the others.
+  bool whole = false;
   if (grid_.shape().model_ranks() > 1)
-    evaluate(exec);
+    whole = evaluate(exec, stop);
   else
-    run.together([&] { evaluate(exec); });
+    run.together([&] { whole = evaluate(exec, stop); });
+  if (!whole) return std::nullopt;
   Metrics m;
   m.samples = data_.size();
   m.kind = kind_ == LossKind::cross_entropy ? Metrics::Kind::classes : binary_loss(kind_) ? Metrics::Kind::binary : Metrics::Kind::values;

@@ -32,12 +32,18 @@ class Evaluator {
   /// From now on what this gives of a batch that the network has run on is evaluated, instead of the network's output.
   void replace_output(std::function<Span<const T>(const Pass&, const HostBatch&)> output) { output_ = std::move(output); }
   /// One pass over the whole data set. Collective.
-  Metrics run(const Execution& exec);
+  Metrics run(const Execution& exec) { return *run_unless(exec, {}); }
+  /// The same; nothing where `stop` says so, on any rank, between two batches: looked for up to 100 times. Collective.
+  std::optional<Metrics> run_unless(const Execution& exec, const std::function<bool()>& stop);
   /// Why these metrics have a loss that is not finite, and what to do; empty where it is.
   std::string fault_of(const Metrics& metrics) const;
 
  private:
-  void evaluate(const Execution& exec);
+  /// False where it was given up.
+  bool evaluate(const Execution& exec, const std::function<bool()>& stop);
+  /// Before each batch: whether to go on.
+  bool goes_on();
+  void look(bool failed);
   void evaluate_block(const Execution& exec, std::size_t block);
   void count_batch(const Execution& exec, const HostBatch& batch, std::size_t block, Span<const T> output, const Targets<T>& targets);
   void add_counts(Metrics& metrics);
@@ -68,6 +74,11 @@ class Evaluator {
   Buffer<OutputSums> sums_;             // of values: of each of this rank's blocks
   std::vector<double> losses_;          // of each of these
   std::vector<std::int64_t> rows_;      // of each block, no matter whose: this rank's
+  struct {
+    const std::function<bool()>* stop = nullptr;
+    std::int64_t left = 0, every = 1, batch = 0;  // looks that are still to be made; batches from one to the next
+    bool over = false, stopped = false;           // the same on all ranks: to give up; because of a stop
+  } looks_;
 };
 
 }  // namespace trireme

@@ -132,6 +132,12 @@ void ModelExchange<T>::after_step(Trainer<T>& trainer) {
 }
 
 template <class T>
+bool ModelExchange<T>::may_save(Trainer<T>& trainer, bool due) {
+  if (!plan_.meets(trainer.progress().step, trainer.total_steps())) return false;
+  return peers_.all_reduce(due ? 1 : 0, MPI_MAX) != 0;
+}
+
+template <class T>
 void ModelExchange<T>::average(Trainer<T>& trainer) {
   const std::int64_t step = trainer.progress().step;
   std::vector<double> weights = weights_;

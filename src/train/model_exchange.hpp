@@ -68,6 +68,8 @@ class ModelExchange : public StepHook<T> {
   void begin(Trainer<T>& trainer) override;
   bool before_step(Trainer<T>& trainer) override;
   void after_step(Trainer<T>& trainer) override;
+  /// Checkpoints by time are written behind a meeting, by all tasks: those of a killed job then belong together.
+  bool may_save(Trainer<T>& trainer, bool due) override;
   void end(Trainer<T>& trainer, bool stopped) override;
   void release() noexcept override;
 

@@ -1,5 +1,7 @@
 #include "train/run_directory.hpp"
 
+#include <fstream>
+
 #include "base/error.hpp"
 #include "base/log.hpp"
 
@@ -52,8 +54,7 @@ RunDirectory::RunDirectory(const Communicator& comm, const Deck& deck, const std
       else
         drop_events_after(metrics, resume_step);
       std::ofstream(path_ / "deck.ini") << deck.resolved();
-      metrics_.open(metrics, std::ios::app);
-      if (!metrics_) throw usage_error("run directory '{}': cannot write metrics.jsonl. Hint: check permissions and space, or set run.output", path_.string());
+      if (!metrics_.open(metrics)) throw usage_error("run directory '{}': cannot write metrics.jsonl. Hint: check permissions and space, or set run.output", path_.string());
     } catch (const std::system_error& error) {  // of the file system or of a stream
       throw usage_error("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written", path_.string(),
                         error.code().message());
@@ -66,11 +67,24 @@ void RunDirectory::drop_after(std::int64_t step) {
   if (!metrics_.is_open()) return;
   metrics_.close();
   drop_events_after(path_ / "metrics.jsonl", step);
-  metrics_.open(path_ / "metrics.jsonl", std::ios::app);
+  metrics_.open(path_ / "metrics.jsonl");
+}
+
+bool RunDirectory::has_epoch(const Communicator& comm, std::int64_t step) const {
+  int found = 0;
+  if (comm.rank() == 0) {
+    std::ifstream in(path_ / "metrics.jsonl");
+    for (std::string line; found == 0 && std::getline(in, line);) {
+      const auto event = nlohmann::json::parse(line, nullptr, false);
+      found = event.is_object() && event.value("event", "") == "epoch" && event.value("step", std::int64_t{-1}) == step ? 1 : 0;
+    }
+  }
+  comm.broadcast(std::span(&found, 1));
+  return found != 0;
 }
 
 void RunDirectory::event(const nlohmann::json& event) {
-  if (metrics_.is_open()) metrics_ << event.dump() << std::endl;
+  if (metrics_.is_open()) metrics_.append(event.dump());
 }
 
 void Trace::write(const Communicator& comm, const std::filesystem::path& file) const {

@@ -4,13 +4,13 @@
 #include <nlohmann/json.hpp>
 
 #include <filesystem>
-#include <fstream>
 #include <string>
 #include <vector>
 
 #include "base/timer.hpp"
 #include "comm/communicator.hpp"
 #include "config/deck.hpp"
+#include "train/event_log.hpp"
 
 namespace trireme {
 
@@ -23,12 +23,14 @@ class RunDirectory {
   const std::filesystem::path& path() const { return path_; }
   /// The run goes back to `step`: drops what was recorded after it. Not collective.
   void drop_after(std::int64_t step);
-  /// Appends one line to metrics.jsonl and flushes it. Not collective.
+  /// Whether metrics.jsonl holds the end of an epoch at `step`. Collective.
+  bool has_epoch(const Communicator& comm, std::int64_t step) const;
+  /// Appends one line to metrics.jsonl. Not collective.
   void event(const nlohmann::json& event);
 
  private:
   std::filesystem::path path_;
-  std::ofstream metrics_;
+  EventLog metrics_;
 };
 
 /// Where the deck's run writes: run.output, or runs/NAME.

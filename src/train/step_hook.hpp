@@ -17,6 +17,8 @@ class StepHook {
   virtual bool before_step(Trainer<T>&) { return true; }
   /// The step's update is launched and its loss known; nothing of it was reported or saved yet.
   virtual void after_step(Trainer<T>&) {}
+  /// After each step: whether a checkpoint that is due by time (`due`) may be written here. Runs that belong together want theirs at one step.
+  virtual bool may_save(Trainer<T>&, bool due) { return due; }
   /// The last checkpoint is whole. `stopped`: before the end of the deck.
   virtual void end(Trainer<T>&, bool /*stopped*/) {}
   /// The trainer goes, perhaps because of an error: what refers to it is to be let go. Not collective.

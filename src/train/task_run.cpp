@@ -8,9 +8,9 @@
 
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/stop_signals.hpp"
 #include "base/text.hpp"
 #include "train/model_exchange.hpp"
-#include "train/stop_signal.hpp"
 #include "train/task_board.hpp"
 #include "train/task_report.hpp"
 #include "train/task_table.hpp"
@@ -35,6 +35,7 @@ class TaskHook : public StepHook<T> {
     // The signal stays pending and is found at the next step, like one from outside; all ranks of the group hear of it with that step's sums.
     if (!told_ && board_.told_to_stop()) told_ = true, kill(getpid(), SIGTERM);
   }
+  bool may_save(Trainer<T>& trainer, bool due) override { return inner_ != nullptr ? inner_->may_save(trainer, due) : due; }
   void end(Trainer<T>& trainer, bool stopped) override {
     if (inner_ != nullptr) inner_->end(trainer, stopped);
   }

@@ -5,13 +5,18 @@
 #include <cmath>
 #include <cstdlib>
 
+#include "base/error.hpp"
 #include "base/log.hpp"
 
 namespace trireme {
 
 namespace {
 
+double wall_clock() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+
 const double process_start = TimeLimit::now();
+// The scheduler speaks of the wall clock, which may be set while a run goes on: it is asked once.
+const double wall_clock_at_start = wall_clock();
 
 std::optional<double> end_of_job() {
   const char* text = std::getenv("SLURM_JOB_END_TIME");
@@ -22,18 +27,36 @@ std::optional<double> end_of_job() {
     log::warn("SLURM_JOB_END_TIME = '{}' is not a number of seconds since 1970: this run does not know when its job ends", text);
     return {};
   }
-  if (when <= process_start) {  // a shell that outlived the job it was made in
+  if (when <= wall_clock_at_start) {  // a shell that outlived the job it was made in
     log::warn("SLURM_JOB_END_TIME = {} had passed when this run began; it is not heeded", text);
     return {};
   }
-  return when;
+  return process_start + (when - wall_clock_at_start);
+}
+
+/// Seconds between the job's first moment and its last, where the scheduler tells both.
+std::optional<double> length_of_job() {
+  const char* const begin = std::getenv("SLURM_JOB_START_TIME");
+  const char* const end = std::getenv("SLURM_JOB_END_TIME");
+  if (begin == nullptr || end == nullptr || *begin == '\0' || *end == '\0') return {};
+  char *begin_rest = nullptr, *end_rest = nullptr;
+  const double length = std::strtod(end, &end_rest) - std::strtod(begin, &begin_rest);
+  if (*begin_rest != '\0' || *end_rest != '\0' || !std::isfinite(length) || length <= 0) return {};
+  return length;
 }
 
 }  // namespace
 
-double TimeLimit::now() { return std::chrono::duration<double>(std::chrono::system_clock::now().time_since_epoch()).count(); }
+double TimeLimit::now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 TimeLimit::TimeLimit(double limit, double margin, double guess) : margin_(margin), checkpoint_(guess), end_(end_of_job()) {
+  if (limit > 0 && limit <= margin)
+    throw usage_error("run.time_limit = {} is not more than run.time_margin = {}, so each start would make one step and stop. Hint: a longer limit, or a smaller margin",
+                      limit, margin);
+  const auto length = length_of_job();
+  if (length && *length <= margin)
+    throw usage_error("this job is {:.0f} s long (SLURM_JOB_START_TIME, SLURM_JOB_END_TIME), not more than run.time_margin = {}, so each start would make one step and "
+                      "stop. Hint: ask for a longer job, or set a smaller run.time_margin", *length, margin);
   if (limit > 0) end_ = std::min(process_start + limit, end_.value_or(process_start + limit));
 }
 

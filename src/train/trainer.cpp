@@ -17,14 +17,16 @@ namespace {
 constexpr std::size_t loss_slot = 0;   // control(0): sum of the batch's losses
 constexpr std::size_t stop_slot = 1;   // control(1): ranks that were told to stop
 constexpr std::size_t fault_slot = 2;  // control(2): ranks that met what ends the run with an error
+constexpr std::size_t save_slot = 3;   // control(3): whether rank 0 says that it is time for a checkpoint
 
 // nvcc allows no kernel in a private member function.
 template <class T>
-void add_to_control(const Execution& exec, Span<const double> loss, double share, T stop, T fault, Span<T> control) {
+void add_to_control(const Execution& exec, Span<const double> loss, double share, T stop, T fault, T save, Span<T> control) {
   Kokkos::parallel_for("trireme::trainer::control", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
     if (share > 0) control(loss_slot) += static_cast<T>(share * loss(0));
     control(stop_slot) = stop;
     control(fault_slot) = fault;
+    control(save_slot) = save;
   });
 }
 
@@ -37,7 +39,8 @@ void Trainer<T>::step() {
   const std::int64_t batches = std::min(accumulate_, batches_.batches() - progress_.batch), first = progress_.batch * batch_;
   const std::int64_t samples = std::min(first + batches * batch_, train_data_.size()) - first;
   now_in_step(progress_.step + 1);
-  wants_stop_ = stop_signal_.received() != 0 || (comm_.rank() == 0 && time_limit_.near(TimeLimit::now()));
+  wants_stop_ = wants_stop();
+  wants_save_ = comm_.rank() == 0 && save_after_ > 0 && since_checkpoint_.seconds() >= save_after_;
   grid_.meters().begin_step();
   if (profile_) profile_->begin_step(exec_);
   network_.zero_gradients(exec_);
@@ -142,7 +145,7 @@ void Trainer<T>::train_on_slice(const HostBatch& batch, std::int64_t before, std
 template <class T>
 void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t samples) {
   const Trace::Phase phase(trace_, "forward", seconds_.forward);
-  const T stop = wants_stop_ ? T{1} : T{0}, fault = keeper_ && keeper_->poll() ? T{1} : T{0};
+  const T stop = wants_stop_ ? T{1} : T{0}, fault = keeper_ && keeper_->poll() ? T{1} : T{0}, save = wants_save_ ? T{1} : T{0};
   const Targets<T> targets = stager_.load(pass, batch, network_.input());
   mark(parts_.stage);
   // Ranks that have the same outputs count one sample's loss once together.
@@ -150,11 +153,11 @@ void Trainer<T>::forward(const Pass& pass, const HostBatch& batch, std::int64_t 
   const double share = network_.place().last_stage() ? 1 / static_cast<double>(copies) : 0;
   if (replays_) {
     replay(pass, samples, targets);
-    return add_to_control<T>(exec_, loss_.value(), share, stop, fault, network_.control());
+    return add_to_control<T>(exec_, loss_.value(), share, stop, fault, save, network_.control());
   }
   network_.forward(pass);
   if (network_.place().last_stage()) loss_.apply(exec_, pass.samples, samples * copies, network_.output(), targets, network_.output_gradient());
-  add_to_control<T>(exec_, loss_.value(), share, stop, fault, network_.control());
+  add_to_control<T>(exec_, loss_.value(), share, stop, fault, save, network_.control());
   mark(parts_.loss);
 }
 
@@ -199,14 +202,15 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   Kokkos::deep_copy(exec_, control_, slice<T>(network_.control(), 0, control_read));
   exec_.fence("trireme::trainer: the step's loss to the host");
   double loss = static_cast<double>(control_(loss_slot)), stops = static_cast<double>(control_(stop_slot)),
-         faults = static_cast<double>(control_(fault_slot));
+         faults = static_cast<double>(control_(fault_slot)), saves = static_cast<double>(control_(save_slot));
   if (grid_.model().size() > 1) {
-    std::array<double, 3> told{(grid_.place().tensor == 0 || loss_.is_part()) && network_.place().last_stage() ? loss : 0, stops, faults};
+    std::array<double, 4> told{(grid_.place().tensor == 0 || loss_.is_part()) && network_.place().last_stage() ? loss : 0, stops, faults, saves};
     grid_.model().all_reduce(std::span<double>(told));
-    loss = told[0], stops = told[1], faults = told[2];
+    loss = told[0], stops = told[1], faults = told[2], saves = told[3];
   }
   last_loss_ = loss_.mean(loss, samples);
   stop_ = stops > 0;
+  save_ = saves > 0;
   if (std::isfinite(loss)) progress_.epoch_loss += loss, progress_.epoch_samples += samples;
   samples_done_ += samples;
   ++progress_.step;
@@ -216,8 +220,8 @@ void Trainer<T>::account(std::int64_t samples, std::int64_t batches) {
   // No other step mends what the network or the data are.
   if (const std::string fault = loss_.domain_fault(last_loss_); !fault.empty()) throw fail(ExitCode::numerical, "step {}: {}", progress_.step, fault);
   if (!finite_check_ && !std::isfinite(last_loss_))
-    throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; the last checkpoint stays usable. Hint: lower optimizer.lr, warm up, "
-               "set optimizer.clip_norm, or numerics.on_nonfinite = skip or rollback", progress_.step, last_loss_);
+    throw fail(ExitCode::numerical, "the loss of step {} is {}. Training cannot go on; checkpoints stay. Hint: lower optimizer.lr, warm up, set "
+               "optimizer.clip_norm, or numerics.on_nonfinite = skip or rollback. A checkpoint of shortly before may lead here again: checkpoint.resume names an older one", progress_.step, last_loss_);
 }
 
 template <class T>
@@ -271,6 +275,8 @@ ExitCode Trainer<T>::run_steps() {
   }
   clock_.reset();
   if (deck_.text("numerics.on_nonfinite") == "rollback" && last_checkpoint_ < 0) checkpoint();  // where to go back to
+  since_checkpoint_.reset();
+  take_up_epoch();
   while (progress_.step < total_steps_ && !stop_) {
     if (hook_ != nullptr && !hook_->before_step(*this)) {
       stop_ = true;
@@ -278,16 +284,26 @@ ExitCode Trainer<T>::run_steps() {
     }
     const std::int64_t before = progress_.step;
     step();
-    if (progress_.step <= before) continue;  // rolled back
+    if (progress_.step <= before) {  // rolled back
+      take_up_epoch();
+      continue;
+    }
     if (hook_ != nullptr) hook_->after_step(*this);
     if (progress_.step % log_every == 0 || progress_.step == total_steps_) log_step();
+    const bool in_time = hook_ != nullptr ? hook_->may_save(*this, save_) : save_;
+    // Before the evaluation, whose data may be what ends the run.
+    if (in_time || (save_every > 0 && progress_.step % save_every == 0) || progress_.step == total_steps_) checkpoint();
     if (progress_.batch == 0) end_epoch();
-    if (save_every > 0 && progress_.step % save_every == 0) checkpoint();
   }
-  const bool stopped = stop_ && progress_.step < total_steps_;
+  bool stopped = stop_ && (progress_.step < total_steps_ || epoch_open());
   checkpoint();
   keeper_->finish(true);
-  if (hook_ != nullptr) hook_->end(*this, stopped);
+  if (hook_ != nullptr) hook_->end(*this, stopped && progress_.step < total_steps_);
+  // A run that ends within an epoch, or was complete before it began, still says how good the network is that it leaves.
+  if (!stopped && evaluator_ && measured_step_ != progress_.step) {
+    last_metrics_ = measure();
+    stopped = !last_metrics_;
+  }
   finish(stopped);
   return stopped ? ExitCode::requeue : ExitCode::done;
 }

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 
+#include "base/stop_signals.hpp"
 #include "comm/communicator.hpp"
 #include "config/deck.hpp"
 #include "data/batch_stream.hpp"
@@ -29,7 +30,6 @@
 #include "train/run_ownership.hpp"
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
-#include "train/stop_signal.hpp"
 #include "train/time_limit.hpp"
 
 namespace trireme {
@@ -104,8 +104,16 @@ class Trainer {
   void balance(double step_seconds);
   void log_step();
   void log_shares();
+  /// Evaluates where the deck says so, and records the epoch. Where the run is told to stop before that is done, the epoch stays open: epoch_open().
   void end_epoch();
-  Metrics measure();
+  /// Whether the last epoch's steps are done, but not its evaluation.
+  bool epoch_open() const { return progress_.batch == 0 && progress_.epoch_samples > 0; }
+  /// Of a run that goes on from a checkpoint which was written before the evaluation.
+  void take_up_epoch();
+  bool evaluates(std::int64_t epoch) const;
+  /// Nothing where the run was told to stop meanwhile.
+  std::optional<Metrics> measure();
+  bool wants_stop();
   void checkpoint();
   /// What numerics.on_nonfinite says of the step that was just accounted for and updated nothing.
   void meet_nonfinite();
@@ -141,7 +149,7 @@ class Trainer {
   std::optional<Evaluator<T>> evaluator_;
   const HostBatch* prefetched_ = nullptr;
   std::exception_ptr prefetch_error_;
-  static constexpr std::int64_t control_read = 3;
+  static constexpr std::int64_t control_read = 4;
   HostBuffer<T> control_;               // what account() reads of the network's control numbers
   SharerSums sharer_sums_;
   std::optional<Balancer> balancer_;
@@ -160,7 +168,10 @@ class Trainer {
   Trace trace_;
   StopSignal stop_signal_;
   TimeLimit time_limit_;                // looked at on rank 0
-  bool wants_stop_ = false;             // this rank, as of this step
+  bool wants_stop_ = false, wants_save_ = false;  // this rank, as of this step
+  double save_after_;                   // seconds from checkpoint to checkpoint; 0: no such
+  Timer since_checkpoint_;              // looked at on rank 0
+  bool save_ = false;                   // the time for one has come; the same on all ranks
   std::optional<Profile> profile_;
   struct { std::size_t zero, data, stage, loss, reduce, update, account; } parts_;
 

@@ -13,8 +13,9 @@ void Trainer<T>::meet_nonfinite() {
   directory_->event({{"event", "skip"}, {"step", progress_.step}, {"in_row", skipped_in_row_}});
   if (comm_.rank() == 0) log::warn("step {} is skipped: its loss or a gradient is not finite (loss {}); no rank updated anything", progress_.step, last_loss_);
   if (const std::int64_t tries = deck_.integer("numerics.tries"); skipped_in_row_ >= tries)
-    throw fail(ExitCode::numerical, "step {}: {} step(s) in a row had a loss or gradient that is not finite (numerics.tries = {}). Training cannot go on; the last "
-               "checkpoint stays usable. Hint: lower optimizer.lr, warm up, or set optimizer.clip_norm", progress_.step, skipped_in_row_, tries);
+    throw fail(ExitCode::numerical, "step {}: {} step(s) in a row had a loss or gradient that is not finite (numerics.tries = {}). Training cannot go on; "
+               "checkpoints stay. Hint: lower optimizer.lr, warm up, or set optimizer.clip_norm; where the newest checkpoint leads here again, checkpoint.resume names an "
+               "older one", progress_.step, skipped_in_row_, tries);
 }
 
 // Back to the newest checkpoint, with a lower rate to the end: what grew beyond all bounds does not in smaller steps. The order of the data stays, so that an

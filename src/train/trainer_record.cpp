@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "train/trainer.hpp"
@@ -61,8 +62,27 @@ void Trainer<T>::log_shares() {
 }
 
 template <class T>
+bool Trainer<T>::wants_stop() {
+  // The evaluation that a process begins with is not given up for the time limit: else a run could be started for ever without getting on.
+  return stop_signal_.received() != 0 || (comm_.rank() == 0 && time_limit_.near(TimeLimit::now()) && progress_.step > first_step_);
+}
+
+template <class T>
+bool Trainer<T>::evaluates(std::int64_t epoch) const {
+  return evaluator_ && (epoch % deck_.integer("train.evaluate_every") == 0 || progress_.step == total_steps_);
+}
+
+template <class T>
+void Trainer<T>::take_up_epoch() {
+  if (!epoch_open()) return;
+  if (!directory_->has_epoch(comm_, progress_.step)) return end_epoch();
+  progress_.epoch_loss = 0;
+  progress_.epoch_samples = 0;
+}
+
+template <class T>
 void Trainer<T>::end_epoch() {
-  const std::int64_t epoch = progress_.step / epoch_steps_, every = deck_.integer("train.evaluate_every");
+  const std::int64_t epoch = progress_.step / epoch_steps_;
   nlohmann::json event{{"event", "epoch"},
                        {"epoch", epoch},
                        {"step", progress_.step},
@@ -75,11 +95,18 @@ void Trainer<T>::end_epoch() {
     event["train"]["loss"] = loss;
     text = fmt::format("epoch {} done: train loss {:.4f}", epoch, loss);
   }
-  if (evaluator_ && (epoch % every == 0 || progress_.step == total_steps_)) {
+  if (evaluates(epoch)) {
+    // The run's first one: what the test data holds is not known before.
+    if (epoch == deck_.integer("train.evaluate_every")) checkpoint();
+    if (stop_) return;
     const Timer timer;
     {
       const Trace::Phase phase(trace_, "evaluate", seconds_.evaluate);
       last_metrics_ = measure();
+      if (!last_metrics_) {
+        stop_ = true;
+        return;
+      }
       measured_step_ = progress_.step;
     }
     event["test"] = last_metrics_->json();
@@ -93,17 +120,35 @@ void Trainer<T>::end_epoch() {
 }
 
 template <class T>
-Metrics Trainer<T>::measure() {
-  if (average_) average_->exchange(exec_);
-  const Metrics metrics = evaluator_->run(exec_);
-  if (average_) average_->exchange(exec_);
-  if (const std::string fault = evaluator_->fault_of(metrics); !fault.empty() && comm_.rank() == 0)
-    log::warn("the test loss is {}: {}", metrics.loss, fault);
-  return metrics;
+std::optional<Metrics> Trainer<T>::measure() {
+  const auto exchange = [&] {
+    if (average_) average_->exchange(exec_);
+  };
+  exchange();
+  try {
+    const auto metrics = evaluator_->run_unless(exec_, [this] { return wants_stop(); });
+    exchange();
+    if (metrics && comm_.rank() == 0)
+      if (const std::string fault = evaluator_->fault_of(*metrics); !fault.empty()) log::warn("the test loss is {}: {}", metrics->loss, fault);
+    return metrics;
+  } catch (const Error&) {
+    exchange();
+    // All ranks meet it, where each has a whole model: what was trained is not lost.
+    if (keeper_ && grid_.shape().model_ranks() == 1) {
+      try {
+        checkpoint();
+        keeper_->finish(true);
+      } catch (const Error& second) {
+        if (comm_.rank() == 0) log::warn("{}", second.what());
+      }
+    }
+    throw;
+  }
 }
 
 template <class T>
 void Trainer<T>::checkpoint() {
+  since_checkpoint_.reset();
   if (last_checkpoint_ == progress_.step) {
     // A run that was killed between a checkpoint and this has one too many.
     if (comm_.rank() == 0) keeper_->remove_old(progress_.step);
@@ -155,8 +200,6 @@ nlohmann::json Trainer<T>::memory_report(std::string& text) const {
 
 template <class T>
 void Trainer<T>::finish(bool stopped) {
-  // A run that ends within an epoch, or was complete before it began, still says how good the network is that it leaves.
-  if (!stopped && evaluator_ && measured_step_ != progress_.step) last_metrics_ = measure();
   const double total = clock_.seconds();
   const std::string digest = parameters_sha256(network_, &grid_);
   nlohmann::json event{{"event", stopped ? "stop" : "end"},
@@ -216,7 +259,8 @@ void Trainer<T>::finish(bool stopped) {
   if (skipped_ > 0) log::warn("{} step(s) were skipped: their loss or a gradient was not finite", skipped_);
   log::info("parameters sha256 {}", digest);
   if (stopped)
-    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue", stop_reason(), progress_.step, total_steps_);
+    log::info("stopped by {} at step {} of {} with a whole checkpoint; start the same command again to continue{}", stop_reason(), progress_.step, total_steps_,
+              epoch_open() || progress_.step == total_steps_ ? ", with the evaluation that was given up" : "");
   else if (last_metrics_)
     log::info("done: test {}", last_metrics_->text());
   else
@@ -228,7 +272,10 @@ void Trainer<T>::finish(bool stopped) {
   template void Trainer<T>::log_step();                     \
   template void Trainer<T>::log_shares();                   \
   template void Trainer<T>::end_epoch();                    \
-  template Metrics Trainer<T>::measure();                   \
+  template std::optional<Metrics> Trainer<T>::measure();    \
+  template bool Trainer<T>::wants_stop();                   \
+  template bool Trainer<T>::evaluates(std::int64_t) const;  \
+  template void Trainer<T>::take_up_epoch();                \
   template void Trainer<T>::checkpoint();                   \
   template double Trainer<T>::checkpoint_guess() const;     \
   template std::string Trainer<T>::stop_reason();           \

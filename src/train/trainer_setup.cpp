@@ -6,6 +6,7 @@
 #include "base/log.hpp"
 #include "base/random.hpp"
 #include "base/text.hpp"
+#include "comm/cpu_placement.hpp"
 #include "kokkos_kernels/gemm.hpp"
 #include "train/norm_values.hpp"
 #include "train/trainer.hpp"
@@ -70,7 +71,8 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       total_steps_(deck.integer("train.epochs") * epoch_steps_),
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
       trace_(deck.boolean("train.trace")),
-      time_limit_(deck.real("run.time_limit"), deck.real("run.time_margin"), checkpoint_guess()) {
+      time_limit_(deck.real("run.time_limit"), deck.real("run.time_margin"), checkpoint_guess()),
+      save_after_(60 * deck.real("checkpoint.minutes")) {
   require_norm_values(network_.parallel_plan(), deck, train_data_.size());
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
   if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
@@ -158,6 +160,7 @@ void Trainer<T>::resume(bool dry) {
     log::info("time limit in {}: a checkpoint and a stop when {} are left (a checkpoint and a step, as measured, come to it)",
               human_seconds(time_limit_.left(TimeLimit::now())), human_seconds(time_limit_.needed()));
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
+  if (CpuPlacement::cores() > 0) log::info("threads: {} rank(s) x {} thread(s) on {} core(s)", comm_.size(), exec_.concurrency(), CpuPlacement::cores());
   if (directory_)
     directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
                      {"threads", exec_.concurrency()}, {"batch", batch_}, {"accumulate", accumulate_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},

@@ -181,6 +181,27 @@ struct Watchdog::Board {
 
 namespace {
 
+/// A clock that runs while this process does: a job that was suspended as a whole, and goes on, has not waited meanwhile.
+class AwakeClock {
+ public:
+  /// To be called often. Seconds of the wait that began at `since` (of the steady clock), as this process lived through them.
+  double waited(std::int64_t now, std::int64_t since) {
+    awake_ += std::min(1e-9 * static_cast<double>(now - looked_), longest);
+    looked_ = now;
+    if (since != since_) {
+      since_ = since;
+      // It began between the last look and now; not before, for then it would have been seen.
+      began_ = awake_ - std::min(1e-9 * static_cast<double>(now - since), longest);
+    }
+    return awake_ - began_;
+  }
+
+ private:
+  static constexpr double longest = 1;  // seconds between two looks that count: beyond this the process was stopped, or its node overloaded
+  std::int64_t looked_ = steady_nanoseconds(), since_ = -1;
+  double awake_ = 0, began_ = 0;
+};
+
 [[noreturn]] void end_job() {
   // A launcher that is told to abort may not read its ranks' pipes once more: let it take the message first.
   std::this_thread::sleep_for(std::chrono::milliseconds(300));
@@ -209,10 +230,12 @@ Watchdog::~Watchdog() {
 
 void Watchdog::loop() {
   using std::chrono::duration;
+  AwakeClock clock;
   while (!ends_) {
     std::this_thread::sleep_for(duration<double>(std::min(board_->tick, 0.1)));
     board_->mine().beat = steady_nanoseconds();
-    const Sight sight = board_->look_at(board_->place);
+    Sight sight = board_->look_at(board_->place);
+    sight.for_ = clock.waited(steady_nanoseconds(), board_->mine().read().since);
     std::error_code ignored;
     if (sight.doing == Whereabouts::computing || sight.for_ < board_->seconds) {
       // Somebody else's alarm is looked for where this rank, too, does not get on.
@@ -228,6 +251,12 @@ void Watchdog::loop() {
     std::this_thread::sleep_for(duration<double>(2 * board_->tick));  // for those that come a little later
     if (ends_) return;
     board_->mine().beat = steady_nanoseconds();
+    // It looks again: what it waited for may have come.
+    const Sight again = board_->look_at(board_->place);
+    if (again.doing == Whereabouts::computing || clock.waited(steady_nanoseconds(), board_->mine().read().since) < board_->seconds) {
+      board_->shared().speaker.store(0);
+      continue;
+    }
     if (!board_->one_node()) {
       const int made = ::open(board_->marker().c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
       if (made < 0 && errno == EEXIST) {

@@ -2,6 +2,7 @@
 """Predictions are the network's output for each row, in the rows' order, whatever the number of ranks."""
 
 import os
+import pathlib
 import unittest.mock
 
 from trained import CHANNELS, TrainedTest, program, read_array
@@ -124,8 +125,26 @@ class Predict(TrainedTest):
             (copy / shard.name).write_bytes(shard.read_bytes())
         shard = sorted(copy.glob("*.h5"))[1]
         shard.write_bytes(shard.read_bytes()[:-1000])
-        self.check_error(3, [self.run_folder, "--data", copy, "--out", out], [shard.name, "Hint"], ranks=2)
+        self.check_error(3, [self.run_folder, "--data", copy, "--out", out, "--force"], [shard.name, "Hint"], ranks=2)
         self.assertEqual(out.read_text(), "what stood before")
+
+    def test_what_is_there_is_not_replaced_unasked(self):
+        data = ["--data", self.data / "test"]
+        out = self.folder / "p.h5"
+        out.write_text("a thesis")
+        (self.folder / "link.h5").symlink_to(self.folder / "nowhere")
+        os.mkfifo(self.folder / "pipe")
+        (self.folder / "null").symlink_to("/dev/null")
+        for ranks in (1, 2):
+            self.check_error(2, [self.run_folder, *data, "--out", out], ["is there already", "--force"], ranks=ranks)
+        self.check_error(2, [self.run_folder, *data, "--out", self.folder / "link.h5"], ["is there already"])
+        for name in ("pipe", "null"):
+            self.check_error(2, [self.run_folder, *data, "--out", self.folder / name, "--force"], ["is a device or a pipe"])
+        self.check_error(2, [self.run_folder, *data, "--out", "/dev/null", "--force"], ["is a device or a pipe"])
+        self.assertTrue(pathlib.Path("/dev/null").is_char_device())
+        self.assertEqual(out.read_text(), "a thesis")
+        self.ok("predict", self.run_folder, *data, "--out", out, "--force")
+        self.assertEqual(out.read_bytes()[:4], b"\x89HDF")
 
 
 def affine(a, b):

@@ -14,7 +14,7 @@ SEED = int(os.environ.get("TRIREME_TEST_SEED", random.SystemRandom().randrange(1
 KILLS = int(os.environ.get("TRIREME_TEST_KILLS", 8))
 print(f"random moments: TRIREME_TEST_SEED={SEED}, {KILLS} kills: TRIREME_TEST_KILLS", flush=True)
 
-USAGE, DATA, CHECKPOINT, NUMERICAL, SUPERSEDED, HANG = 2, 3, 4, 5, 6, 7
+USAGE, DATA, CHECKPOINT, NUMERICAL, SUPERSEDED, HANG = 2, 3, 4, 5, 76, 7
 
 
 def state_of(pid):

@@ -1,9 +1,12 @@
 // When a run stops because its time draws to an end.
 #include "train/time_limit.hpp"
 
+#include "base/error.hpp"
+
 #include <boost/test/unit_test.hpp>
 
 #include <cstdlib>
+#include <ctime>
 #include <string>
 
 using trireme::TimeLimit;
@@ -32,7 +35,7 @@ BOOST_AUTO_TEST_CASE(no_limit_never_stops) {
 }
 
 BOOST_AUTO_TEST_CASE(the_job_of_the_scheduler_ends) {
-  const JobEnd end(std::to_string(static_cast<long long>(TimeLimit::now()) + 1000));
+  const JobEnd end(std::to_string(static_cast<long long>(std::time(nullptr)) + 1000));
   TimeLimit limit(0, 30, 5);
   BOOST_REQUIRE(limit.exists());
   // 30 for the margin, 2 x 5 for the checkpoint, 2 x 10 for the steps.
@@ -42,7 +45,7 @@ BOOST_AUTO_TEST_CASE(the_job_of_the_scheduler_ends) {
 }
 
 BOOST_AUTO_TEST_CASE(the_earlier_of_two_counts) {
-  const JobEnd end(std::to_string(static_cast<long long>(TimeLimit::now()) + 1000));
+  const JobEnd end(std::to_string(static_cast<long long>(std::time(nullptr)) + 1000));
   TimeLimit shorter(500, 0, 0), longer(5000, 0, 0);
   BOOST_TEST(shorter.left(TimeLimit::now()) <= 500);
   BOOST_TEST(longer.left(TimeLimit::now()) <= 1000);
@@ -81,4 +84,24 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_the_end_of_this_job_is_not_heeded) {
     TimeLimit limit(0, 30, 5);
     BOOST_TEST(!limit.exists(), text);
   }
+}
+
+BOOST_AUTO_TEST_CASE(a_limit_within_the_margin_is_refused) {
+  const auto refused = [](const auto& make) {
+    try {
+      make();
+    } catch (const trireme::Error& error) {
+      return error.code() == trireme::ExitCode::usage && std::string(error.what()).find("run.time_margin") != std::string::npos;
+    }
+    return false;
+  };
+  BOOST_TEST(refused([] { TimeLimit limit(20, 30, 0); }));
+  TimeLimit(31, 30, 0);
+  const long long now = std::time(nullptr);
+  const JobEnd end(std::to_string(now + 100));
+  setenv("SLURM_JOB_START_TIME", std::to_string(now + 80).c_str(), 1);
+  BOOST_TEST(refused([] { TimeLimit limit(0, 30, 0); }));
+  setenv("SLURM_JOB_START_TIME", std::to_string(now - 1000).c_str(), 1);
+  TimeLimit(0, 30, 0);  // a long job that is nearly over
+  unsetenv("SLURM_JOB_START_TIME");
 }
