@@ -183,7 +183,7 @@ void Trainer<T>::finish(bool stopped) {
   std::string memory;
   event["memory"] = memory_report(memory);
   directory_->event(event);
-  trace_.write(comm_, directory_->path() / "trace.json");
+  trace_.write(comm_, directory_->path() / "trace.json", ownership_->token());
   if (progress_.step > first_step_)
     log::info("time {}: forward {}, backward {}, reduce (exposed) {}, update {}, data wait {}, evaluate {}, checkpoint {}", human_seconds(total),
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),

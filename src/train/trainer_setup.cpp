@@ -7,6 +7,7 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "train/run_folder.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -97,7 +98,9 @@ std::optional<std::filesystem::path> Trainer<T>::stand_where_it_stood(const std:
       throw checkpoint_error("checkpoint.resume = '{}' holds no checkpoint. Hint: name a checkpoint file or a run directory, or say auto", wish);
   } else {
     bool occupied = false;
-    if (comm_.rank() == 0) occupied = !list_checkpoints(path).empty();
+    comm_.together([&] {
+      if (comm_.rank() == 0) occupied = !list_checkpoints(path).empty();
+    });
     if (comm_.all_reduce(occupied ? 1 : 0, MPI_MAX) != 0)
       throw checkpoint_error("checkpoint.resume = never, but run directory '{}' holds checkpoints, which a new run would overwrite. Hint: set run.output to "
                              "another folder, remove this one, or say auto to continue", path.string());
@@ -118,8 +121,12 @@ std::optional<std::filesystem::path> Trainer<T>::stand_where_it_stood(const std:
 template <class T>
 void Trainer<T>::resume(bool dry) {
   const auto path = run_path(deck_);
+  require_run_folder(comm_, path);
   const auto newest = [&] {
-    const auto files = comm_.rank() == 0 ? list_checkpoints(path) : std::vector<std::filesystem::path>();
+    std::vector<std::filesystem::path> files;
+    comm_.together([&] {
+      if (comm_.rank() == 0) files = list_checkpoints(path);
+    });
     return comm_.broadcast(files.empty() ? std::string() : files.front().string());
   };
   const std::string seen = newest();
@@ -133,7 +140,7 @@ void Trainer<T>::resume(bool dry) {
   first_step_ = logged_step_ = progress_.step;
   last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
   if (!dry) {
-    directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
+    directory_.emplace(comm_, deck_, path, from ? progress_.step : -1, ownership_->token());
     keeper_.emplace(deck_, comm_, io_, *directory_, *ownership_);
   }
 
