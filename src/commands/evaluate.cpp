@@ -55,7 +55,7 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
     object["epoch"] = progress.epoch;
     object["data"] = where;
     object["seconds"] = timer.seconds();
-    if (comm.rank() == 0) std::printf("%s\n", object.dump().c_str());
+    if (comm.rank() == 0) std::printf("%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
     return 0;
   }
   if (combine)

@@ -107,15 +107,15 @@ bool is_there(const fs::path& path) {
 }
 
 void look(const fs::path& path) {
-  if (!is_there(path)) return;
+  if (!is_there(path) || is_a_runs(path)) return;
   std::vector<std::string> foreign;
   for (const fs::path& entry : entries_of(path))
     if (!is_harmless(entry)) foreign.push_back(entry.filename().string());
-  if (foreign.empty() || is_a_runs(path)) return;
+  if (foreign.empty()) return;
   std::ranges::sort(foreign);
   const std::size_t named = std::min<std::size_t>(foreign.size(), 3);
-  throw checkpoint_error("run directory '{}' holds files of which no run of trireme is the author: '{}'{}. Nothing was written there. Hint: set run.output to a folder of "
-                         "its own, as runs/NAME; an empty one or one that does not exist yet is right", path.string(),
+  throw checkpoint_error("run directory '{}' holds files that no run of trireme wrote: '{}'{}. Nothing was written there. Hint: set run.output to a folder of "
+                         "its own, as runs/NAME; it may be empty, and need not exist", path.string(),
                          fmt::join(foreign.begin(), foreign.begin() + static_cast<std::ptrdiff_t>(named), "', '"),
                          foreign.size() > named ? fmt::format(" and {} more", foreign.size() - named) : std::string());
 }

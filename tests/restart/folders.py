@@ -108,7 +108,7 @@ class Folders(RestartTest):
     def test_folders_that_are_none(self):
         (self.folder / "file").write_text("x")
         (self.folder / "link").symlink_to(self.folder / "nowhere")
-        for name, said in (("file", "is a file"), ("file/run", "Not a directory"), ("link", "symbolic link")):
+        for name, said in (("file", "is a file"), ("file/run", "not a folder"), ("link", "symbolic link")):
             for ranks in (1, 2):
                 self.refused("train", self.deck, f"--run.output={self.folder / name}", said=(str(self.folder / name), said, "Hint"), ranks=ranks)
         self.assertEqual((self.folder / "file").read_text(), "x")
