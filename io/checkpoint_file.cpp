@@ -13,7 +13,9 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
+#include "base/error.hpp"
 #include "io/detail/checkpoint_format.hpp"
+#include "io/retry.hpp"
 
 namespace trireme {
 
@@ -61,17 +63,43 @@ fs::path checkpoint_path(const fs::path& run_directory, std::int64_t step) {
   return run_directory / "checkpoints" / fmt::format("{}{:08}{}", prefix, step, suffix);
 }
 
-std::vector<fs::path> list_checkpoints(const fs::path& run_directory) {
+namespace {
+
+[[noreturn]] void cannot_list(const fs::path& folder, const std::error_code& error) {
+  throw IoError(ExitCode::checkpoint, fmt::format("'{}' cannot be listed: {}. Hint: whether checkpoints lie there is not known, so nothing is begun anew; check "
+                                                  "permissions and the file system, or set run.output to another folder", folder.string(), error.message()), error.value());
+}
+
+/// Names in a folder; none where it does not exist, which of all errors only ENOENT says.
+std::vector<fs::path> names_in(const fs::path& folder) {
+  std::error_code error;
+  std::vector<fs::path> names;
+  fs::directory_iterator at(folder, error);
+  for (const fs::directory_iterator end; !error && at != end; at.increment(error)) names.push_back(at->path());
+  if (error && error != std::errc::no_such_file_or_directory) cannot_list(folder, error);
+  return names;
+}
+
+std::vector<fs::path> list_once(const fs::path& run_directory) {
   std::error_code error;
   const fs::path inner = run_directory / "checkpoints";
-  const fs::path folder = fs::is_directory(inner, error) ? inner : run_directory;
+  const fs::file_status status = fs::status(inner, error);
+  const bool is_file = error == std::errc::not_a_directory || (fs::exists(status) && !fs::is_directory(status));
+  if (is_file) throw checkpoint_error("'{}' is not a folder, so no checkpoints can lie in it. Hint: set run.output to another folder", inner.string());
+  if (status.type() == fs::file_type::none) cannot_list(inner, error);
   std::vector<std::pair<std::int64_t, fs::path>> found;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    if (const auto step = step_of(at->path().filename().string())) found.emplace_back(*step, at->path());
+  for (const fs::path& file : names_in(fs::exists(status) ? inner : run_directory))
+    if (const auto step = step_of(file.filename().string())) found.emplace_back(*step, file);
   std::ranges::sort(found, std::ranges::greater{});
   std::vector<fs::path> paths;
   for (auto& [step, path] : found) paths.push_back(std::move(path));
   return paths;
+}
+
+}  // namespace
+
+std::vector<fs::path> list_checkpoints(const fs::path& run_directory) {
+  return with_retries(usual_retries, [&] { return list_once(run_directory); }, true);
 }
 
 std::int64_t checkpoint_step(const fs::path& file) { return step_of(file.filename().string()).value_or(-1); }

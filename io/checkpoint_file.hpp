@@ -139,7 +139,8 @@ class CheckpointReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// checkpoints/step-00001234.h5 files of a run directory (or of a folder of checkpoints), newest (highest step) first.
+/// checkpoints/step-00001234.h5 files of a run directory (or of a folder of checkpoints), newest (highest step) first. None where there is no such folder. A
+/// folder that cannot be listed (EIO, ESTALE, EACCES...) is tried again, then an IoError of code checkpoint: never the same as one that holds none.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run_directory);
 std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory, std::int64_t step);
 /// The step that such a file's name tells; -1: it is no checkpoint's name.

@@ -8,6 +8,7 @@
 #include "io/checkpoint_file.hpp"
 #include "io/detail/checkpoint_format.hpp"
 #include "io/h5.hpp"
+#include "io/h5_attributes.hpp"
 
 #define TRIREME_H5_READ(call, context) TRIREME_H5_AS(ExitCode::checkpoint, call, context)
 
@@ -17,17 +18,7 @@ namespace {
 
 template <class T>
 T read_number(hid_t object, const char* name, const std::string& context) {
-  const h5::Attribute attribute(TRIREME_H5_READ(H5Aopen(object, name, H5P_DEFAULT), context));
-  T value{};
-  TRIREME_H5_READ(H5Aread(attribute, h5::native_type<T>(), &value), context);
-  return value;
-}
-
-std::string read_text(const h5::Type& type, const std::function<herr_t(void*)>& read, const std::string& context) {
-  std::string text(H5Tget_size(type), '\0');
-  TRIREME_H5_READ(read(text.data()), context);
-  text.resize(std::min(text.find('\0'), text.size()));
-  return text;
+  return h5::number_attribute<T>(object, name, context, ExitCode::checkpoint);
 }
 
 herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) {
@@ -53,13 +44,7 @@ struct CheckpointReader::Impl {
       throw checkpoint_error(
           "{} is an HDF5 file, but not a checkpoint of Trireme: it has no attributes '{}' and '{}'. {}", where,
           detail::version_attribute, detail::program_attribute, hint);
-    const h5::Attribute attribute(TRIREME_H5_READ(H5Aopen(file, detail::program_attribute, H5P_DEFAULT), where));
-    const h5::Type type(TRIREME_H5_READ(H5Aget_type(attribute), where));
-    if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0)
-      throw checkpoint_error("{}: its attribute '{}' is no fixed-length string. {}", where, detail::program_attribute,
-                             hint);
-    const std::string program = read_text(
-        type, [&](void* out) { return H5Aread(attribute, type, out); }, where);
+    const std::string program = h5::text_attribute(file, detail::program_attribute, where, ExitCode::checkpoint);
     if (program != detail::checkpoint_program)
       throw checkpoint_error("{} was written by '{}', not by '{}'. {}", where, program, detail::checkpoint_program,
                              hint);
@@ -88,8 +73,16 @@ struct CheckpointReader::Impl {
       const h5::Type type(TRIREME_H5_READ(H5Aget_type(attribute), context));
       if (H5Tget_class(type) == H5T_INTEGER)
         content.integers[name] = read_number<std::int64_t>(group, name.c_str(), context);
-      if (H5Tget_class(type) == H5T_FLOAT) content.reals[name] = read_number<double>(group, name.c_str(), context);
+      else if (H5Tget_class(type) == H5T_FLOAT)
+        content.reals[name] = read_number<double>(group, name.c_str(), context);
+      else
+        throw checkpoint_error("{}: attribute '{}' must be one int64 or float64; found {}", context, name, h5::attribute_form(attribute));
     }
+    // Places in the run: none of them counts below zero.
+    for (const char* name : {"step", "epoch", "batch", "epoch_samples", "epoch_steps"})
+      if (const auto found = content.integers.find(name); found != content.integers.end() && found->second < 0)
+        throw checkpoint_error("{}: '{}' is {}; it counts from 0. Hint: the file was changed or damaged; use the checkpoint before it", context, name,
+                               found->second);
   }
 
   void read_deck() {
@@ -99,8 +92,13 @@ struct CheckpointReader::Impl {
     const h5::Space space(TRIREME_H5_READ(H5Dget_space(dataset), context));
     if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0 || H5Sget_simple_extent_npoints(space) != 1)
       throw checkpoint_error("{}: expected one fixed-length string, found {}", context, h5::type_text(type));
-    content.deck = read_text(
-        type, [&](void* out) { return H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, out); }, context);
+    hsize_t bytes = 0;
+    TRIREME_H5_READ(H5Fget_filesize(file, &bytes), context);
+    if (H5Tget_size(type) > bytes)
+      throw checkpoint_error("{} is said to be {} bytes long, the whole file is {}. Hint: use the checkpoint before it", context, H5Tget_size(type), bytes);
+    content.deck.assign(H5Tget_size(type), '\0');
+    TRIREME_H5_READ(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, content.deck.data()), context);
+    content.deck.resize(std::min(content.deck.find('\0'), content.deck.size()));
     const auto sum = detail::checksum(reinterpret_cast<const std::byte*>(content.deck.data()), 0, 1,
                                       static_cast<std::int64_t>(content.deck.size()));
     require_equal("deck", read_number<std::uint64_t>(dataset, detail::checksum_attribute, context), sum);
@@ -115,7 +113,10 @@ struct CheckpointReader::Impl {
       const std::size_t element = H5Tget_size(type);
       if (H5Tget_class(type) != H5T_FLOAT || (element != 4 && element != 8))
         throw checkpoint_error("{}: expected float32 or float64 numbers, found {}", context, h5::type_text(type));
-      const Shape shape{std::span<const std::int64_t>(h5::extents(dataset, context, ExitCode::checkpoint))};
+      const std::vector<std::int64_t> extents = h5::extents(dataset, context, ExitCode::checkpoint);
+      if (extents.size() > Shape::max_rank)
+        throw checkpoint_error("{} has {} dimensions; arrays of checkpoints have at most {}", context, extents.size(), static_cast<int>(Shape::max_rank));
+      const Shape shape{std::span<const std::int64_t>(extents)};
       arrays.push_back({std::move(name), shape, element == 8, shape.size() * static_cast<std::int64_t>(element)});
     }
     const auto count = read_number<std::int64_t>(file, detail::count_attribute, where);

@@ -61,7 +61,7 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
     object["epoch"] = progress.epoch;
     object["data"] = where;
     object["seconds"] = timer.seconds();
-    if (comm.rank() == 0) std::printf("%s\n", object.dump().c_str()), std::fflush(stdout);
+    if (comm.rank() == 0) std::printf("%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str()), std::fflush(stdout);
     require_finite(evaluator, metrics);
     return 0;
   }

@@ -8,6 +8,7 @@
 #include "commands/commands.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/h5.hpp"
+#include "io/h5_attributes.hpp"
 
 namespace trireme {
 
@@ -18,16 +19,7 @@ namespace {
 enum class Kind : int { checkpoint, run, data, deck };
 
 /// The text of a root attribute, or nothing.
-std::string root_text(const h5::File& file, const char* name) {
-  if (H5Aexists(file, name) <= 0) return {};
-  const h5::Attribute attribute(H5Aopen(file, name, H5P_DEFAULT));
-  const h5::Type type(H5Aget_type(attribute));
-  if (H5Tget_class(type) != H5T_STRING || H5Tis_variable_str(type) > 0) return {};
-  std::string text(H5Tget_size(type), '\0');
-  if (H5Aread(attribute, type, text.data()) < 0) return {};
-  text.resize(std::min(text.find('\0'), text.size()));
-  return text;
-}
+std::string root_text(const h5::File& file, const char* name) { return h5::find_text_attribute(file, name).value_or(""); }
 
 /// Nothing where HDF5 cannot open it.
 h5::File try_open(const fs::path& file) {

@@ -6,6 +6,7 @@
 #include "commands/deck_file.hpp"
 #include "train/exit_mark.hpp"
 #include "train/run_directory.hpp"
+#include "train/run_folder.hpp"
 #include "train/task_run.hpp"
 #include "train/trainer.hpp"
 
@@ -38,8 +39,9 @@ int train_command(const Communicator& comm, const std::vector<std::string>& word
   if (arguments.flag("trace")) overrides.push_back("train.trace=true");
   if (arguments.flag("profile")) overrides.push_back("train.profile=true");
   const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), overrides);
-  if (arguments.flag("dry-run")) return train(deck, comm, true);
   const auto run = run_path(deck);
+  require_run_folder(comm, run);
+  if (arguments.flag("dry-run")) return train(deck, comm, true);
   clear_exit_mark(comm, run);
   const int code = [&] {
     try {

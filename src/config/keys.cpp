@@ -102,12 +102,12 @@ std::vector<KeySpec> make_keys() {
              "drawn by run.seed and row; predict adds none; 0: none."),
       key("data.shuffle", boolean, "true", "Whether each epoch visits the training samples in a new random order."),
       number("data.chunk", integer, "0", at_least(0),
-             "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows."),
+             "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows. Where both this and window are 0, a data set of at most 64 MiB is "
+             "shuffled row by row as a whole."),
       number("data.window", integer, "0", at_least(0),
-             "Rows within which single rows are shuffled; 0: about 32 MiB of rows."),
+             "Rows within which single rows are shuffled; 0: about 32 MiB of rows, or all of a data set of at most 64 MiB (see chunk)."),
       number("data.cache", integer, "64", between(0, 1e9),
-             "MiB up to which a data set is kept in each rank's memory and shuffled row by row; 0: always read from "
-             "the files."),
+             "MiB up to which a data set is kept in each rank's memory; 0: always read from the files. The order of the samples does not depend on it."),
 
       required(key("model.input", Type::shape, "", "Shape of one sample, channels first, as in 1x28x28.")),
 
@@ -239,6 +239,12 @@ std::vector<KeySpec> make_keys() {
           "checkpoint.resume", text, "auto",
           "auto: continue from the newest whole checkpoint of the run directory, if any; never: start anew; else the "
           "checkpoint to start from.")),
+      choice("checkpoint.resume_order", {"continue", "restart_epoch"},
+             "What a start in the middle of an epoch does when the order of the samples is no longer the checkpoint's (another seed, batch, data set...). continue: it is "
+             "refused. restart_epoch: the epoch begins anew in the new order. Without such a change the run goes on where it stood."),
+      key("checkpoint.allow_changes", text, "",
+          "Keys that may differ from the checkpoint's deck although they give its parameters or its optimizer's state another meaning, separated by commas; model.layer "
+          "names the layers, all names every key; empty: a start with such a change is refused."),
   };
 }
 

@@ -19,26 +19,21 @@ namespace trireme {
 
 namespace {
 
-constexpr std::int64_t usual_chunk_bytes = 1 << 20, usual_window_bytes = 32 << 20;
+constexpr std::int64_t usual_chunk_bytes = 1 << 20, usual_window_bytes = 32 << 20, whole_bytes = 64 << 20;
 
 Shares shares_of(const BatchStream::Options& o) { return o.lanes > 0 ? Shares::of_lanes(o.lanes, o.ranks) : Shares(o.ranks); }
 
 Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool cached) {
   if (o.batch <= 0 || o.ranks <= 0 || o.rank < 0 || o.rank >= o.ranks)
     throw internal_error("BatchStream: batch {}, rank {} of {}", o.batch, o.rank, o.ranks);
-  const std::int64_t row_bytes = std::max<std::int64_t>(1, data.feature_bytes() + data.label_bytes());
-  // A power of two, because chunks of files mostly are: then few of these are read twice.
-  const auto usual_chunk = static_cast<std::int64_t>(
-      std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, usual_chunk_bytes / row_bytes))));
-  std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk;
-  std::int64_t window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
-  if (cached) window = chunk = data.size();  // one window: a full shuffle
-  if (o.order == BatchStream::Order::blocks) return Planner(data.size(), o.batch, window, o.rank, o.ranks);
+  const auto order = BatchStream::shuffle_order(data, o);
+  // Read in blocks, a window is memory alone.
+  if (o.order == BatchStream::Order::blocks) return Planner(data.size(), o.batch, cached ? data.size() : order.window, o.rank, o.ranks);
   const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order
-                    : cached                              ? Sampler::Draw::freely
+                    : order.whole                         ? Sampler::Draw::freely
                                                           : Sampler::Draw::from_strata;
   const std::int64_t most = o.lanes > 0 ? shares_of(o).of(o.batch, o.rank).count : o.most;
-  return Planner(Sampler(data.starts(), o.batch, chunk, window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks, most);
+  return Planner(Sampler(data.starts(), o.batch, order.chunk, order.window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks, most);
 }
 
 }  // namespace
@@ -297,6 +292,17 @@ struct BatchStream::Impl {
     io.run([this] { loader.close(); });
   }
 };
+
+BatchStream::ShuffleOrder BatchStream::shuffle_order(const DataSet& data, const Options& o) {
+  const std::int64_t row_bytes = std::max<std::int64_t>(1, data.feature_bytes() + data.label_bytes());
+  const bool shuffled = o.order == Order::shuffled;
+  // Where it fits into memory is the machine's business; the order must not be.
+  if (shuffled && o.chunk == 0 && o.window == 0 && data.size() <= whole_bytes / row_bytes) return {data.size(), data.size(), true};
+  // A power of two, because chunks of files mostly are: then few of these are read twice.
+  const auto usual_chunk =
+      static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, usual_chunk_bytes / row_bytes))));
+  return {o.chunk > 0 ? o.chunk : usual_chunk, o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes), false};
+}
 
 BatchStream::BatchStream(const DataSet& data, IoThread& io, const Options& options)
     : impl_(std::make_unique<Impl>(data, io, options)) {}

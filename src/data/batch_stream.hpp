@@ -49,9 +49,10 @@ class BatchStream {
     Order order = Order::shuffled;
     std::uint64_t seed = 0;   // of the order
     std::int64_t chunk = 0;   // rows shuffled together as one block; 0: about 1 MiB of rows, a power of two
-    /// Rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows, at least two batches.
+    /// Rows inside which single rows are shuffled (sampler.hpp); 0: about 32 MiB of rows, at least two batches. Where both are 0, a data set of at most 64 MiB is
+    /// one window, and shuffled freely.
     std::int64_t window = 0;
-    /// A data set no larger than this is kept in memory by every rank and shuffled row by row.
+    /// A data set no larger than this is kept in memory by every rank. It decides nothing of the order.
     std::int64_t cache_bytes = 0;
 
     /// What of each sample is read: this box of its extents, all channels. `sample` is the model's input, (channels, extents...), which the
@@ -66,6 +67,13 @@ class BatchStream {
     /// How often a read that met an error that may pass is tried again.
     int retries = usual_retries;
   };
+  /// What decides the order beside rows, batch and seed, as in force. `whole`: all rows are one window.
+  struct ShuffleOrder {
+    std::int64_t chunk, window;
+    bool whole;
+  };
+  static ShuffleOrder shuffle_order(const DataSet& data, const Options& options);
+
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
   ~BatchStream();

@@ -86,6 +86,9 @@ class GradientReducer {
   std::vector<T> whole_error(const Execution& exec);
   void take_error(const Execution& exec, const std::vector<T>& whole);
 
+  /// What was chosen, or given: a run that goes on from a checkpoint on as many ranks takes it over, so that its sums have the same order.
+  std::int64_t bucket_bytes() const { return bucket_bytes_; }
+  bool by_nodes() const { return mode_ == Mode::hierarchical; }
   std::size_t buckets() const { return buckets_.size(); }
   std::int64_t bytes() const { return static_cast<std::int64_t>(arena_.size() * sizeof(T)); }
   /// Seconds spent waiting in finish() and finish_gather(), in all: the part of the communication that compute did not hide.

@@ -139,7 +139,13 @@ void CheckpointKeeper::finish(bool last) {
 
 void CheckpointKeeper::remove_old(std::int64_t step) const {
   const auto file = checkpoint_path(directory_.path(), step);
-  const auto files = list_checkpoints(directory_.path());
+  std::vector<fs::path> files;
+  try {
+    files = list_checkpoints(directory_.path());
+  } catch (const Error& error) {  // this rank's alone, and no reason to end: the next checkpoint removes them, too
+    log::warn("{}. Older checkpoints are left there for now", error.what());
+    return;
+  }
   const auto latest = std::ranges::find(files, file);
   if (latest == files.end()) return;  // a file system that does not list it yet
   const auto keep = std::min<std::ptrdiff_t>(keep_, files.end() - latest);

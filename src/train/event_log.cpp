@@ -18,7 +18,7 @@ constexpr std::size_t most_waiting = 8 << 20;
 bool EventLog::open(const std::filesystem::path& file) {
   close();
   file_ = file;
-  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0666);
+  descriptor_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0666);
   if (descriptor_ < 0) return false;
   struct stat about {};
   if (::fstat(descriptor_, &about) != 0) return false;

@@ -1,9 +1,10 @@
 #include "train/exit_mark.hpp"
 
-#include <fstream>
 #include <system_error>
 
+#include "base/error.hpp"
 #include "base/log.hpp"
+#include "io/record_file.hpp"
 
 namespace trireme {
 
@@ -14,10 +15,12 @@ void clear_exit_mark(const Communicator& comm, const std::filesystem::path& run)
 
 void leave_exit_mark(const Communicator& comm, const std::filesystem::path& run, int code) {
   if (comm.rank() != 0) return;
-  const auto file = run / "exit_code";
-  std::ofstream stream(file);
-  stream << code << '\n';
-  if (!stream.flush()) log::warn("'{}' cannot be written: a job script has only the launcher's exit code to go by", file.string());
+  try {
+    // No run writes two at once, and the file's own name says whose it is: a tag of zeros.
+    replace_record(run / "exit_code", "0000000000000000", fmt::format("{}\n", code));
+  } catch (const Error& error) {
+    log::warn("{} A job script has only the launcher's exit code to go by", error.what());
+  }
 }
 
 }  // namespace trireme

@@ -17,8 +17,8 @@ namespace trireme {
 class RunDirectory {
  public:
   /// Makes the folder, writes deck.ini, opens log.txt and metrics.jsonl (new files with the old content: see RunOwnership). Events of an earlier run after `resume_step` are dropped from
-  /// metrics.jsonl (those steps are computed again); -1: a fresh run. Collective; a folder that cannot be written is a usage error.
-  RunDirectory(const Communicator& comm, const Deck& deck, const std::filesystem::path& path, std::int64_t resume_step);
+  /// metrics.jsonl (those steps are computed again); -1: a fresh run. `token`: RunOwnership's. Collective; a folder that cannot be written is a checkpoint error.
+  RunDirectory(const Communicator& comm, const Deck& deck, const std::filesystem::path& path, std::int64_t resume_step, const std::string& token);
 
   const std::filesystem::path& path() const { return path_; }
   /// The run goes back to `step`: drops what was recorded after it. Not collective.
@@ -30,6 +30,7 @@ class RunDirectory {
 
  private:
   std::filesystem::path path_;
+  std::string token_;
   EventLog metrics_;
 };
 
@@ -61,7 +62,7 @@ class Trace {
   };
 
   /// Gathers all ranks' phases and writes `file` on rank 0. Collective; nothing when not enabled.
-  void write(const Communicator& comm, const std::filesystem::path& file) const;
+  void write(const Communicator& comm, const std::filesystem::path& file, const std::string& token) const;
 
  private:
   struct Span {

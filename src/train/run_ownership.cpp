@@ -1,6 +1,5 @@
 #include "train/run_ownership.hpp"
 
-#include <fcntl.h>
 #include <fmt/chrono.h>
 #include <unistd.h>
 
@@ -13,18 +12,13 @@
 
 #include "base/error.hpp"
 #include "io/checkpoint_file.hpp"
-#include "io/retry.hpp"
+#include "io/record_file.hpp"
 
 namespace trireme {
 
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string new_token() {
-  std::random_device random;
-  return fmt::format("{:08x}{:08x}", random(), random());
-}
 
 std::string variable(const char* name) {
   const char* const value = std::getenv(name);
@@ -42,48 +36,32 @@ nlohmann::json description(const std::string& token) {
           {"since", fmt::format("{:%Y-%m-%d %H:%M:%S}", fmt::localtime(std::time(nullptr)))}};
 }
 
-/// Text on the disk under a temporary name, then renamed.
-void replace(const fs::path& file, const std::string& token, const std::string& text) {
-  const fs::path partial = file.parent_path() / fmt::format(".{}.{}.partial", file.filename().string(), token);
-  const auto require = [&](bool good) {
-    if (good) return;
-    const std::error_code error(errno, std::generic_category());
-    std::error_code ignored;
-    fs::remove(partial, ignored);
-    throw fs::filesystem_error("", file, error);
-  };
-  const int descriptor = ::open(partial.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-  require(descriptor >= 0);
-  const bool written = ::write(descriptor, text.data(), text.size()) == static_cast<ssize_t>(text.size()) && ::fsync(descriptor) == 0;
-  const int failure = errno;
-  ::close(descriptor);
-  errno = failure;
-  require(written);
-  require(::rename(partial.c_str(), file.c_str()) == 0);
-}
-
-/// What a killed run left in the run directory itself.
+/// What a killed run left in the run directory itself. Files of other names are not the run's to remove.
 void remove_partials(const fs::path& folder) {
   std::error_code error;
   for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error))
-    if (const auto name = at->path().filename().string(); name.ends_with(".partial") && at->is_regular_file(error)) fs::remove(at->path(), error);
+    if (const auto name = at->path().filename().string(); is_unfinished_record(name) && fs::is_regular_file(at->symlink_status(error))) fs::remove(at->path(), error);
 }
 
 }  // namespace
 
-RunOwnership::RunOwnership(const Communicator& comm, const fs::path& run_directory) : file_(run_directory / "owner.json"), token_(new_token()) {
+std::string new_run_token() {
+  std::random_device random;
+  return fmt::format("{:08x}{:08x}", random(), random());
+}
+
+RunOwnership::RunOwnership(const Communicator& comm, const fs::path& run_directory) : file_(run_directory / "owner.json"), token_(new_run_token()) {
   comm.together([&] {
     if (comm.rank() != 0) return;
     with_retries(usual_retries, [&] {
-      try {
-        fs::create_directories(run_directory / "checkpoints");
-        remove_partials(run_directory);
-        replace(file_, token_, description(token_).dump() + "\n");
-      } catch (const std::system_error& error) {
-        throw IoError(ExitCode::usage, fmt::format("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written",
-                                                   run_directory.string(), error.code().message()), error.code().value());
-      }
+      std::error_code error;
+      fs::create_directories(run_directory / "checkpoints", error);
+      if (error)
+        throw IoError(ExitCode::checkpoint, fmt::format("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written",
+                                                        run_directory.string(), error.message()), error.value());
     });
+    remove_partials(run_directory);
+    replace_record(file_, token_, description(token_).dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
     remove_unfinished_checkpoints(run_directory / "checkpoints");
   });
   token_ = comm.broadcast(token_);
@@ -97,13 +75,14 @@ void RunOwnership::check() const {
     throw IoError(ExitCode::checkpoint, fmt::format("'{}' cannot be read: {}. Hint: was the run directory moved, or removed?", file_.string(), why), number);
   }
   const auto owner = nlohmann::json::parse(in, nullptr, false);
-  if (owner.is_object() && owner.value("token", "") == token_) return;
   const auto word = [&](const char* key) { return owner.is_object() && owner.contains(key) && owner[key].is_string() ? owner[key].get<std::string>() : std::string(); };
+  if (word("token") == token_) return;
+  const bool numbered = owner.is_object() && owner.contains("process") && owner["process"].is_number_integer();
   const std::string job = word("job").empty() ? "" : "job " + word("job") + ", ";
   throw fail(ExitCode::superseded,
              "run directory '{}' was taken over by a later run ({}process {} on {}, since {}). This one stops and writes nothing more there. Hint: end what is left of "
              "the earlier job; two runs at once need two run.output", file_.parent_path().string(), job,
-             owner.is_object() ? owner.value("process", std::int64_t{0}) : 0, word("host"), word("since"));
+             numbered ? owner["process"].get<std::int64_t>() : 0, word("host"), word("since"));
 }
 
 bool RunOwnership::lost() {

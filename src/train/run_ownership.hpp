@@ -14,9 +14,12 @@
 
 namespace trireme {
 
+/// A word that no other run has: 16 hexadecimal digits.
+std::string new_run_token();
+
 class RunOwnership {
  public:
-  /// Makes the folder where it is not there and takes it over. Collective; a folder that cannot be written is a usage error.
+  /// Makes the folder where it is not there and takes it over. Collective; a folder that cannot be written is a checkpoint error.
   RunOwnership(const Communicator& comm, const std::filesystem::path& run_directory);
 
   /// This run's own word: 16 hexadecimal digits, the same on all ranks.

@@ -1,28 +1,19 @@
 #include "train/task_report.hpp"
 
 #include <algorithm>
-#include <fstream>
+#include <sstream>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "io/record_file.hpp"
 #include "train/run_directory.hpp"
+#include "train/run_ownership.hpp"
 
 namespace trireme {
 
 namespace {
 
 std::string dumped(const nlohmann::json& object, int indent) { return object.dump(indent, ' ', false, nlohmann::json::error_handler_t::replace); }
-
-/// Written beside and renamed, so that a kill leaves the old or the new one.
-void replace(const std::filesystem::path& file, const std::string& text) {
-  const auto fresh = std::filesystem::path(file).concat(".partial");
-  std::ofstream out(fresh);
-  out << text;
-  out.close();
-  std::error_code failed;
-  if (out) std::filesystem::rename(fresh, file, failed);
-  if (!out || failed) throw usage_error("'{}' cannot be written. Hint: check permissions and space, or set run.output", file.string());
-}
 
 std::string quoted(const std::string& text) {
   if (text.find_first_of(",\"\n") == std::string::npos) return text;
@@ -53,11 +44,11 @@ nlohmann::json changes_of(const Task& task) {
 nlohmann::json outcome_of(const std::filesystem::path& run_directory) {
   nlohmann::json outcome{{"ended", false}};
   double seconds = 0;
-  std::ifstream in(run_directory / "metrics.jsonl");
+  std::istringstream in(read_record(run_directory / "metrics.jsonl").value_or(""));
   for (std::string line; std::getline(in, line);) {
     const auto event = nlohmann::json::parse(line, nullptr, false);
     if (!event.is_object()) continue;
-    const std::string kind = event.value("event", "");
+    const std::string kind = event.contains("event") && event["event"].is_string() ? event["event"].get<std::string>() : "";
     const auto take = [&](const char* key) {
       if (const auto found = event.find(key); found != event.end()) outcome[key] = *found;
     };
@@ -65,12 +56,12 @@ nlohmann::json outcome_of(const std::filesystem::path& run_directory) {
     if (kind == "step") outcome["train_loss"] = event.value("loss", nlohmann::json());
     if (kind == "epoch") {
       take("test");
-      if (event.contains("train")) outcome["train_loss"] = event["train"].value("loss", nlohmann::json());
+      if (event.contains("train") && event["train"].is_object()) outcome["train_loss"] = event["train"].value("loss", nlohmann::json());
     }
     if (kind == "end" || kind == "stop") {
       take("parameters_sha256");
       take("test");
-      seconds += event.value("seconds", 0.0);
+      if (event.contains("seconds") && event["seconds"].is_number()) seconds += event["seconds"].get<double>();
     }
     if (kind != "profile") take("step");
     outcome["ended"] = kind == "end" || (kind == "profile" && outcome["ended"]);
@@ -79,14 +70,14 @@ nlohmann::json outcome_of(const std::filesystem::path& run_directory) {
   return outcome;
 }
 
-TaskReport::TaskReport(const Deck& deck, std::vector<Task> tasks) : folder_(run_path(deck)), tasks_(std::move(tasks)) {
+TaskReport::TaskReport(const Deck& deck, std::vector<Task> tasks) : folder_(run_path(deck)), token_(new_run_token()), tasks_(std::move(tasks)) {
   about_ = {{"name", deck.text("run.name")}, {"mode", deck.text("task.mode")}};
   for (const Task& task : tasks_)
     records_.push_back({{"task", task.name()}, {"changes", changes_of(task)}, {"directory", fmt::format("tasks/{}", task.name())}, {"status", "waiting"}});
   const auto file = folder_ / "tasks.json";
-  std::ifstream in(file);
-  if (!in) return;
-  const auto before = nlohmann::json::parse(in, nullptr, false);
+  const auto text = read_record(file);
+  if (!text) return;
+  const auto before = nlohmann::json::parse(*text, nullptr, false);
   if (!before.is_object() || !before.contains("tasks") || !before["tasks"].is_array())
     throw checkpoint_error("'{}' is no list of tasks. Hint: set run.output to another folder, or remove it", file.string());
   const auto refuse = [&](const std::string& what) {
@@ -116,7 +107,7 @@ int TaskReport::count(const std::string& status) const {
 void TaskReport::write() const {
   nlohmann::json all = about_;
   all["tasks"] = records_;
-  replace(folder_ / "tasks.json", fmt::format("{}\n", dumped(all, 1)));
+  replace_record(folder_ / "tasks.json", token_, fmt::format("{}\n", dumped(all, 1)));
 
   std::vector<std::string> keys, metrics;
   const auto collect = [](std::vector<std::string>& names, const nlohmann::json& object) {
@@ -144,7 +135,7 @@ void TaskReport::write() const {
     for (const char* key : {"held_out_loss", "seconds", "parameters_sha256", "message"}) csv += fmt::format(",{}", cell(record, key));
     csv += "\n";
   }
-  replace(folder_ / "tasks.csv", csv);
+  replace_record(folder_ / "tasks.csv", token_, csv);
 }
 
 std::string TaskReport::table() const {

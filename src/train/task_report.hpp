@@ -24,7 +24,7 @@ class TaskReport {
 
   /// Takes what is not null of `changes` into the task's record.
   void take(int task, const nlohmann::json& changes);
-  /// Writes tasks.json and tasks.csv; a usage error where they cannot be written.
+  /// Writes tasks.json and tasks.csv; a checkpoint error where they cannot be written.
   void write() const;
   const nlohmann::json& record(int task) const { return records_.at(static_cast<std::size_t>(task)); }
   int count(const std::string& status) const;
@@ -37,6 +37,7 @@ class TaskReport {
 
  private:
   std::filesystem::path folder_;
+  std::string token_;  // part of the names of files that are half written
   std::vector<Task> tasks_;
   std::vector<nlohmann::json> records_;
   nlohmann::json about_;

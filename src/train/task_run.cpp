@@ -10,7 +10,9 @@
 #include "base/log.hpp"
 #include "base/stop_signals.hpp"
 #include "base/text.hpp"
+#include "io/record_file.hpp"
 #include "train/model_exchange.hpp"
+#include "train/run_ownership.hpp"
 #include "train/task_board.hpp"
 #include "train/task_report.hpp"
 #include "train/task_table.hpp"
@@ -96,10 +98,14 @@ std::unique_ptr<TaskReport> open_job(const Deck& deck, const Communicator& world
     const auto path = run_path(deck);
     std::error_code failed;
     std::filesystem::create_directories(path / "tasks", failed);
-    if (failed) throw usage_error("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written", path.string(), failed.message());
+    if (failed) throw checkpoint_error("run directory '{}' cannot be made: {}. Hint: set run.output to a folder that can be written", path.string(), failed.message());
     report = std::make_unique<TaskReport>(deck, tasks);
-    std::ofstream(path / "deck.ini") << deck.resolved();
-    log::also_to(path / "log.txt");
+    report->write();  // first what says whose folder it is
+    const std::string token = new_run_token();
+    replace_record(path / "deck.ini", token, deck.resolved());
+    const auto log = path / "log.txt";
+    replace_record(log, token, read_record(log).value_or(""));
+    log::also_to(log);
     for (const Task& task : tasks) {
       auto outcome = outcome_of(task_path(deck, task));
       if (deck.text("task.mode") == "independent" && is_done(deck, task, outcome)) outcome["status"] = "done";
@@ -123,10 +129,14 @@ void align_checkpoints(const Deck& deck, const Communicator& world, const Group&
     const std::int64_t last = outcome_of(folder).value("total_steps", std::int64_t{-1});
     for (const auto& file : list_checkpoints(folder)) {
       try {
-        const CheckpointReader reader(file);
-        if (!reader.verify().empty()) continue;
-        const std::int64_t step = reader.content().integers.at("step");
+        const std::int64_t step = with_retries(usual_retries, [&] {
+          const CheckpointReader reader(file);
+          return reader.verify().empty() ? reader.content().integers.at("step") : -1;
+        });
+        if (step < 0) continue;
         mine.emplace_back(file, 2 * plan.rounds(step) + (plan.averages() && step == last && plan.last_before(step) != step ? 1 : 0));
+      } catch (const IoError& error) {
+        if (error.number() != 0) throw;  // says nothing of the file: what others have must not be removed for it
       } catch (const Error&) {
         continue;  // the run passes it over, too, and says so
       }

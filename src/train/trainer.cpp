@@ -236,7 +236,8 @@ void Trainer<T>::balance(double step_seconds) {
 
 template <class T>
 std::int64_t Trainer<T>::samples_of(std::int64_t step) const {
-  return step / epoch_steps_ * train_data_.size() + std::min(step % epoch_steps_ * accumulate_ * batch_, train_data_.size());
+  const std::int64_t counted = step - step_offset_;
+  return counted / epoch_steps_ * train_data_.size() + std::min(counted % epoch_steps_ * accumulate_ * batch_, train_data_.size());
 }
 
 template <class T>
@@ -254,6 +255,7 @@ std::vector<Buffer<T>> Trainer<T>::model_arrays() const {
 
 template <class T>
 ExitCode Trainer<T>::run() {
+  if (over_) return report_end();
   const Watchdog watchdog(comm_, deck_.real("run.hang_timeout"), directory_->path(), ownership_->token());
   try {
     return run_steps();

@@ -26,6 +26,7 @@
 #include "train/local_batch.hpp"
 #include "train/loss_function.hpp"
 #include "train/profile.hpp"
+#include "train/resume_check.hpp"
 #include "train/run_directory.hpp"
 #include "train/run_ownership.hpp"
 #include "train/snapshot.hpp"
@@ -80,6 +81,15 @@ class Trainer {
   void resume(bool dry);
   /// Loads the checkpoint that the run goes on from, if any, and checks that it fits; else initial values.
   std::optional<std::filesystem::path> stand_where_it_stood(const std::filesystem::path& path);
+  /// Compares the deck, the data and the order of samples with those of the checkpoint that was just loaded, and fits the count of steps to them.
+  void fit_to_deck(const std::filesystem::path& from, IoThread* h5);
+  void say_what_changed() const;
+  /// parallel.bucket and parallel.reduce; what they leave open as the checkpoint has it, where it is of as many ranks.
+  ReduceOptions reduce_options() const;
+  Fingerprint fingerprint() const;
+  /// Whether the run directory holds the end of this run, so that nothing need be written. Collective.
+  bool is_over(const std::filesystem::path& path) const;
+  ExitCode report_end();
   void begin_profile();
   /// What was launched since the mark before was this part's.
   void mark(std::size_t part) {
@@ -160,6 +170,11 @@ class Trainer {
   Recording recording_;
   std::int64_t epoch_steps_, total_steps_;
   Schedule schedule_;
+  std::int64_t step_offset_ = 0;        // steps more than the epochs done have in this run's count, where a restart changed it
+  Fingerprint fingerprint_;             // what checkpoints say of the data
+  std::vector<DeckChange> changes_;     // since the checkpoint
+  std::vector<std::string> change_notes_;
+  bool over_ = false;                   // nothing is left to do, and nothing is written
   std::optional<RunOwnership> ownership_;
   std::optional<RunDirectory> directory_;
   std::optional<CheckpointKeeper> keeper_;

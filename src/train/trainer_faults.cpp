@@ -34,6 +34,7 @@ void Trainer<T>::roll_back() {
   if (!from) from = find_checkpoint(comm_, directory_->path(), &io_);
   if (!from) throw checkpoint_error("run directory '{}' holds no checkpoint to roll back to", directory_->path().string());
   progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_, average_ ? &*average_ : nullptr, &reducer_, &io_);
+  fit_to_deck(*from, &io_);
   progress_.lr_scale = scale;
   rolled_back_to_ = last_checkpoint_ = logged_step_ = progress_.step;
   stop_ = false;

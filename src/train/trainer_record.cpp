@@ -38,7 +38,7 @@ void Trainer<T>::log_step() {
   const double now = clock_.seconds(), spent = (now - logged_at_) - (pause_ - logged_pause_);
   const double rate = static_cast<double>(samples_done_ - logged_samples_) / std::max(spent, 1e-9);
   const double left = static_cast<double>(total_steps_ - progress_.step) * static_cast<double>(accumulate_ * batch_) / std::max(rate, 1e-9);
-  const std::int64_t epoch = (progress_.step - 1) / epoch_steps_ + 1;
+  const std::int64_t epoch = (progress_.step - 1 - step_offset_) / epoch_steps_ + 1;
   const double lr = progress_.lr_scale * schedule_.at(progress_.step - 1);
   log::info("epoch {}/{}  step {}/{}  loss {:.4f}  lr {:.4g}  {:.0f} samples/s  {} left", epoch, deck_.integer("train.epochs"), progress_.step, total_steps_,
             last_loss_, lr, rate, human_seconds(left));
@@ -82,7 +82,7 @@ void Trainer<T>::take_up_epoch() {
 
 template <class T>
 void Trainer<T>::end_epoch() {
-  const std::int64_t epoch = progress_.step / epoch_steps_;
+  const std::int64_t epoch = (progress_.step - step_offset_) / epoch_steps_;
   nlohmann::json event{{"event", "epoch"},
                        {"epoch", epoch},
                        {"step", progress_.step},
@@ -157,7 +157,8 @@ void Trainer<T>::checkpoint() {
   const Timer timer;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    const auto snapshot = take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    auto snapshot = take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    snapshot.content.integers.insert(fingerprint_.begin(), fingerprint_.end());
     keeper_->write(progress_.step, snapshot.arrays, snapshot.content, timer);
   }
   last_checkpoint_ = progress_.step;
@@ -234,7 +235,7 @@ void Trainer<T>::finish(bool stopped) {
   std::string memory;
   event["memory"] = memory_report(memory);
   directory_->event(event);
-  trace_.write(comm_, directory_->path() / "trace.json");
+  trace_.write(comm_, directory_->path() / "trace.json", ownership_->token());
   if (progress_.step > first_step_)
     log::info("time {}: forward {}, backward {}, reduce (exposed) {}, update {}, data wait {}, evaluate {}, checkpoint {}", human_seconds(total),
               human_seconds(seconds_.forward), human_seconds(seconds_.backward), human_seconds(seconds_.reduce), human_seconds(seconds_.update),

@@ -9,6 +9,7 @@
 #include "comm/cpu_placement.hpp"
 #include "kokkos_kernels/gemm.hpp"
 #include "train/norm_values.hpp"
+#include "train/run_folder.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -26,12 +27,6 @@ const Communicator& checked(const Deck& deck, const Communicator& comm) {
 std::uint64_t stream_seed(const Deck& deck) {
   const auto seed = static_cast<std::uint64_t>(deck.integer("run.seed")), stream = static_cast<std::uint64_t>(deck.integer("run.stream"));
   return stream == 0 ? seed : mix(mix(seed, 0x73747265616dull), stream);  // "stream"
-}
-
-bool lies_in(const std::filesystem::path& path, const std::filesystem::path& folder) {
-  std::error_code ignored;
-  const auto below = std::filesystem::weakly_canonical(path, ignored).lexically_relative(std::filesystem::weakly_canonical(folder, ignored));
-  return !below.empty() && *below.begin() != "..";
 }
 
 template <class T>
@@ -59,7 +54,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       batches_(train_data_, io_, stream_options()),
       stager_(deck, train_data_, network_.input_shape(), network_.output_shape(), network_.largest_batch(), staged_part(network_, true)),
       loss_(deck, network_, grid_),
-      reducer_(grid_.reduction(), network_.gradients_and_control(), cuts(network_), ReduceOptions::from(deck, grid_.shape(), network_.arena_size())),
+      reducer_(grid_.reduction(), network_.gradients_and_control(), cuts(network_), reduce_options()),
       optimizer_(deck, network_, reducer_.shards(), norm_scope()),
       control_("trireme::trainer::control", control_read),
       sharer_sums_(grid_),
@@ -85,50 +80,25 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
   if (deck.boolean("train.profile")) begin_profile();
   reducer_.measure(exec_);
   if (deck.text("numerics.on_nonfinite") != "stop") finite_check_.emplace(network_, grid_, reducer_.shards().whole());
+  fingerprint_ = fingerprint();
   resume(dry);
-}
-
-template <class T>
-std::optional<std::filesystem::path> Trainer<T>::stand_where_it_stood(const std::filesystem::path& path) {
-  const std::string& wish = deck_.text("checkpoint.resume");
-  std::optional<std::filesystem::path> from;
-  if (wish != "never") {
-    // A run that began from another's checkpoint, and was stopped, goes on from its own; only one of its own takes it back.
-    const bool named = wish != "auto";
-    if (!named || !lies_in(wish, path)) from = find_checkpoint(comm_, path);
-    if (named && !from) from = find_checkpoint(comm_, wish);
-    if (named && !from)
-      throw checkpoint_error("checkpoint.resume = '{}' holds no checkpoint. Hint: name a checkpoint file or a run directory, or say auto", wish);
-  } else {
-    bool occupied = false;
-    if (comm_.rank() == 0) occupied = !list_checkpoints(path).empty();
-    if (comm_.all_reduce(occupied ? 1 : 0, MPI_MAX) != 0)
-      throw checkpoint_error("checkpoint.resume = never, but run directory '{}' holds checkpoints, which a new run would overwrite. Hint: set run.output to "
-                             "another folder, remove this one, or say auto to continue", path.string());
-  }
-  if (from) {
-    progress_ = load_snapshot<T>(*from, comm_, network_, &optimizer_, average_ ? &*average_ : nullptr, &reducer_);
-    if (progress_.epoch_steps != epoch_steps_ || progress_.batch % accumulate_ != 0)
-      throw checkpoint_error("checkpoint '{}' counts epochs of {} steps; this run has {} ({} samples, data.batch = {}, train.accumulate = {}), so its place in "
-                             "the data would be lost. Hint: go on with the data set, data.batch and train.accumulate of the checkpoint, or set run.output to "
-                             "another folder to start anew", from->string(), progress_.epoch_steps, epoch_steps_, train_data_.size(), batch_, accumulate_);
-  } else {
-    network_.initialize(static_cast<std::uint64_t>(deck_.integer("run.seed")));
-    progress_.epoch_steps = epoch_steps_;
-  }
-  return from;
 }
 
 template <class T>
 void Trainer<T>::resume(bool dry) {
   const auto path = run_path(deck_);
+  require_run_folder(comm_, path);
   const auto newest = [&] {
-    const auto files = comm_.rank() == 0 ? list_checkpoints(path) : std::vector<std::filesystem::path>();
+    std::vector<std::filesystem::path> files;
+    comm_.together([&] {
+      if (comm_.rank() == 0) files = list_checkpoints(path);
+    });
     return comm_.broadcast(files.empty() ? std::string() : files.front().string());
   };
   const std::string seen = newest();
   auto from = stand_where_it_stood(path);
-  if (!dry) {
+  over_ = from && from->parent_path().parent_path() == path && is_over(path);
+  if (!dry && !over_) {
     // A start that is refused changes nothing, so the directory is taken over only now. From here on no other run adds a checkpoint; one that came in between
     // is what this run goes on from.
     ownership_.emplace(comm_, path);
@@ -136,8 +106,8 @@ void Trainer<T>::resume(bool dry) {
   }
   first_step_ = logged_step_ = progress_.step;
   last_checkpoint_ = from && from->parent_path().parent_path() == path ? progress_.step : -1;
-  if (!dry) {
-    directory_.emplace(comm_, deck_, path, from ? progress_.step : -1);
+  if (!dry && !over_) {
+    directory_.emplace(comm_, deck_, path, from ? progress_.step : -1, ownership_->token());
     keeper_.emplace(deck_, comm_, io_, *directory_, *ownership_);
   }
 
@@ -161,10 +131,13 @@ void Trainer<T>::resume(bool dry) {
               human_seconds(time_limit_.left(TimeLimit::now())), human_seconds(time_limit_.needed()));
   if (from) log::info("continuing from '{}' at step {}", from->string(), progress_.step);
   if (CpuPlacement::cores() > 0) log::info("threads: {} rank(s) x {} thread(s) on {} core(s)", comm_.size(), exec_.concurrency(), CpuPlacement::cores());
+  say_what_changed();
+  nlohmann::json changed = nlohmann::json::object();
+  for (const DeckChange& change : changes_) changed[change.key] = {change.before, change.after};
   if (directory_)
     directory_->event({{"event", "start"}, {"step", progress_.step}, {"epoch", progress_.epoch}, {"name", deck_.text("run.name")}, {"ranks", comm_.size()},
                      {"threads", exec_.concurrency()}, {"batch", batch_}, {"accumulate", accumulate_}, {"samples", train_data_.size()}, {"parameters", summary.parameters},
-                     {"total_steps", total_steps_}});
+                     {"total_steps", total_steps_}, {"changed", changed}});
 }
 
 template <class T>
@@ -201,7 +174,6 @@ NormScope Trainer<T>::norm_scope() const {
 
 #define TRIREME_INSTANTIATE(T)                                                                       \
   template Trainer<T>::Trainer(const Deck&, const Communicator&, StepHook<T>*, bool);                \
-  template std::optional<std::filesystem::path> Trainer<T>::stand_where_it_stood(const std::filesystem::path&); \
   template void Trainer<T>::resume(bool);                                                            \
   template BatchStream::Options Trainer<T>::stream_options() const;                                  \
   template NormScope Trainer<T>::norm_scope() const;

@@ -161,7 +161,7 @@ class BadInputs(program.ProgramTest):
     def test_run_directory_that_cannot_be_made(self):
         (self.folder / "file").write_text("a file, not a folder")
         for ranks in (1, 3):
-            self.refused(USAGE, ["train", self.write_deck(self.text), f"--run.output={self.folder}/file/run"], f"{self.folder}/file/run", "Hint", ranks=ranks)
+            self.refused(CHECKPOINT, ["train", self.write_deck(self.text), f"--run.output={self.folder}/file/run"], f"{self.folder}/file/run", "Hint", ranks=ranks)
 
     def test_loss_that_is_not_finite(self):
         for ranks in (1, 2):

@@ -272,7 +272,7 @@ class Others(FaultTest):
     def test_a_refused_start_and_a_dry_run_leave_a_run_alone(self):
         folder = self.folder_of("alone")
         job = self.started(folder, self.words("alone", *MOMENTUM, *self.LONG), 1)
-        self.assertEqual(program.run(*self.words("alone", *MOMENTUM, "--data.batch=60")).code, CHECKPOINT)
+        self.assertEqual(program.run(*self.words("alone", *MOMENTUM, "--data.scale=1")).code, CHECKPOINT)
         self.ok(*self.words("alone", *MOMENTUM, "--dry-run"))
         time.sleep(1.5)
         self.assertTrue(job.running(), job.said())

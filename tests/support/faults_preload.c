@@ -1,7 +1,8 @@
 /* Makes system calls on files fail, for tests of what a run does about it. Loaded through LD_PRELOAD; says nothing and costs nothing without TRIREME_FAULTS.
 
    TRIREME_FAULTS = RULE;RULE...    RULE = CALL@MATCH:FIELD:FIELD...
-     CALL    open, read, write, fsync or rename: the family (open64, openat, pread, pwrite, fdatasync, renameat...); or any
+     CALL    open, read, write, fsync or rename: the family (open64, openat, pread, pwrite, fdatasync, renameat...); or any of these;
+             list: a folder is opened to be listed
      MATCH   a part of the file's path (rename: of either path)
      FIELD   an errno by name (ENOSPC, EIO, ESTALE, EROFS, EDQUOT, EACCES, ENOENT): the call fails so
              short        the call writes or reads half of what was asked, and says so
@@ -14,6 +15,7 @@
              file=PATH    only while a file stands under PATH
    Several processes count each for itself. */
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -27,7 +29,7 @@
 #include <unistd.h>
 
 enum { most_rules = 16 };
-enum call { call_open = 1, call_read = 2, call_write = 4, call_fsync = 8, call_rename = 16 };
+enum call { call_open = 1, call_read = 2, call_write = 4, call_fsync = 8, call_rename = 16, call_list = 32 };
 
 struct rule {
   int calls, number, half, kills, flips;
@@ -72,7 +74,7 @@ static void parse(char* text) {
     *at = 0;
     snprintf(rule->match, sizeof rule->match, "%s", at + 1);
     static const struct { const char* name; int calls; } known[] = {{"open", call_open}, {"read", call_read}, {"write", call_write},
-                                                                    {"fsync", call_fsync}, {"rename", call_rename}, {"any", 31}};
+                                                                    {"fsync", call_fsync}, {"rename", call_rename}, {"list", call_list}, {"any", 31}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i)
       if (strcmp(known[i].name, head) == 0) rule->calls = known[i].calls;
     for (char* field = strtok_r(NULL, ":", &inner); field; field = strtok_r(NULL, ":", &inner)) {
@@ -187,6 +189,8 @@ SYNC(fdatasync)
     }                                                      \
     const struct rule* const rule = strike(call_open, path, NULL); \
     FAIL(rule)                                             \
+    const struct rule* const listed = flags & O_DIRECTORY ? strike(call_list, path, NULL) : NULL; \
+    FAIL(listed)                                           \
     return NEXT(name)(before path, flags, mode);           \
   }
 #define FOLDER folder,
@@ -194,6 +198,15 @@ OPEN(open, (const char* path, int flags, ...), , path)
 OPEN(open64, (const char* path, int flags, ...), , path)
 OPEN(openat, (int folder, const char* path, int flags, ...), FOLDER, path)
 OPEN(openat64, (int folder, const char* path, int flags, ...), FOLDER, path)
+
+DIR* opendir(const char* path) {
+  const struct rule* const rule = strike(call_list, path, NULL);
+  if (rule && rule->number) {
+    errno = rule->number;
+    return NULL;
+  }
+  return NEXT(opendir)(path);
+}
 
 int rename(const char* from, const char* to) {
   const struct rule* const rule = strike(call_rename, from, to);
