@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "base/share.hpp"
 #include "base/text.hpp"
 #include "layers/part.hpp"
@@ -15,6 +16,8 @@
 namespace trireme {
 
 namespace {
+
+constexpr int most_planned = 4096;
 
 std::string channels_of(const NodePlan& node) {
   switch (node.channels) {
@@ -55,8 +58,8 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
     auto& traffic = report.traffic.emplace_back();
     const auto add = [&](const Traffic& sent) {
       AxisTraffic& axis = traffic[sent.axis];
-      axis.messages += static_cast<double>(sent.messages * passes);
-      axis.bytes += static_cast<double>(sent.elements * share * batches * size);
+      axis.messages += static_cast<double>(sent.messages) * static_cast<double>(passes);
+      axis.bytes += static_cast<double>(sent.elements * share) * static_cast<double>(batches * size);
     };
     for (const auto& line : network.traffic()) add(line.traffic);
     for (const Traffic& sent : loss_traffic(deck, network)) add(sent);
@@ -73,6 +76,8 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
 }  // namespace
 
 PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, ranks)) {
+  if (grid.model_ranks() > most_planned)
+    throw usage_error("the axes of [parallel] other than data take {} ranks; a plan lists each of them, up to {}", grid.model_ranks(), most_planned);
   const Graph graph(deck);
   const ParallelPlan plan(graph, deck, grid);
   micro_batches = plan.micro_batches();
