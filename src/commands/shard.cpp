@@ -246,7 +246,13 @@ int shard_command(const Communicator& comm, const std::vector<std::string>& argu
     job = job_of(kind, path, values);
   });
   require_free(comm, job);
-  comm.together([&] { source = kind.open(path, values); });
+  comm.together([&] {
+    source = kind.open(path, values);
+    for (const auto& [part, option] : {std::pair{Part::train, "shards"}, std::pair{Part::test, "test-shards"}})
+      if (const std::int64_t most = std::max<std::int64_t>(source->count(part), 1000); job.shards[part] > most)
+        throw usage_error("--{} {}: the source has {} samples for them, so most shards would be empty. Expected at most {}", option, job.shards[part],
+                          source->count(part), most);
+  });
   log::info("shard {}: {} train and {} test samples of shape {} ({}) to {}", kind.name, source->count(Part::train),
             source->count(Part::test), source->layout().sample.tuple(), name_of(source->layout().feature_type),
             job.out.string());

@@ -33,6 +33,7 @@ Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool ca
   std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk;
   std::int64_t window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
   if (cached) window = chunk = data.size();  // one window: a full shuffle
+  chunk = std::min(chunk, data.size()), window = std::min(window, data.size());
   if (o.order == BatchStream::Order::blocks) return Planner(data.size(), o.batch, window, o.rank, o.ranks);
   const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order
                     : cached                              ? Sampler::Draw::freely
@@ -309,6 +310,13 @@ void BatchStream::set_shares(std::vector<std::int64_t> counts, std::int64_t epoc
   impl_->set_shares(std::move(counts), {epoch, index});
 }
 const HostBatch& BatchStream::next() { return impl_->next(); }
+std::int64_t BatchStream::memory() const {
+  constexpr std::int64_t windows = 2, place = 8 + 4;  // a row's place in its window, and its batch
+  const Planner& planner = impl_->planner;
+  const std::int64_t row = impl_->feature_bytes + impl_->label_bytes;
+  if (impl_->cached) return planner.reach().count * (row + windows * place);
+  return windows * planner.most_rows() * (row + place);
+}
 double BatchStream::waited() const { return impl_->waited; }
 std::int64_t BatchStream::bytes_read() const { return impl_->loader.bytes_read(); }
 

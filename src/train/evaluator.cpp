@@ -92,6 +92,13 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
 }
 
 template <class T>
+std::int64_t Evaluator<T>::data_memory() const {
+  BatchStream::Options options = stream_options_;
+  options.rank = static_cast<int>(own_blocks_.first);
+  return BatchStream(data_, io_, options).memory();
+}
+
+template <class T>
 void Evaluator<T>::evaluate(const Execution& exec) {
   for (std::size_t block = 0; block < losses_.size(); ++block) evaluate_block(exec, block);
 }

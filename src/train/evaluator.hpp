@@ -48,6 +48,8 @@ class Evaluator {
   void replace_output(std::function<Span<const T>(const Pass&, const HostBatch&)> output) { output_ = std::move(output); }
   /// One pass over the whole data set. Collective.
   Metrics run(const Execution& exec);
+  /// Bytes of rows that are in memory at most while it runs.
+  std::int64_t data_memory() const;
 
  private:
   void evaluate(const Execution& exec);
