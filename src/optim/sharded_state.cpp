@@ -33,14 +33,6 @@ HostArena<T> whole_state(const Communicator& comm, const Optimizer<T>& optimizer
 }
 
 template <class T>
-void take_state(const Optimizer<T>& optimizer, std::string_view name, const HostArena<T>& whole) {
-  const Buffer<T>& state = find(optimizer, name);
-  const auto host = Kokkos::create_mirror_view(state);
-  for (const auto& range : optimizer.shards().owned()) std::copy_n(whole.data() + range.first, range.last - range.first, host.data() + range.at);
-  Kokkos::deep_copy(state, host);
-}
-
-template <class T>
 std::vector<std::int64_t> row_cuts(const Network<T>& network, int ranks) {
   const std::int64_t size = network.arena_size();
   std::vector<std::int64_t> cuts{0};
@@ -120,7 +112,6 @@ void take_owned(const Shards& shards, std::int64_t first, std::int64_t count, co
 
 #define TRIREME_INSTANTIATE(T)                                                                           \
   template HostArena<T> whole_state(const Communicator&, const Optimizer<T>&, std::string_view);         \
-  template void take_state(const Optimizer<T>&, std::string_view, const HostArena<T>&);                  \
   template std::vector<std::int64_t> row_cuts(const Network<T>&, int);                                   \
   template HostArena<T> state_between(const Communicator&, const Optimizer<T>&, std::string_view, const std::vector<std::int64_t>&); \
   template void take_owned(const Shards&, std::int64_t, std::int64_t, const T*, T*);

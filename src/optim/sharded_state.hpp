@@ -15,10 +15,6 @@ using HostArena = Kokkos::View<T*, Kokkos::HostSpace>;
 /// owners hold, 0 in the arena's gaps. Where the state is whole and on the host it is the state itself, not a copy. Collective over `comm`.
 template <class T>
 HostArena<T> whole_state(const Communicator& comm, const Optimizer<T>& optimizer, std::string_view name);
-/// The inverse: this rank takes what it owns. Not collective.
-template <class T>
-void take_state(const Optimizer<T>& optimizer, std::string_view name, const HostArena<T>& whole);
-
 /// Where the arenas are cut among `ranks` ranks that write a state together, ascending from 0 to their end: at whole rows (of dimension 0) of the parameters, and
 /// at about equal shares.
 template <class T>
