@@ -34,11 +34,15 @@ inline constexpr int checkpoint_format_version = 1;
 
 /// An array as it goes into the file. All ranks give the same arrays in the same order. `data` is the whole array on every rank that
 /// holds it, and null on the others; those that hold it write a share each. Elements are float or double (`is_double`).
+/// Or each rank holds rows of its own (`rows` >= 0, on all ranks): `data` is row `first_row`, and these rows are this rank's to write.
 struct CheckpointArray {
   std::string name;  // "model/conv1.weight"
   Shape shape;
   bool is_double = false;
   const void* data = nullptr;
+  std::int64_t first_row = 0, rows = -1;  // -1: all, where there is data
+
+  bool divided() const { return rows >= 0; }
 };
 
 struct CheckpointContent {

@@ -22,7 +22,7 @@ std::vector<CheckpointStage::Rows> shares(MPI_Comm comm, const std::vector<Check
   MPI_Comm_size(comm, &size);
   const std::size_t n = arrays.size(), ranks = static_cast<std::size_t>(size);
   std::vector<char> mine(n), held(n * ranks);
-  for (std::size_t k = 0; k < n; ++k) mine[k] = arrays[k].data != nullptr;
+  for (std::size_t k = 0; k < n; ++k) mine[k] = arrays[k].data != nullptr && !arrays[k].divided();
   MPI_Allgather(mine.data(), static_cast<int>(n), MPI_CHAR, held.data(), static_cast<int>(n), MPI_CHAR, comm);
 
   struct Line {
@@ -36,8 +36,19 @@ std::vector<CheckpointStage::Rows> shares(MPI_Comm comm, const std::vector<Check
     lines[holders[k]].bytes += rows.count * rows.bytes;
   }
 
+  std::vector<std::int64_t> divided(n);  // rows that ranks hold for themselves, of all ranks
+  for (std::size_t k = 0; k < n; ++k) divided[k] = std::max<std::int64_t>(arrays[k].rows, 0);
+  MPI_Allreduce(MPI_IN_PLACE, divided.data(), static_cast<int>(n), MPI_INT64_T, MPI_SUM, comm);
+
   std::vector<CheckpointStage::Rows> range(n);
   for (std::size_t k = 0; k < n; ++k) {
+    if (arrays[k].divided()) {
+      const std::int64_t count = detail::Rows(arrays[k].shape, arrays[k].is_double).count;
+      if (divided[k] != count) throw internal_error("checkpoint array '{}': ranks have {} rows of its {} together", arrays[k].name, divided[k], count);
+      range[k].first = arrays[k].first_row;
+      range[k].count = arrays[k].rows;
+      continue;
+    }
     Line& line = lines[holders[k]];
     const detail::Rows rows(arrays[k].shape, arrays[k].is_double);
     const std::int64_t start = line.filled;
@@ -62,7 +73,7 @@ std::vector<CheckpointStage::Rows> shares(MPI_Comm comm, const std::vector<Check
 
 void CheckpointStage::take(const std::vector<CheckpointArray>& arrays) {
   std::vector<char> held(arrays.size());
-  for (std::size_t k = 0; k < arrays.size(); ++k) held[k] = arrays[k].data != nullptr ? 1 : 0;
+  for (std::size_t k = 0; k < arrays.size(); ++k) held[k] = arrays[k].divided() || arrays[k].data != nullptr ? 1 : 0;
   if (rows_.empty()) {
     rows_ = shares(comm_, arrays);
     held_ = held;
@@ -70,7 +81,7 @@ void CheckpointStage::take(const std::vector<CheckpointArray>& arrays) {
     for (auto& array : arrays_) array.data = nullptr;
     return;
   }
-  const auto same = [](const CheckpointArray& a, const CheckpointArray& b) { return a.name == b.name && a.shape == b.shape && a.is_double == b.is_double; };
+  const auto same = [](const CheckpointArray& a, const CheckpointArray& b) { return a.name == b.name && a.shape == b.shape && a.is_double == b.is_double && a.first_row == b.first_row && a.rows == b.rows; };
   if (held != held_ || !std::ranges::equal(arrays, arrays_, same)) throw internal_error("a checkpoint's stage was given other arrays than before");
 }
 
@@ -78,7 +89,7 @@ void CheckpointStage::refer(const std::vector<CheckpointArray>& arrays) {
   take(arrays);
   for (std::size_t k = 0; k < arrays.size(); ++k)
     if (rows_[k].count > 0)
-      rows_[k].data = static_cast<const std::byte*>(arrays[k].data) + rows_[k].first * detail::Rows(arrays[k].shape, arrays[k].is_double).bytes;
+      rows_[k].data = static_cast<const std::byte*>(arrays[k].data) + (rows_[k].first - arrays[k].first_row) * detail::Rows(arrays[k].shape, arrays[k].is_double).bytes;
 }
 
 void CheckpointStage::copy(const std::vector<CheckpointArray>& arrays) {

@@ -149,6 +149,12 @@ Description describe(const h5::File& file, const std::string& path, const std::s
   if (found.extents.size() > Shape::max_rank)
     throw data_error("shard '{}': data set '{}' has {} dimensions; at most {} are supported, the rows' one among them",
                      path, name, found.extents.size(), static_cast<int>(Shape::max_rank));
+  // All later products of extents, rows and bytes are parts of this one.
+  std::int64_t bytes = static_cast<std::int64_t>(size_of(*element));
+  for (const std::int64_t extent : found.extents)
+    if (extent < 0 || (extent > 0 && __builtin_mul_overflow(bytes, extent, &bytes)))
+      throw data_error("shard '{}': data set '{}' has shape ({}), more bytes than fit in 64 bits. Hint: the file is damaged; copy or make it again", path, name,
+                       fmt::join(found.extents, ", "));
   return found;
 }
 

@@ -15,6 +15,8 @@ namespace {
 /// Room for every chunk that one row touches, so that reads of rising rows decompress each chunk once; no more than
 /// this.
 constexpr std::size_t largest_cache = std::size_t{256} << 20;
+// Beyond these sizes only the bounds below count; chunks have less than 4 GiB, extents fit in 64 bits.
+constexpr std::size_t most_bytes = std::size_t{1} << 32, most_chunks = std::size_t{1} << 20;
 
 /// Access properties whose chunk cache suits reading rows in rising runs.
 h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int64_t>& extents,
@@ -27,11 +29,11 @@ h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int
   const h5::Type type(TRIREME_H5(H5Dget_type(dataset), context));
   std::size_t chunk_bytes = H5Tget_size(type), chunks = 1, slots = 1;
   for (std::size_t i = 0; i < chunk.size(); ++i) {
-    chunk_bytes *= chunk[i];
+    chunk_bytes = std::min<std::size_t>(chunk_bytes * chunk[i], most_bytes);
     if (i == 0) continue;
     const std::size_t across = (static_cast<std::size_t>(extents[i]) + chunk[i] - 1) / chunk[i];
-    chunks *= across;
-    slots *= std::bit_ceil(across);  // HDF5's hash is the chunk's coordinates, each in its own bits, modulo the slots
+    chunks = std::min(chunks * across, most_chunks);
+    slots = std::min(slots * std::bit_ceil(across), most_chunks);  // HDF5's hash is the chunk's coordinates, each in its own bits, modulo the slots
   }
   const std::size_t bytes =
       std::clamp(chunks * chunk_bytes, std::size_t{1} << 20, std::max(largest_cache, chunk_bytes));

@@ -1,6 +1,7 @@
 #include "kokkos_kernels/detail/conv_taps.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace trireme {
 
@@ -46,21 +47,27 @@ TapPhase forward_taps(const ConvGeometry& g) {
 }
 
 std::vector<TapPhase> backward_taps(const ConvGeometry& g) {
+  // Along each dimension: the taps of each residue that some place of the input has.
+  std::array<std::vector<std::vector<Tap>>, 3> of_residue;
+  for (std::size_t a = 0; a < 3; ++a) {
+    of_residue[a].resize(static_cast<std::size_t>(std::min(g.stride[a], g.in[a])));
+    for (std::int64_t k = g.kernel[a] - 1; k >= 0; --k) {  // so that offsets rise
+      const std::int64_t first = k * g.dilation[a] - g.padding[a];
+      const std::int64_t residue = (first % g.stride[a] + g.stride[a]) % g.stride[a];
+      if (residue < std::ssize(of_residue[a])) of_residue[a][static_cast<std::size_t>(residue)].push_back({k, (residue - first) / g.stride[a]});
+    }
+  }
   std::vector<TapPhase> phases;
   std::array<std::int64_t, 3> r{};
-  for (r[0] = 0; r[0] < g.stride[0]; ++r[0])
-    for (r[1] = 0; r[1] < g.stride[1]; ++r[1])
-      for (r[2] = 0; r[2] < g.stride[2]; ++r[2]) {
+  for (r[0] = 0; r[0] < std::ssize(of_residue[0]); ++r[0])
+    for (r[1] = 0; r[1] < std::ssize(of_residue[1]); ++r[1])
+      for (r[2] = 0; r[2] < std::ssize(of_residue[2]); ++r[2]) {
         std::array<std::vector<Tap>, 3> lists;
         std::array<std::int64_t, 3> count{};
         for (std::size_t a = 0; a < 3; ++a) {
-          count[a] = r[a] < g.in[a] ? (g.in[a] - 1 - r[a]) / g.stride[a] + 1 : 0;
-          for (std::int64_t k = g.kernel[a] - 1; k >= 0; --k) {  // so that offsets rise
-            const std::int64_t reach = r[a] + g.padding[a] - k * g.dilation[a];
-            if (reach % g.stride[a] == 0) lists[a].push_back({k, reach / g.stride[a]});
-          }
+          count[a] = (g.in[a] - 1 - r[a]) / g.stride[a] + 1;
+          lists[a] = of_residue[a][static_cast<std::size_t>(r[a])];
         }
-        if (count[0] * count[1] * count[2] == 0) continue;
         TapPhase phase = join(g, lists);
         phase.first = r;
         phase.step = g.stride;

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t longest_line = std::size_t{1} << 26;
 constexpr std::size_t longest_quoted_record = std::size_t{1} << 20;
+constexpr std::int64_t most_quoted_lines = 100;  // of one record; with a lone quote all of the file would be one
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
@@ -69,9 +70,9 @@ bool CsvRecords::next() {
   if (separator_ == 0) separator_ = find_separator(record_);
   while (!split()) {
     record_ += '\n';
-    if (record_.size() > longest_quoted_record || !read_line(record_))
-      throw data_error("'{}', line {}: a quoted field is not closed. Hint: look for a lone \" on that line.", name(),
-                       first_line_);
+    if (record_.size() > longest_quoted_record || lines_read_ - first_line_ >= most_quoted_lines || !read_line(record_))
+      throw data_error("'{}', line {}: a quoted field is not closed within {} lines and {}. Hint: look for a lone \" on that line.", name(), first_line_,
+                       most_quoted_lines, human_bytes(static_cast<double>(longest_quoted_record)));
   }
   return true;
 }

@@ -35,8 +35,10 @@ Shape Shape::parse(const std::string& text, const std::string& what) {
 }
 
 std::int64_t Shape::size() const {
+  if (std::ranges::find(span(), 0) != span().end()) return 0;
   std::int64_t product = 1;
-  for (int i = 0; i < rank_; ++i) product *= (*this)[i];
+  for (int i = 0; i < rank_; ++i)
+    if (__builtin_mul_overflow(product, (*this)[i], &product)) throw usage_error("a shape of {} has more elements than fit in 64 bits", text());
   return product;
 }
 

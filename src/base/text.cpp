@@ -37,6 +37,8 @@ std::vector<std::string> words(std::string_view text) {
 }
 
 std::string nearest(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t longest = 200;  // what is longer is near to nothing, whatever follows
+  word = word.substr(0, longest);
   std::string best;
   std::size_t best_distance = static_cast<std::size_t>(-1);
   for (const auto& candidate : candidates) {

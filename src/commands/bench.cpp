@@ -26,7 +26,9 @@ double timed(const Communicator& comm, const std::function<void()>& action) {
 }
 
 std::int64_t count_option(const std::string& text, const std::string& name, std::int64_t least) {
+  constexpr std::int64_t most = 1'000'000;
   const std::int64_t value = parse_integer(text, name);
+  if (value > most) throw usage_error("{} = {} is too large; at most {} is possible", name, value, most);
   if (value < least) throw usage_error("{} = {} is too small; at least {} is wanted", name, value, least);
   return value;
 }

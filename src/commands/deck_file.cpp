@@ -1,7 +1,7 @@
 #include "commands/deck_file.hpp"
 
-#include <fstream>
-#include <sstream>
+#include "base/error.hpp"
+#include "base/text_file.hpp"
 
 namespace trireme {
 
@@ -9,13 +9,8 @@ Deck shared_deck(const Communicator& comm, const std::filesystem::path& file, co
   std::string text;
   comm.together([&] {
     if (comm.rank() != 0) return;
-    std::error_code code;
-    if (std::filesystem::is_directory(file, code)) throw usage_error("deck '{}' is a directory. Expected an INI file, as inputs/digits/cnn.ini", file.string());
-    std::ifstream in(file);
-    if (!in) throw usage_error("deck '{}' cannot be read. Hint: check the path; ready decks lie in inputs/", file.string());
-    std::ostringstream all;
-    all << in.rdbuf();
-    text = all.str();
+    if (const std::string why = read_text(file, text); !why.empty())
+      throw usage_error("deck '{}' cannot be read: {}. Hint: give the path of an INI file; ready decks lie in inputs/", file.string(), why);
   });
   return Deck(comm.broadcast(text), file.string(), overrides);
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/error.hpp"
 #include "base/share.hpp"
 #include "base/text.hpp"
 #include "layers/part.hpp"
@@ -16,6 +17,8 @@
 namespace trireme {
 
 namespace {
+
+constexpr int most_planned = 4096;
 
 std::string channels_of(const NodePlan& node) {
   switch (node.channels) {
@@ -32,32 +35,22 @@ template <class T>
 void fill_ranks(PlanReport& report, const Deck& deck) {
   const auto size = static_cast<std::int64_t>(sizeof(T));
   const GridShape& grid = report.grid;
-  const std::int64_t reducers = grid.data * grid.spatial_ranks(), states = static_cast<std::int64_t>(optimizer_states(deck).size());
-  const bool shard = deck.boolean("optimizer.shard");
+  const std::int64_t reducers = grid.data * grid.spatial_ranks();
   // Of the first rank of the data axis, which has no less than others.
   const std::int64_t share = report.lanes > 0 ? most_of_batch(deck, grid) : (deck.integer("data.batch") + grid.data - 1) / grid.data,
                      batches = deck.integer("train.accumulate"), passes = report.micro_batches * (report.lanes > 0 ? share_of(report.lanes, 0, grid.data).count : batches);
   for (int rank = 0; rank < grid.model_ranks(); ++rank) {
     const GridPlace place(grid, rank);
     const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, place);
-    const auto summary = network.summary();
-    RankMemory memory;
-    memory.parameters = summary.arena_bytes;
     const auto reduce = ReduceOptions::from(deck, grid, network.arena_size());
-    memory.gradients = (network.gradient_elements() + reduce.lane_memory(network.gradient_elements(), place.spatial_rank())) * size;
-    memory.state = states * (shard ? (summary.arena_bytes + reducers - 1) / reducers : summary.arena_bytes);
-    memory.average = deck.real("train.ema") > 0 ? summary.arena_bytes : 0;
-    memory.activations = summary.temporary_bytes;
-    memory.workspace = summary.workspace_bytes;
-    memory.messages = summary.message_bytes + loss_message_elements(deck, network) * network.largest_batch() * size;
     report.places.push_back(place);
-    report.memory.push_back(memory);
+    report.memory.push_back(run_memory(deck, grid, network));
 
     auto& traffic = report.traffic.emplace_back();
     const auto add = [&](const Traffic& sent) {
       AxisTraffic& axis = traffic[sent.axis];
-      axis.messages += static_cast<double>(sent.messages * passes);
-      axis.bytes += static_cast<double>(sent.elements * share * batches * size);
+      axis.messages += static_cast<double>(sent.messages) * static_cast<double>(passes);
+      axis.bytes += static_cast<double>(sent.elements * share) * static_cast<double>(batches * size);
     };
     for (const auto& line : network.traffic()) add(line.traffic);
     for (const Traffic& sent : loss_traffic(deck, network)) add(sent);
@@ -74,6 +67,8 @@ void fill_ranks(PlanReport& report, const Deck& deck) {
 }  // namespace
 
 PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, ranks)) {
+  if (grid.model_ranks() > most_planned)
+    throw usage_error("the axes of [parallel] other than data take {} ranks; a plan lists each of them, up to {}", grid.model_ranks(), most_planned);
   const Graph graph(deck);
   const ParallelPlan plan(graph, deck, grid);
   require_norm_values(plan, deck, 0);
@@ -104,7 +99,7 @@ PlanReport::PlanReport(const Deck& deck, int ranks) : grid(grid_shape(deck, rank
 
 std::int64_t PlanReport::most_memory() const {
   std::int64_t most = 0;
-  for (const RankMemory& rank : memory) most = std::max(most, rank.total());
+  for (const RunMemory& rank : memory) most = std::max(most, rank.total());
   return most;
 }
 
@@ -121,13 +116,15 @@ std::string PlanReport::text() const {
     out += fmt::format("; bubble (p - 1)/(m + p - 1) = {:.0f} % of a step where stages are even\n", 100 * bubble);
   }
   const auto bytes = [](std::int64_t n) { return human_bytes(static_cast<double>(n)); };
-  out += fmt::format("\nmemory a rank (data coordinate 0; the others hold the same)\n{:<26} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", "pipeline, spatial, tensor",
-                     "parameters", "gradients", "state", "activations", "workspace", "messages", "total");
+  out += fmt::format("\nmemory a rank (data coordinate 0; the others hold the same), without the rows of the data set\n"
+                     "{:<26} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", "pipeline, spatial, tensor",
+                     "parameters", "gradients", "state", "activations", "workspace", "messages", "evaluation", "checkpoint", "total");
   for (std::size_t r = 0; r < memory.size(); ++r) {
-    const RankMemory& m = memory[r];
+    const RunMemory& m = memory[r];
     const GridPlace& p = places[r];
-    out += fmt::format("{:<26} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", fmt::format("{}, {}x{}x{}, {}", p.pipeline, p.spatial[0], p.spatial[1], p.spatial[2], p.tensor),
-                       bytes(m.parameters), bytes(m.gradients), bytes(m.state + m.average), bytes(m.activations), bytes(m.workspace), bytes(m.messages), bytes(m.total()));
+    out += fmt::format("{:<26} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11} {:>11}\n", fmt::format("{}, {}x{}x{}, {}", p.pipeline, p.spatial[0], p.spatial[1], p.spatial[2], p.tensor),
+                       bytes(m.parameters), bytes(m.gradients), bytes(m.state + m.average), bytes(m.activations), bytes(m.workspace), bytes(m.messages), bytes(m.evaluation),
+                       bytes(m.checkpoint), bytes(m.total()));
   }
   std::map<std::string, AxisTraffic> most;
   for (const auto& rank : traffic)
@@ -154,10 +151,10 @@ nlohmann::json PlanReport::json() const {
     object["layers"].push_back({{"name", line.name}, {"kind", line.kind}, {"stage", line.stage}, {"shape", line.shape}, {"part", line.part},
                                 {"channels", line.channels}, {"pixels", line.pixels}, {"parameters", line.parameters}});
   for (std::size_t r = 0; r < memory.size(); ++r) {
-    const RankMemory& m = memory[r];
+    const RunMemory& m = memory[r];
     nlohmann::json rank{{"pipeline", places[r].pipeline}, {"spatial", places[r].spatial}, {"tensor", places[r].tensor}, {"parameters", m.parameters},
                         {"gradients", m.gradients}, {"state", m.state}, {"average", m.average}, {"activations", m.activations}, {"workspace", m.workspace},
-                        {"messages", m.messages}, {"total", m.total()}};
+                        {"messages", m.messages}, {"evaluation", m.evaluation}, {"checkpoint", m.checkpoint}, {"total", m.total()}};
     for (const auto& [axis, sent] : traffic[r]) rank["sent"][axis] = {{"messages", sent.messages}, {"bytes", sent.bytes}};
     object["memory"].push_back(rank);
   }

@@ -10,13 +10,9 @@
 
 #include "comm/process_grid.hpp"
 #include "config/deck.hpp"
+#include "train/run_memory.hpp"
 
 namespace trireme {
-
-struct RankMemory {
-  std::int64_t parameters = 0, gradients = 0, state = 0, average = 0, activations = 0, workspace = 0, messages = 0;  // bytes
-  std::int64_t total() const { return parameters + gradients + state + average + activations + workspace + messages; }
-};
 
 /// What one rank sends along one axis in a step.
 struct AxisTraffic {
@@ -34,7 +30,7 @@ struct PlanReport {
   std::int64_t micro_batches = 1, pass_samples = 0, lanes = 0;
   std::vector<PlannedLayerLine> layers;     // parts: of the first rank of the layer's stage
   std::vector<GridPlace> places;            // of the first data coordinate
-  std::vector<RankMemory> memory;           // of these
+  std::vector<RunMemory> memory;           // of these
   std::vector<std::map<std::string, AxisTraffic>> traffic;
   std::vector<double> stage_shares;         // of the work
   double bubble = 0;                        // share of a step that a stage of the pipeline waits, in theory

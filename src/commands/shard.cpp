@@ -40,13 +40,17 @@ struct Kind {
   std::function<std::unique_ptr<SampleSource>(const fs::path& source, const Values&)> open;
 };
 
-std::int64_t at_least(const Values& values, const std::string& option, std::int64_t least) {
+constexpr std::int64_t most_shards = 1'000'000, most_columns = 1'000'000;
+constexpr std::int64_t most_samples = 1'000'000'000'000;  // made ones: numbers of test samples begin behind those of train samples
+constexpr std::int64_t most_seed = 9'000'000'000'000'000'000;
+
+std::int64_t between(const Values& values, const std::string& option, std::int64_t least, std::int64_t most) {
   const auto value = values[option].as<std::int64_t>();
-  if (value < least) throw usage_error("--{} {}: expected {} or more", option, value, least);
+  if (value < least || value > most) throw usage_error("--{} {}: expected {} to {}", option, value, least, most);
   return value;
 }
 
-std::uint64_t seed_of(const Values& values) { return static_cast<std::uint64_t>(at_least(values, "seed", 0)); }
+std::uint64_t seed_of(const Values& values) { return static_cast<std::uint64_t>(between(values, "seed", 0, most_seed)); }
 
 std::unique_ptr<SampleSource> open_csv(const fs::path& source, const Values& values) {
   CsvOptions options;
@@ -54,7 +58,7 @@ std::unique_ptr<SampleSource> open_csv(const fs::path& source, const Values& val
   options.standardize = values.count("standardize") > 0;
   options.standardize_targets = values.count("standardize-targets") > 0;
   options.float64 = values.count("float64") > 0;
-  options.targets = at_least(values, "targets", 1);
+  options.targets = between(values, "targets", 1, most_columns);
   options.test_fraction = values["test"].as<double>();
   options.seed = seed_of(values);
   if (options.classes && !values["targets"].defaulted())
@@ -76,7 +80,7 @@ std::unique_ptr<SampleSource> open_csv(const fs::path& source, const Values& val
 }
 
 std::unique_ptr<SampleSource> open_fields(const fs::path&, const Values& values) {
-  const std::int64_t train = at_least(values, "train", 1), test = at_least(values, "test", 0);
+  const std::int64_t train = between(values, "train", 1, most_samples), test = between(values, "test", 0, most_samples);
   const std::int64_t size = values["size"].as<std::int64_t>(), channels = values["channels"].as<std::int64_t>();
   if (size < 4 || size > 512 || !std::has_single_bit(static_cast<std::uint64_t>(size)))
     throw usage_error("--size {}: expected a power of two from 4 to 512", size);
@@ -93,8 +97,8 @@ const std::vector<Kind>& kinds() {
              "seed", po::value<std::int64_t>()->default_value(1), "all samples are a function of it");
        },
        [](const fs::path&, const Values& values) {
-         return std::make_unique<DigitSource>(seed_of(values), at_least(values, "train", 1),
-                                              at_least(values, "test", 0));
+         return std::make_unique<DigitSource>(seed_of(values), between(values, "train", 1, most_samples),
+                                              between(values, "test", 0, most_samples));
        }},
       {"fields", "", "synthetic 3-D Gaussian random fields; targets: spectral index and amplitude",
        [](po::options_description& options) {
@@ -213,11 +217,10 @@ ShardJob job_of(const Kind& kind, const fs::path& source, const Values& values) 
   job.out = values["out"].as<std::string>();
   const std::string file = source.filename().string();
   job.name = kind.name == "csv" && !file.starts_with('.') ? file.substr(0, file.find('.')) : kind.name;
-  job.shards[Part::train] = at_least(values, "shards", 1);
-  job.shards[Part::test] = values.count("test-shards") ? at_least(values, "test-shards", 1)
+  job.shards[Part::train] = between(values, "shards", 1, most_shards);
+  job.shards[Part::test] = values.count("test-shards") ? between(values, "test-shards", 1, most_shards)
                                                        : std::max<std::int64_t>(1, job.shards[Part::train] / 4);
-  job.gzip = static_cast<int>(std::min<std::int64_t>(at_least(values, "gzip", 0), 10));
-  if (job.gzip > 9) throw usage_error("--gzip {}: expected 0 to 9", values["gzip"].as<std::int64_t>());
+  job.gzip = static_cast<int>(between(values, "gzip", 0, 9));
   job.force = values.count("force") > 0;
   return job;
 }
@@ -243,7 +246,13 @@ int shard_command(const Communicator& comm, const std::vector<std::string>& argu
     job = job_of(kind, path, values);
   });
   require_free(comm, job);
-  comm.together([&] { source = kind.open(path, values); });
+  comm.together([&] {
+    source = kind.open(path, values);
+    for (const auto& [part, option] : {std::pair{Part::train, "shards"}, std::pair{Part::test, "test-shards"}})
+      if (const std::int64_t most = std::max<std::int64_t>(source->count(part), 1000); job.shards[part] > most)
+        throw usage_error("--{} {}: the source has {} samples for them, so most shards would be empty. Expected at most {}", option, job.shards[part],
+                          source->count(part), most);
+  });
   log::info("shard {}: {} train and {} test samples of shape {} ({}) to {}", kind.name, source->count(Part::train),
             source->count(Part::test), source->layout().sample.tuple(), name_of(source->layout().feature_type),
             job.out.string());

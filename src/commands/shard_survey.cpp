@@ -93,6 +93,8 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
                });
   } catch (const Error& error) {
     found["problem"] = error.what();
+  } catch (const std::exception& error) {  // numbers in a damaged file may ask for any size
+    found["problem"] = fmt::format("shard '{}' cannot be read: {}. Hint: the file is damaged, or larger than memory; copy or make it again", path, described(error).what());
   }
   return found;
 }

@@ -13,6 +13,10 @@ namespace trireme::detail {
 
 namespace {
 
+// What a deck of a few lines can become.
+constexpr std::size_t most_layers = 10000, most_blocks = 1000, most_characters = std::size_t{16} << 20;
+constexpr int deepest = 32;
+
 constexpr std::string_view section_word = "block ";
 constexpr std::string_view layer_word = "layer";
 
@@ -20,7 +24,7 @@ bool is_letter(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
 }
 
-/// Calls take(name) for each $NAME and copies what is between.
+/// Calls take(name) for each $NAME and copies what is between. A line that grows beyond what all lines together may have ends early.
 template <class Take>
 std::string with_parameters(const std::string& text, const Take& take) {
   std::string result;
@@ -32,6 +36,7 @@ std::string with_parameters(const std::string& text, const Take& take) {
     const std::size_t first = ++i;
     while (i < text.size() && is_letter(text[i])) ++i;
     result += take(text.substr(first, i - first));
+    if (result.size() > most_characters) break;
   }
   return result;
 }
@@ -62,6 +67,7 @@ std::size_t LayerList::find_block(const std::string& name) const {
 
 void LayerList::define(const DeckEntry& entry) {
   const std::size_t at = find_block(entry.block);
+  if (at == most_blocks) throw usage_error("{}: more than {} blocks. Hint: a block may have parameters, and be repeated", entry.where, most_blocks);
   if (at == blocks_.size()) blocks_.push_back({entry.block, {}, {}});
   if (entry.key == layer_word) {
     blocks_[at].lines.push_back(entry);
@@ -96,6 +102,8 @@ void LayerList::add(LayerSpec spec, const std::string& where, Scope& scope) {
   if (in_block) spec.name = last_;
   if (in_block || spec.from != from) spec.text = line_of(spec);
   spec.place = in_block ? where : "";
+  if (layers_.size() == most_layers)
+    throw usage_error("{}: the network has more than {} layers. Hint: fewer repeats", where, most_layers);
   layers_.push_back(std::move(spec));
 }
 
@@ -124,6 +132,7 @@ void LayerList::add_instances(const LayerSpec& use, const std::string& where, Sc
       repeat == use.options.end() ? 1 : parse_integer(repeat->second, fmt::format("{}: repeat", where));
   if (count < 1 || count > 10000)
     throw usage_error("{}: repeat = {} is out of range. Expected 1 to 10000", where, count);
+  if (scope.depth == deepest) throw usage_error("{}: blocks are used within blocks more than {} deep. Hint: write some of them out", where, deepest);
   for (std::int64_t i = 1; i <= count; ++i) {
     const std::string name = use.name.empty()              ? fmt::format("{}{}", use.kind, ++scope.running[use.kind])
                              : repeat == use.options.end() ? use.name
@@ -133,6 +142,7 @@ void LayerList::add_instances(const LayerSpec& use, const std::string& where, Sc
                  {.prefix = scope.prefix + name + ".",
                   .input = given ? use.from.front() : last_,
                   .input_given = given,
+                  .depth = scope.depth + 1,
                   .visible = find_block(use.kind),
                   .use = where});
     if (!scope.names.emplace(name, last_).second)
@@ -167,6 +177,9 @@ void LayerList::add_instance(std::size_t number, const LayerSpec& use, const std
           "{}]",
           place, name, name, block.name, name, block.name);
     });
+    expanded_ += text.size() + place.size();
+    if (expanded_ > most_characters)
+      throw usage_error("{}: the blocks become lines of more than {} characters in all. Hint: fewer repeats, shorter values", where, most_characters);
     add(parse_layer(text, static_cast<int>(layers_.size()) + 1, place), place, scope);
   }
 }

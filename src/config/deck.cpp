@@ -2,13 +2,9 @@
 
 #include <fmt/format.h>
 
-#include <cerrno>
-#include <fstream>
-#include <sstream>
-#include <system_error>
-
 #include "base/error.hpp"
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 #include "config/detail/blocks.hpp"
 #include "config/detail/entries.hpp"
 #include "config/detail/keys.hpp"
@@ -70,18 +66,11 @@ Deck::Deck(const std::string& text, const std::string& origin, const std::vector
 }
 
 Deck Deck::read(const std::filesystem::path& file, const std::vector<std::string>& overrides) {
-  const auto unreadable = [&](const std::string& why) {
-    return usage_error("deck '{}' cannot be read: {}. Hint: give the path of an INI file, such as one of inputs/",
-                       file.string(), why);
-  };
-  if (std::error_code ignored; std::filesystem::is_directory(file, ignored)) throw unreadable("it is a directory");
-  errno = 0;
-  std::ifstream stream(file, std::ios::binary);
-  std::ostringstream text;
-  if (stream && stream.peek() != std::ifstream::traits_type::eof()) text << stream.rdbuf();
-  if (!stream.is_open() || stream.bad() || !text)
-    throw unreadable(std::generic_category().message(errno != 0 ? errno : EIO));
-  return Deck(text.str(), file.string(), overrides);
+  std::string text;
+  if (const std::string why = read_text(file, text); !why.empty())
+    throw usage_error("deck '{}' cannot be read: {}. Hint: give the path of an INI file, such as one of inputs/",
+                      file.string(), why);
+  return Deck(text, file.string(), overrides);
 }
 
 const KeySpec& Deck::spec(std::string_view key) const {

@@ -19,6 +19,7 @@ namespace trireme::detail {
 
 namespace {
 
+constexpr std::size_t longest_line = std::size_t{1} << 20;  // characters; a list of files may be long
 constexpr char escaped_hash = '\x1f';  // stands for '#' while Boost reads; legal text holds no such character
 
 struct Line {
@@ -75,6 +76,8 @@ std::vector<Line> significant_lines(std::string_view text, const std::string& or
     const std::string_view raw = trim(text.substr(0, end));
     text.remove_prefix(std::min(end + 1, text.size()));
     const std::string where = fmt::format("deck '{}', line {}", origin, number);
+    if (raw.size() > longest_line)
+      throw usage_error("{}: the line has {} characters; at most {} are read. Hint: name files by a folder or a glob", where, raw.size(), longest_line);
     check_text(raw, where);
     std::string plain = without_escapes(raw, where);
     if (plain.empty()) continue;

@@ -17,6 +17,12 @@ struct Range {
   double low = -1e300, high = 1e300;
   bool open_low = false, open_high = false;
 };
+constexpr double most_of_integers = 1e9;
+constexpr double most_of_seeds = 9e18;     // a seed plus the number of a task still fits in 64 bits
+constexpr double most_of_steps = 1e15;
+constexpr double most_of_rows = 1e15;
+constexpr double most_of_seconds = 1e9;    // 31 years
+
 Range at_least(double low) { return {.low = low}; }
 Range above(double low) { return {.low = low, .open_low = true}; }
 Range between(double low, double high) { return {.low = low, .high = high}; }
@@ -26,9 +32,11 @@ KeySpec key(const char* name, Type type, const char* fallback, const char* help)
   KeySpec spec{.name = name, .type = type, .fallback = fallback, .choices = {}, .help = help};
   return spec;
 }
+/// Every integer has both ends: without one given, at most `most_of_integers`.
 KeySpec number(const char* name, Type type, const char* fallback, const Range& range, const char* help) {
   KeySpec spec = key(name, type, fallback, help);
   spec.low = range.low, spec.high = range.high, spec.open_low = range.open_low, spec.open_high = range.open_high;
+  if (type == Type::integer && spec.high == Range{}.high) spec.high = most_of_integers;
   return spec;
 }
 KeySpec choice(const char* name, std::vector<std::string> choices, const char* help) {  // the first is the default
@@ -50,23 +58,23 @@ std::vector<KeySpec> make_keys() {
                  list = Type::list;
   return {
       filled(key("run.name", text, "run", "Name of the run, used in messages and for its directory.")),
-      number("run.seed", integer, "1", at_least(0),
+      number("run.seed", integer, "1", between(0, most_of_seeds),
              "Seed of all random numbers: initial parameters, order of the samples, augmentation, dropout."),
-      number("run.stream", integer, "0", at_least(0),
+      number("run.stream", integer, "0", between(0, most_of_seeds),
              "Which of the seed's streams order, augmentation and dropout are drawn from: runs of one seed and several streams start from the same "
              "parameters and see the samples in other orders."),
       key("run.output", text, "",
           "Run directory, which receives everything that a run writes; empty: runs/ and the run's name."),
-      number("run.hang_timeout", real, "1800", at_least(0),
+      number("run.hang_timeout", real, "1800", between(0, most_of_seconds),
              "Seconds that a rank waits for others, or for its data, in training before the watchdog says who has not arrived and where, and ends the job with "
              "code 7; 0: for ever."),
       number("run.io_retries", integer, "4", {.low = 0, .high = 20},
              "How often reading a shard or writing a checkpoint is tried again after an error that may pass (EIO, ESTALE, ETIMEDOUT, EAGAIN, EBUSY), after 0.2 s, "
              "0.4 s, 0.8 s..."),
-      number("run.time_limit", real, "0", at_least(0),
+      number("run.time_limit", real, "0", between(0, most_of_seconds),
              "Seconds that a process may run before it stops with a checkpoint and exit code 75, from its start; 0: no limit. Where SLURM_JOB_END_TIME is set, the "
              "earlier of the two counts."),
-      number("run.time_margin", real, "30", at_least(0),
+      number("run.time_margin", real, "30", between(0, most_of_seconds),
              "Seconds of the time limit to leave untouched: the run stops when no more is left than these and twice the time of a checkpoint and a step (the longest "
              "measured)."),
 
@@ -101,10 +109,10 @@ std::vector<KeySpec> make_keys() {
              "Standard deviation of normal noise added to training samples after they are normalised, and where data.target = features to evaluated ones too, "
              "drawn by run.seed and row; predict adds none; 0: none."),
       key("data.shuffle", boolean, "true", "Whether each epoch visits the training samples in a new random order."),
-      number("data.chunk", integer, "0", at_least(0),
+      number("data.chunk", integer, "0", between(0, most_of_rows),
              "Rows that are read and shuffled together as one block; 0: about 1 MiB of rows. Where both this and window are 0, a data set of at most 64 MiB is "
              "shuffled row by row as a whole."),
-      number("data.window", integer, "0", at_least(0),
+      number("data.window", integer, "0", between(0, most_of_rows),
              "Rows within which single rows are shuffled; 0: about 32 MiB of rows, or all of a data set of at most 64 MiB (see chunk)."),
       number("data.cache", integer, "64", between(0, 1e9),
              "MiB up to which a data set is kept in each rank's memory; 0: always read from the files. The order of the samples does not depend on it."),
@@ -158,7 +166,7 @@ std::vector<KeySpec> make_keys() {
              "Learning rate at the end of the cosine and linear schedules, as a share of lr."),
 
       number("train.epochs", integer, "1", at_least(0), "Epochs to train: passes over the training data."),
-      number("train.steps", integer, "0", at_least(0),
+      number("train.steps", integer, "0", between(0, most_of_steps),
              "Steps after which training stops, counted over all restarts; 0: no limit."),
       number("train.log_every", integer, "50", at_least(1), "Steps between two reports of loss and speed."),
       number("train.evaluate_every", integer, "1", at_least(0),
@@ -181,13 +189,13 @@ std::vector<KeySpec> make_keys() {
       key("train.trace", boolean, "false",
           "Whether the run writes trace.json, a time line of each rank's phases in Chrome's format."),
 
-      number("parallel.data", integer, "0", at_least(0), "Ranks among which the batch is divided; 0: those that the other axes leave over."),
+      number("parallel.data", integer, "0", between(0, 1e6), "Ranks among which the batch is divided; 0: those that the other axes leave over."),
       number("parallel.tensor", integer, "1", between(1, 1e6),
              "Ranks among which channels and features of layers are divided, with their parameters."),
       filled(key("parallel.spatial", text, "1",
                  "Ranks among which each sample's pixels are divided, one number a spatial dimension as in 2x2x1; one number alone: the first dimension.")),
       number("parallel.pipeline", integer, "1", between(1, 1e6), "Stages of consecutive layers, one rank after the other."),
-      number("parallel.micro_batches", integer, "0", at_least(0),
+      number("parallel.micro_batches", integer, "0", between(0, 1e6),
              "Parts into which each rank's share of a batch is cut, that pass one after the other and whose gradients are summed; 0: four a pipeline's stage, one "
              "without a pipeline."),
       number("parallel.bucket", real, "0", {.low = 0, .high = 1024},
@@ -206,7 +214,7 @@ std::vector<KeySpec> make_keys() {
       choice("task.mode", {"none", "independent", "average", "tournament"},
              "none: one run; independent: a queue of runs, each with changes of its own; average: runs whose parameters become their mean every few steps; "
              "tournament: runs that meet in pairs every few steps and keep the better one's parameters."),
-      number("task.groups", integer, "0", at_least(0),
+      number("task.groups", integer, "0", between(0, 1e6),
              "Groups of equal size that the ranks are cut into, each of which does one task at a time; 0: as many as there are tasks, or as fit."),
       key("task.sweep", text, "",
           "Tasks as all combinations of values of keys, the last key's changing fastest: KEY: VALUE, VALUE...; KEY: FIRST..LAST (integers)."),

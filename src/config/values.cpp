@@ -50,9 +50,12 @@ namespace detail {
 namespace {
 
 std::string range_text(const KeySpec& spec) {
+  const auto written = [&](double end) {
+    return spec.type == KeySpec::Type::integer ? std::to_string(static_cast<std::int64_t>(end)) : fmt::format("{}", end);
+  };
   std::vector<std::string> ends;
-  if (spec.low != KeySpec{}.low) ends.push_back(fmt::format("{} {}", spec.open_low ? ">" : ">=", spec.low));
-  if (spec.high != KeySpec{}.high) ends.push_back(fmt::format("{} {}", spec.open_high ? "<" : "<=", spec.high));
+  if (spec.low != KeySpec{}.low) ends.push_back(fmt::format("{} {}", spec.open_low ? ">" : ">=", written(spec.low)));
+  if (spec.high != KeySpec{}.high) ends.push_back(fmt::format("{} {}", spec.open_high ? "<" : "<=", written(spec.high)));
   return ends.empty() ? "" : fmt::format(" {}", fmt::join(ends, " and "));
 }
 

@@ -301,7 +301,8 @@ BatchStream::ShuffleOrder BatchStream::shuffle_order(const DataSet& data, const 
   // A power of two, because chunks of files mostly are: then few of these are read twice.
   const auto usual_chunk =
       static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, usual_chunk_bytes / row_bytes))));
-  return {o.chunk > 0 ? o.chunk : usual_chunk, o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes), false};
+  const std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk, window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
+  return {std::min(chunk, data.size()), std::min(window, data.size()), false};
 }
 
 BatchStream::BatchStream(const DataSet& data, IoThread& io, const Options& options)
@@ -315,6 +316,13 @@ void BatchStream::set_shares(std::vector<std::int64_t> counts, std::int64_t epoc
   impl_->set_shares(std::move(counts), {epoch, index});
 }
 const HostBatch& BatchStream::next() { return impl_->next(); }
+std::int64_t BatchStream::memory() const {
+  constexpr std::int64_t windows = 2, place = 8 + 4;  // a row's place in its window, and its batch
+  const Planner& planner = impl_->planner;
+  const std::int64_t row = impl_->feature_bytes + impl_->label_bytes;
+  if (impl_->cached) return planner.reach().count * (row + windows * place);
+  return windows * planner.most_rows() * (row + place);
+}
 double BatchStream::waited() const { return impl_->waited; }
 std::int64_t BatchStream::bytes_read() const { return impl_->loader.bytes_read(); }
 

@@ -94,6 +94,8 @@ class BatchStream {
   /// label out of range, a NaN in float features: data errors that name shard and row) are thrown here, after the
   /// batches before them.
   const HostBatch& next();
+  /// Bytes of rows, and of the order they come in, that this stream keeps at most.
+  std::int64_t memory() const;
   /// Seconds that next() has waited so far.
   double waited() const;
   /// Bytes asked of files so far.

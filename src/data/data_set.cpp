@@ -4,6 +4,7 @@
 #include <cstring>
 #include <filesystem>
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "base/stop_signals.hpp"
 #include "base/text.hpp"
@@ -153,12 +154,20 @@ DataSet::DataSet(const Communicator& comm, const std::string& where, const Shard
 
   // The checks are the same on every rank, and so is the error. A shard without rows says nothing of a sample's shape
   // or type.
-  for (const ShardInfo& shard : shards_) starts_.push_back(starts_.back() + shard.rows);
+  for (const ShardInfo& shard : shards_) {
+    starts_.push_back(0);
+    if (__builtin_add_overflow(starts_[starts_.size() - 2], shard.rows, &starts_.back()))
+      throw data_error("'{}': the shards up to '{}' have more rows than fit in 64 bits. Hint: the file is damaged; copy or make it again", where, shard.path);
+  }
   if (size() == 0)
     throw data_error("'{}': {} shard{} found, but no row in {} (data set '{}'). Hint: was the conversion cut short?",
                      where, shards_.size(), shards_.size() == 1 ? " was" : "s were",
                      shards_.size() == 1 ? "it" : "any of them", names_.features);
   while (shards_[reference_].rows == 0) ++reference_;
+  std::int64_t all_bytes = 0;
+  if (!fits({size(), std::max<std::int64_t>(1, reference().sample.size() + reference().label.size()), 8}, all_bytes))
+    throw data_error("'{}': {} rows of {} are more bytes than fit in 64 bits. Hint: a shard is damaged; copy or make it again", where, size(),
+                     reference().sample.tuple());
   for (const ShardInfo& shard : shards_) {
     if (shard.rows == 0) continue;
     check_against_sibling(shard, reference(), names_, labelled && shard.has_labels && reference().has_labels);

@@ -15,22 +15,23 @@ ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   const int dims = spatial_dims(input, options);
   ConvGeometry g;
   g.in_channels = input[0];
-  g.out_channels = options.integer("out", 1);
-  g.groups = options.integer("groups", 1);
+  g.out_channels = options.integer("out");
+  g.groups = options.integer("groups");
   if (g.in_channels % g.groups != 0 || g.out_channels % g.groups != 0)
     throw usage_error("{}: groups = {} must divide both the {} input channels and the {} output channels", options.where(), g.groups, g.in_channels,
                       g.out_channels);
   g.in = spatial_extents(input);
-  g.kernel = options.extents("kernel", dims, 1, 1);
-  g.stride = options.extents("stride", dims, 1, 1);
-  g.padding = options.extents("padding", dims, 0, 0);
-  g.dilation = options.extents("dilation", dims, 1, 1);
+  g.kernel = options.extents("kernel", dims, 1);
+  g.stride = options.extents("stride", dims, 1);
+  g.padding = options.extents("padding", dims, 0);
+  g.dilation = options.extents("dilation", dims, 1);
   for (std::size_t a = 0; a < 3; ++a) {
     g.out[a] = conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], g.dilation[a]);
     if (g.out[a] < 1)
       throw usage_error("{}: kernel {} (dilation {}) is larger than the input {} with padding {}", options.where(), g.kernel[a], g.dilation[a], g.in[a],
                         g.padding[a]);
   }
+  check_size(g, options);
   return g;
 }
 
@@ -129,12 +130,12 @@ class Conv final : public Layer<T> {
 LayerKind conv_kind() {
   return {"conv",
           "Convolution in 1, 2 or 3 dimensions, as nn.Conv1d, Conv2d, Conv3d.",
-          {{"out", "", "channels of the output"},
-           {"kernel", "", "size of the kernel"},
-           {"stride", "1", "step between outputs"},
-           {"padding", "0", "zeros added on both sides"},
-           {"dilation", "1", "distance between the kernel's taps"},
-           {"groups", "1", "groups of channels that do not see each other"},
+          {channels_option("out", "", "channels of the output"),
+           places_option("kernel", "", "size of the kernel", 1),
+           places_option("stride", "1", "step between outputs", 1),
+           places_option("padding", "0", "zeros added on both sides", 0),
+           places_option("dilation", "1", "distance between the kernel's taps", 1),
+           channels_option("groups", "1", "groups of channels that do not see each other"),
            {"bias", "true", "whether a bias is added"}},
           1,
           [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Conv<float>>(o, s, p); },
@@ -143,7 +144,7 @@ LayerKind conv_kind() {
           PixelRole::window,
           reach_of,
           {},
-          [](const LayerOptions& o) { return o.integer("groups", 1); }};
+          [](const LayerOptions& o) { return o.integer("groups"); }};
 }
 
 }  // namespace trireme

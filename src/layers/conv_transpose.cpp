@@ -19,17 +19,17 @@ ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   const int dims = spatial_dims(input, options);
   ConvGeometry g;
   g.out_channels = input[0];
-  g.in_channels = options.integer("out", 1);
-  g.groups = options.integer("groups", 1);
+  g.in_channels = options.integer("out");
+  g.groups = options.integer("groups");
   if (g.in_channels % g.groups != 0 || g.out_channels % g.groups != 0)
     throw usage_error("{}: groups = {} must divide both the {} input channels and the {} output channels", options.where(), g.groups, g.out_channels,
                       g.in_channels);
   g.out = spatial_extents(input);
-  g.kernel = options.extents("kernel", dims, 1, 1);
-  g.stride = options.extents("stride", dims, 1, 1);
-  g.padding = options.extents("padding", dims, 0, 0);
-  g.dilation = options.extents("dilation", dims, 1, 1);
-  const auto more = options.extents("output_padding", dims, 0, 0);
+  g.kernel = options.extents("kernel", dims, 1);
+  g.stride = options.extents("stride", dims, 1);
+  g.padding = options.extents("padding", dims, 0);
+  g.dilation = options.extents("dilation", dims, 1);
+  const auto more = options.extents("output_padding", dims, 0);
   for (std::size_t a = 0; a < 3; ++a) {
     if (more[a] >= std::max(g.stride[a], g.dilation[a]))
       throw usage_error("{}: output_padding {} must be smaller than stride {} or dilation {}", options.where(), more[a], g.stride[a], g.dilation[a]);
@@ -37,6 +37,7 @@ ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
     if (g.in[a] < 1)
       throw usage_error("{}: padding {} leaves nothing of the output (input {}, kernel {})", options.where(), g.padding[a], g.out[a], g.kernel[a]);
   }
+  check_size(g, options);
   return g;
 }
 
@@ -129,13 +130,13 @@ class ConvTranspose final : public Layer<T> {
 LayerKind conv_transpose_kind() {
   return {"conv_transpose",
           "Transposed convolution in 1, 2 or 3 dimensions, as nn.ConvTranspose1d-3d.",
-          {{"out", "", "channels of the output"},
-           {"kernel", "", "size of the kernel"},
-           {"stride", "1", "step between inputs in the output"},
-           {"padding", "0", "places taken from both sides of the output"},
-           {"output_padding", "0", "places added to one side of the output, less than stride or dilation"},
-           {"dilation", "1", "distance between the kernel's taps"},
-           {"groups", "1", "groups of channels that do not see each other"},
+          {channels_option("out", "", "channels of the output"),
+           places_option("kernel", "", "size of the kernel", 1),
+           places_option("stride", "1", "step between inputs in the output", 1),
+           places_option("padding", "0", "places taken from both sides of the output", 0),
+           places_option("output_padding", "0", "places added to one side of the output, less than stride or dilation", 0),
+           places_option("dilation", "1", "distance between the kernel's taps", 1),
+           channels_option("groups", "1", "groups of channels that do not see each other"),
            {"bias", "true", "whether a bias is added"}},
           1,
           [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<ConvTranspose<float>>(o, s, p); },
@@ -144,7 +145,7 @@ LayerKind conv_transpose_kind() {
           PixelRole::window,
           reach_of,
           {},
-          [](const LayerOptions& o) { return o.integer("groups", 1); }};
+          [](const LayerOptions& o) { return o.integer("groups"); }};
 }
 
 }  // namespace trireme

@@ -91,7 +91,7 @@ std::unique_ptr<Layer<T>> make_grouped(const LayerOptions& options, const Shape&
 
 template <class T>
 std::unique_ptr<Layer<T>> make_group_norm(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) {
-  const std::int64_t groups = options.integer("groups", 1), channels = channels_of(inputs[0]);
+  const std::int64_t groups = options.integer("groups"), channels = channels_of(inputs[0]);
   if (channels % groups != 0) throw usage_error("{}: groups = {} must divide the {} channels", options.where(), groups, channels);
   return make_grouped<T>(options, inputs[0], groups, part);
 }
@@ -105,7 +105,7 @@ std::unique_ptr<Layer<T>> make_instance_norm(const LayerOptions& options, const 
 template <class T>
 std::unique_ptr<Layer<T>> make_layer_norm(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart&) {
   const Shape& input = inputs[0];
-  const std::int64_t dims = options.text("dims") == "all" ? input.rank() : options.integer("dims", 1);
+  const std::int64_t dims = options.text("dims") == "all" ? input.rank() : options.integer("dims");
   if (dims > input.rank()) throw usage_error("{}: dims = {} is more than its input {} has", options.where(), dims, input.text());
   const Shape normalized = input.without_first(input.rank() - static_cast<int>(dims));
   // Channels-last: of the whole sample the channels are the fastest; else each channel has its own moments over the last extents.
@@ -120,11 +120,11 @@ std::unique_ptr<Layer<T>> make_layer_norm(const LayerOptions& options, const std
 LayerKind group_norm_kind() {
   return {"group_norm",
           "Normalises each sample's groups of channels, as nn.GroupNorm.",
-          {{"groups", "", "how many runs of channels have moments of their own"},
+          {channels_option("groups", "", "how many runs of channels have moments of their own"),
            {"eps", "1e-5", "added to the variance"},
            {"affine", "true", "whether weight and bias, one a channel, are learned"}},
           1, make_group_norm<float>, make_group_norm<double>, ChannelRole::kept, PixelRole::pointwise, {},
-          [](const LayerOptions& o, const Shape& input) { return channels_of(input) / o.integer("groups", 1); }};
+          [](const LayerOptions& o, const Shape& input) { return channels_of(input) / o.integer("groups"); }};
 }
 
 LayerKind instance_norm_kind() {
@@ -137,7 +137,7 @@ LayerKind instance_norm_kind() {
 LayerKind layer_norm_kind() {
   return {"layer_norm",
           "Normalises each sample, or each slice of its last dimensions (channels first), as nn.LayerNorm.",
-          {{"dims", "all", "how many of the last dimensions are normalised together"},
+          {{"dims", "all", "how many of the last dimensions are normalised together", 1, Shape::max_rank},
            {"eps", "1e-5", "added to the variance"},
            {"affine", "true", "whether weight and bias, one an element, are learned"}},
           1, make_layer_norm<float>, make_layer_norm<double>};

@@ -15,11 +15,11 @@ template <class T>
 class Linear final : public Layer<T> {
  public:
   Linear(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
-      : in_(part.in.of(inputs[0].size())), out_(part.out.of(options.integer("out", 1))) {
+      : in_(part.in.of(inputs[0].size())), out_(part.out.of(options.integer("out"))) {
     if (inputs[0].rank() != 1)
       throw usage_error("{}: needs a flat input, found shape {}. Hint: put 'layer = flatten' before it", options.where(), inputs[0].text());
     this->output_ = Shape{out_};
-    const Shape whole{options.integer("out", 1), inputs[0].size()};
+    const Shape whole{options.integer("out"), inputs[0].size()};
     const Initial initial{Initial::Kind::uniform, 1 / std::sqrt(static_cast<double>(whole[1]))};
     this->parameters_ = {{"weight", Shape{out_, in_}, initial, slice_of(whole, {part.out.first, part.in.first})}};
     if (options.boolean("bias") && part.adds_bias) this->parameters_.push_back({"bias", Shape{out_}, initial, slice_of(Shape{whole[0]}, {part.out.first})});
@@ -71,7 +71,7 @@ class Linear final : public Layer<T> {
 LayerKind linear_kind() {
   return {"linear",
           "y = x W^T + b, as nn.Linear.",
-          {{"out", "", "features of the output"}, {"bias", "true", "whether b is there"}},
+          {channels_option("out", "", "features of the output"), {"bias", "true", "whether b is there"}},
           1,
           [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Linear<float>>(o, s, p); },
           [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Linear<double>>(o, s, p); },

@@ -28,16 +28,25 @@ LayerOptions::LayerOptions(const LayerSpec& spec, const std::vector<OptionSpec>&
 
 std::string LayerOptions::where() const { return spec_.called(); }
 
-const std::string& LayerOptions::text(const std::string& name) const {
+const OptionSpec& LayerOptions::entry(const std::string& name) const {
   const auto found = std::ranges::find(values_, name, &OptionSpec::name);
   if (found == values_.end()) throw internal_error("layer option '{}' is not in the table of '{}'", name, spec_.kind);
-  return found->fallback;
+  return *found;
 }
 
-std::int64_t LayerOptions::integer(const std::string& name, std::int64_t least) const {
-  const std::int64_t value = parse_integer(text(name), where() + " " + name);
-  if (value < least) throw usage_error("{}: {} = {} is too small. Expected at least {}", where(), name, value, least);
+const std::string& LayerOptions::text(const std::string& name) const { return entry(name).fallback; }
+
+std::int64_t LayerOptions::within(const OptionSpec& option, const std::string& text) const {
+  if (!option.is_integer()) throw internal_error("layer option '{}' of '{}' is no whole number", option.name, spec_.kind);
+  const std::int64_t value = parse_integer(text, where() + " " + option.name);
+  if (value < option.low) throw usage_error("{}: {} = {} is too small. Expected {} to {}", where(), option.name, value, option.low, option.high);
+  if (value > option.high) throw usage_error("{}: {} = {} is too large. Expected {} to {}", where(), option.name, value, option.low, option.high);
   return value;
+}
+
+std::int64_t LayerOptions::integer(const std::string& name) const {
+  const OptionSpec& option = entry(name);
+  return within(option, option.fallback);
 }
 
 double LayerOptions::real(const std::string& name, double low, double high) const {
@@ -53,7 +62,8 @@ bool LayerOptions::boolean(const std::string& name) const {
   throw usage_error("{}: {} = '{}' is neither true nor false", where(), name, value);
 }
 
-std::array<std::int64_t, 3> LayerOptions::extents(const std::string& name, int dims, std::int64_t fill, std::int64_t least) const {
+std::array<std::int64_t, 3> LayerOptions::extents(const std::string& name, int dims, std::int64_t fill) const {
+  const OptionSpec& option = entry(name);
   const auto parts = split(text(name), ',');
   if (parts.size() != 1 && parts.size() != static_cast<std::size_t>(dims))
     throw usage_error("{}: {} = {} has {} numbers; its input has {} spatial dimension(s). Expected 1 or {} numbers", where(), name, text(name),
@@ -61,9 +71,7 @@ std::array<std::int64_t, 3> LayerOptions::extents(const std::string& name, int d
   std::array<std::int64_t, 3> values{fill, fill, fill};
   for (int a = 0; a < dims; ++a) {
     const auto& part = parts[parts.size() == 1 ? 0 : static_cast<std::size_t>(a)];
-    const std::int64_t value = parse_integer(part, where() + " " + name);
-    if (value < least) throw usage_error("{}: {} = {} is too small. Expected at least {}", where(), name, text(name), least);
-    values[static_cast<std::size_t>(3 - dims + a)] = value;
+    values[static_cast<std::size_t>(3 - dims + a)] = within(option, part);
   }
   return values;
 }

@@ -18,9 +18,9 @@ PoolGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   PoolGeometry g;
   g.channels = input[0];
   g.in = spatial_extents(input);
-  g.kernel = options.extents("kernel", dims, 1, 1);
-  g.stride = options.text("stride") == "kernel" ? g.kernel : options.extents("stride", dims, 1, 1);
-  g.padding = options.extents("padding", dims, 0, 0);
+  g.kernel = options.extents("kernel", dims, 1);
+  g.stride = options.text("stride") == "kernel" ? g.kernel : options.extents("stride", dims, 1);
+  g.padding = options.extents("padding", dims, 0);
   const bool ceil = options.boolean("ceil_mode");
   for (std::size_t a = 0; a < 3; ++a) {
     if (2 * g.padding[a] > g.kernel[a])
@@ -124,9 +124,9 @@ class GlobalAvgPool final : public Layer<T> {
   std::int64_t channels_, pixels_, whole_;
 };
 
-const std::vector<OptionSpec> pool_options{{"kernel", "", "size of the window"},
-                                           {"stride", "kernel", "step between windows"},
-                                           {"padding", "0", "padding on both sides, at most kernel/2"},
+const std::vector<OptionSpec> pool_options{places_option("kernel", "", "size of the window", 1),
+                                           places_option("stride", "kernel", "step between windows", 1),
+                                           places_option("padding", "0", "padding on both sides, at most kernel/2", 0),
                                            {"ceil_mode", "false", "whether a remainder gets a window too"}};
 
 }  // namespace

@@ -63,8 +63,8 @@ std::string layer_reference() {
   for (const auto& kind : layer_kinds()) {
     std::string options;
     for (const auto& option : kind.options)
-      options += fmt::format("{}`{}`{}: {}", options.empty() ? "" : "<br>", option.name,
-                             option.fallback.empty() ? std::string(" (required)") : " (" + option.fallback + ")", option.help);
+      options += fmt::format("{}`{}` ({}{}): {}", options.empty() ? "" : "<br>", option.name, option.fallback.empty() ? "required" : option.fallback,
+                             option.is_integer() ? fmt::format("; {} to {}", option.low, option.high) : "", option.help);
     text += fmt::format("| `{}` | {} | {} |\n", kind.name, options.empty() ? "none" : options, kind.help);
   }
   return text;

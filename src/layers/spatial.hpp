@@ -5,6 +5,7 @@
 
 #include "base/error.hpp"
 #include "base/shape.hpp"
+#include "kokkos_kernels/conv.hpp"
 #include "layers/options.hpp"
 
 namespace trireme {
@@ -34,6 +35,9 @@ inline Shape spatial_shape(std::int64_t channels, const std::array<std::int64_t,
   }
   return shape;
 }
+
+/// Refuses a convolution whose lists of taps, or whose products, are larger than any network's: `g` as PyTorch's conv has it, or transposed.
+void check_size(const ConvGeometry& g, const LayerOptions& options);
 
 /// Channels and pixels of an activation: (C, ...) -> C, product of the rest.
 inline std::int64_t channels_of(const Shape& shape) { return shape[0]; }

@@ -16,7 +16,7 @@ UpsampleGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   UpsampleGeometry g;
   g.channels = input[0];
   g.whole = g.in = spatial_extents(input);
-  g.scale = options.extents("scale", dims, 1, 1);
+  g.scale = options.extents("scale", dims, 1);
   for (std::size_t a = 0; a < 3; ++a) g.out[a] = g.whole[a] * g.scale[a];
   g.linear = mode == "linear";
   return g;
@@ -62,7 +62,7 @@ class Upsample final : public Layer<T> {
 LayerKind upsample_kind() {
   return {"upsample",
           "Enlarges in 1, 2 or 3 dimensions, as nn.Upsample with align_corners=False.",
-          {{"scale", "", "whole factor of the extents"}, {"mode", "nearest", "nearest, or linear (PyTorch's linear, bilinear, trilinear)"}},
+          {places_option("scale", "", "whole factor of the extents", 1), {"mode", "nearest", "nearest, or linear (PyTorch's linear, bilinear, trilinear)"}},
           1,
           [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Upsample<float>>(o, s[0], p); },
           [](const LayerOptions& o, const std::vector<Shape>& s, const LayerPart& p) { return std::make_unique<Upsample<double>>(o, s[0], p); },

@@ -3,8 +3,11 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
+#include "base/machine_memory.hpp"
 #include "base/random.hpp"
+#include "base/text.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "kokkos_kernels/norm.hpp"
 
@@ -37,12 +40,42 @@ Network<T>::Network(const Deck& deck, std::int64_t samples, Use use, const GridP
 template <class T>
 Network<T>::Network(const Deck& deck, std::int64_t samples, Use use, const GridPlace& place, const ProcessGrid* grid, bool allocates)
     : samples_(samples), use_(use), place_(place), allocates_(allocates), graph_(deck), plan_(graph_, deck, place.shape) {
+  check_sizes();
   take(make_program<T>(plan_, place_, grid, samples_, operands_of(deck)));
   fuse_tails();
   lay_out_parameters();
   lay_out_buffers();
   plan_memory();
-  if (allocates_) bind();
+  if (!allocates_) return;
+  check_memory();
+  bind();
+}
+
+/// Products of samples and extents that all that follows may take: sums over layers of bytes fit in 64 bits.
+template <class T>
+void Network<T>::check_sizes() const {
+  constexpr std::int64_t most = std::int64_t{1} << 44;
+  for (std::size_t value = 0; value < graph_.shapes().size(); ++value) {
+    std::int64_t elements = 0;
+    if (fits({samples_, graph_.shapes()[value].size()}, elements) && elements <= most) continue;
+    throw usage_error("{}: {} samples a pass of {} are more than {} elements. Hint: a smaller data.batch or data.test_batch, or more parallel.micro_batches",
+                      value == 0 ? "model.input" : graph_.nodes()[value - 1].spec.called(), samples_, graph_.shapes()[value].text(), most);
+  }
+}
+
+/// What the memory cannot hold is refused before it is asked for: systems promise more than they have, and end the process later.
+template <class T>
+void Network<T>::check_memory() const {
+  if (!on_host) return;
+  const auto size = static_cast<double>(sizeof(T));
+  const double parameters = static_cast<double>(arena_size_ + buffers_size_) * size * (use_ == Use::training ? 2 : 1),
+               activations = static_cast<double>(memory_.total()) * static_cast<double>(slots_.size()) + static_cast<double>(workspace_elements_) * size;
+  const auto most = static_cast<double>(machine_memory());
+  if (parameters + activations <= most) return;
+  const char* const hint = parameters > most ? "fewer channels or features (the layers with the most parameters are the place to begin), or parallel.tensor or pipeline on more machines"
+                                             : "a smaller data.batch or data.test_batch, more ranks on more machines, or parallel.micro_batches";
+  throw usage_error("the network does not fit in memory: a rank needs {} for {}, and {} for activations of {} sample(s) a pass; the machine has {}. Hint: {}",
+                    human_bytes(parameters), use_ == Use::training ? "parameters and gradients" : "parameters", human_bytes(activations), samples_, human_bytes(most), hint);
 }
 
 template <class T>

@@ -186,6 +186,8 @@ class Network {
   void fuse_tails();
   void lay_out_parameters();
   void lay_out_buffers();
+  void check_sizes() const;
+  void check_memory() const;
   void plan_memory();
   void bind();
 

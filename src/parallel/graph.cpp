@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "base/text.hpp"
 
@@ -10,6 +11,7 @@ namespace trireme {
 
 Graph::Graph(const Deck& deck) {
   shapes_.push_back(Shape::parse(deck.text("model.input"), "model.input"));
+  if (shapes_[0].size() > most_elements) throw usage_error("model.input = {} has more than {} elements", shapes_[0].text(), most_elements);
   consumers_.emplace_back();
   std::map<std::string, std::size_t> values{{"input", 0}};
   std::map<std::string, int> running;
@@ -35,7 +37,12 @@ Graph::Graph(const Deck& deck) {
     if (!values.emplace(node.name, shapes_.size()).second)
       throw usage_error("{}: the name '{}' is taken by an earlier layer", spec.called(), node.name);
     for (const std::size_t value : node.inputs) consumers_[value].push_back(nodes_.size());
+    if (layer->output().size() > most_elements)
+      throw usage_error("{}: its output {} has more than {} elements a sample", spec.called(), layer->output().text(), most_elements);
     node.parameters = layer->parameters();
+    for (const ParameterSpec& parameter : node.parameters)
+      if (parameter.shape.size() > most_elements)
+        throw usage_error("{}: its {} {} has more than {} elements", spec.called(), parameter.name, parameter.shape.text(), most_elements);
     node.buffers = layer->buffers();
     node.multiply_adds = layer->multiply_adds();
     node.trains = !node.parameters.empty() || std::ranges::any_of(node.inputs, [&](std::size_t value) { return trains(value); });

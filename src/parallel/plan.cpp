@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <limits>
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "base/share.hpp"
 #include "base/text.hpp"
@@ -20,6 +21,8 @@ std::string option(const GraphNode& node, const char* name, const std::string& f
 [[noreturn]] void refuse(const GraphNode& node, const char* name, const std::string& value, const char* expected) {
   throw usage_error("{}: {} = '{}' in 'layer = {}'. Expected {}", node.spec.called(), name, value, node.spec.text, expected);
 }
+
+constexpr std::int64_t most_ranks = 1'000'000;  // of the axes of one model
 
 std::int64_t pixels_or_one(const Shape& shape) { return shape.size() / std::max<std::int64_t>(1, shape[0]); }
 
@@ -47,14 +50,21 @@ GridShape grid_shape(const Deck& deck, int ranks) {
     if (parts.rank() != 1 && parts.rank() != dims)
       throw usage_error("parallel.spatial = {} has {} numbers; model.input = {} has {} spatial dimension(s). Expected {} numbers, or one for the first "
                         "dimension", text, parts.rank(), deck.text("model.input"), dims, dims);
+    for (int d = 0; d < parts.rank(); ++d)
+      if (parts[d] > most_ranks) throw usage_error("parallel.spatial = {}: {} is more than the most ranks there are, {}", text, parts[d], most_ranks);
     for (int d = 0; d < parts.rank(); ++d) grid.spatial[static_cast<std::size_t>(3 - dims + d)] = static_cast<int>(parts[d]);
   }
+  std::int64_t product = 0;
+  if (!fits({grid.pipeline, grid.spatial[0], grid.spatial[1], grid.spatial[2], grid.tensor}, product) || product > most_ranks)
+    throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} take more than {} ranks together", grid.pipeline, text, grid.tensor, most_ranks);
   const int others = grid.model_ranks();
   const int wanted = axis("parallel.data");
   if (wanted == 0 && ranks % others != 0)
     throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} take {} rank(s) together, which do not divide the {} of the job. Hint: start it "
                       "with a multiple of {}", grid.pipeline, text, grid.tensor, others, ranks, others);
   grid.data = wanted == 0 ? ranks / others : wanted;
+  if (!fits({grid.data, others}, product) || product > std::numeric_limits<int>::max())
+    throw usage_error("parallel.data = {} times {} rank(s) of the other axes is more ranks than there can be", grid.data, others);
   if (grid.ranks() != ranks && others == 1)
     throw usage_error("parallel.data = {} but the job has {} rank(s). Hint: start it with mpiexec -n {}, or set parallel.data = 0 for all ranks", wanted, ranks,
                       wanted);

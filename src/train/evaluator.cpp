@@ -120,6 +120,13 @@ bool Evaluator<T>::evaluate(const Execution& exec, const std::function<bool()>& 
 }
 
 template <class T>
+std::int64_t Evaluator<T>::data_memory() const {
+  BatchStream::Options options = stream_options_;
+  options.rank = static_cast<int>(own_blocks_.first);
+  return BatchStream(data_, io_, options).memory();
+}
+
+template <class T>
 void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
   stream_options_.rank = static_cast<int>(own_blocks_.first + static_cast<std::int64_t>(block));
   if (!stream_ || own_blocks_.count > 1) {

@@ -37,6 +37,8 @@ class Evaluator {
   std::optional<Metrics> run_unless(const Execution& exec, const std::function<bool()>& stop);
   /// Why these metrics have a loss that is not finite, and what to do; empty where it is.
   std::string fault_of(const Metrics& metrics) const;
+  /// Bytes of rows that are in memory at most while it runs.
+  std::int64_t data_memory() const;
 
  private:
   /// False where it was given up.

@@ -65,79 +65,138 @@ std::vector<T> whole_of(const ProcessGrid& grid, const WholePlaces& places, cons
   return whole;
 }
 
-template <class T, class Part>
-void take_parts(const WholePlaces& places, const std::vector<Part>& parts, const T* whole, T* to) {
-  for (const Part& part : parts) take_part(part.shape, part.slice, whole + places.offsets.at(part.name), to + part.offset);
+/// A checkpoint as rank 0 reads it, array by array, on the thread that calls HDF5; opened anew where a read met an error that may pass.
+class SharedReader {
+ public:
+  SharedReader(std::filesystem::path file, const Communicator& comm, IoThread* h5) : file_(std::move(file)), comm_(comm), h5_(h5) {}
+  SharedReader(const SharedReader&) = delete;
+  SharedReader& operator=(const SharedReader&) = delete;
+  ~SharedReader() {
+    if (reader_) on_thread(h5_, [&] { reader_.reset(); });
+  }
+  /// Runs `action` on rank 0; its error is everybody's. Collective.
+  void read(const std::function<void(const CheckpointReader&)>& action) {
+    comm_.together([&] {
+      if (comm_.rank() != 0) return;
+      on_thread(h5_, [&] {
+        with_retries(usual_retries, [&] {
+          try {
+            if (!reader_) reader_.emplace(file_);
+            action(*reader_);
+          } catch (const IoError&) {
+            reader_.reset();
+            throw;
+          }
+        });
+      });
+    });
+  }
+
+ private:
+  std::filesystem::path file_;
+  const Communicator& comm_;
+  IoThread* h5_;
+  std::optional<CheckpointReader> reader_;
+};
+
+void require_array(const CheckpointReader& reader, const std::filesystem::path& file, const std::string& name, const Shape& shape) {
+  const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
+  if (found == reader.arrays().end())
+    throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: it belongs to another deck", file.string(), name);
+  if (!(found->shape == shape))
+    throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
+                           found->shape.tuple(), shape.tuple());
 }
 
+Progress progress_of(const CheckpointContent& content, const std::filesystem::path& file) {
+  const auto integer = [&](const char* key) {
+    const auto found = content.integers.find(key);
+    if (found == content.integers.end()) throw checkpoint_error("checkpoint '{}': /progress lacks '{}'", file.string(), key);
+    return found->second;
+  };
+  return {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), integer("epoch_steps"),
+          content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0, content.reals.count("lr_scale") ? content.reals.at("lr_scale") : 1};
+}
+
+/// One array at a time is whole in memory, on every rank; of a sharded state each rank keeps what it owns of it.
 template <class T>
 Progress load(const std::filesystem::path& file, const Communicator& comm, const Network<T>& network, const std::string& prefix, const Optimizer<T>* optimizer,
               const WeightAverage<T>* average, GradientReducer<T>* reducer, IoThread* h5) {
-  const WholePlaces parameters(network.whole_parameters()), buffers(network.whole_buffers());
+  const std::vector<WholeArray> parameters = network.whole_parameters(), buffers = network.whole_buffers();
+  std::map<std::string, const Parameter*> parts;
+  for (const Parameter& part : network.parameters()) parts.emplace(part.name, &part);
   std::vector<std::string> prefixes{prefix};
   if (average != nullptr) prefixes.push_back("ema/");
   if (optimizer != nullptr)
     for (const auto& state : optimizer->states()) prefixes.push_back("optimizer/" + state.name + "/");
-  std::vector<std::vector<T>> wholes(prefixes.size(), std::vector<T>(static_cast<std::size_t>(parameters.size)));
-  std::vector<T> running(static_cast<std::size_t>(buffers.size));
-  std::vector<T> error;  // of rounding, where the run that saved had it
+
+  // Whether all fits is known before anything is changed.
+  SharedReader shared(file, comm, h5);
   Progress progress;
-  const auto read_all = [&] {
-    const CheckpointReader reader(file);
-    const auto read = [&](const std::string& name, const Shape& shape, T* to) {
-      const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
-      if (found == reader.arrays().end())
-        throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: it belongs to another deck", file.string(), name);
-      if (!(found->shape == shape))
-        throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
-                               found->shape.tuple(), shape.tuple());
-      reader.read(name, to, shape.size());
-    };
-    for (std::size_t a = 0; a < wholes.size(); ++a)
-      for (const WholeArray& array : parameters.arrays) read(prefixes[a] + array.name, array.shape, wholes[a].data() + parameters.offsets.at(array.name));
-    for (const WholeArray& array : buffers.arrays) read("model/" + array.name, array.shape, running.data() + buffers.offsets.at(array.name));
-    if (reducer != nullptr && reader.has(wire_error + parameters.arrays.front().name)) {
-      error.resize(static_cast<std::size_t>(parameters.size));
-      for (const WholeArray& array : parameters.arrays) read(wire_error + array.name, array.shape, error.data() + parameters.offsets.at(array.name));
-    }
-    const auto& content = reader.content();
-    const auto integer = [&](const char* key) {
-      const auto found = content.integers.find(key);
-      if (found == content.integers.end()) throw checkpoint_error("checkpoint '{}': /progress lacks '{}'", file.string(), key);
-      return found->second;
-    };
-    progress = {integer("step"), integer("epoch"), integer("batch"), integer("epoch_samples"), integer("epoch_steps"),
-                content.reals.count("epoch_loss") ? content.reals.at("epoch_loss") : 0, content.reals.count("lr_scale") ? content.reals.at("lr_scale") : 1};
-  };
-  comm.together([&] {
-    if (comm.rank() == 0) on_thread(h5, [&] { with_retries(usual_retries, read_all); });
+  int owes = 0;  // whether the run that saved had errors of rounding
+  shared.read([&](const CheckpointReader& reader) {
+    for (const std::string& before : prefixes)
+      for (const WholeArray& array : parameters) require_array(reader, file, before + array.name, array.shape);
+    for (const WholeArray& array : buffers) require_array(reader, file, "model/" + array.name, array.shape);
+    owes = reducer != nullptr && !parameters.empty() && reader.has(wire_error + parameters.front().name) ? 1 : 0;
+    if (owes != 0)
+      for (const WholeArray& array : parameters) require_array(reader, file, wire_error + array.name, array.shape);
+    progress = progress_of(reader.content(), file);
   });
-  const auto arena = HostArena<T>("trireme::snapshot::arena", static_cast<std::size_t>(network.arena_size()));
-  for (std::size_t a = 0, state = 0; a < wholes.size(); ++a) {
-    comm.broadcast(std::span(wholes[a]));
-    take_parts(parameters, network.parameters(), wholes[a].data(), arena.data());
-    if (a == 0)
-      Kokkos::deep_copy(network.value_arena(), arena);
-    else if (prefixes[a] == "ema/")
-      Kokkos::deep_copy(average->values(), arena);
-    else
-      take_state<T>(*optimizer, optimizer->states()[state++].name, arena);
-  }
-  if (int saved = error.empty() ? 0 : 1; comm.broadcast(std::span(&saved, 1)), saved != 0) {
-    error.resize(static_cast<std::size_t>(parameters.size));
-    comm.broadcast(std::span(error));
-    std::vector<T> mine(static_cast<std::size_t>(network.arena_size()), T{});
-    take_parts(parameters, network.parameters(), error.data(), mine.data());
-    reducer->take_error(Execution(), mine);
-  }
-  comm.broadcast(std::span(running));
-  const auto local = Kokkos::create_mirror_view(network.buffer_arena());
-  take_parts(buffers, network.buffers(), running.data(), local.data());
-  Kokkos::deep_copy(network.buffer_arena(), local);
   std::array<std::int64_t, 5> integers{progress.step, progress.epoch, progress.batch, progress.epoch_samples, progress.epoch_steps};
   comm.broadcast(std::span<std::int64_t>(integers));
   std::array<double, 2> reals{progress.epoch_loss, progress.lr_scale};
   comm.broadcast(std::span<double>(reals));
+  comm.broadcast(std::span(&owes, 1));
+
+  std::vector<T> whole, piece;
+  const auto read = [&](const std::string& name, const Shape& shape) {
+    whole.resize(static_cast<std::size_t>(shape.size()));
+    shared.read([&](const CheckpointReader& reader) { reader.read(name, whole.data(), shape.size()); });
+    comm.broadcast(std::span(whole));
+  };
+  /// Calls take(part, its elements) for what this rank has of each parameter.
+  const auto each_part = [&](const std::string& before, const auto& take) {
+    for (const WholeArray& array : parameters) {
+      read(before + array.name, array.shape);
+      const auto found = parts.find(array.name);
+      if (found == parts.end()) continue;
+      const Parameter& part = *found->second;
+      if (!part.slice.is_part()) {
+        take(part, whole.data());
+        continue;
+      }
+      piece.resize(static_cast<std::size_t>(part.shape.size()));
+      take_part(part.shape, part.slice, whole.data(), piece.data());
+      take(part, piece.data());
+    }
+  };
+  const auto into = [](auto& arena) {
+    return [&arena](const Parameter& part, const T* from) { std::copy_n(from, part.shape.size(), arena.data() + part.offset); };
+  };
+  for (std::size_t a = 0, state = 0; a < prefixes.size(); ++a) {
+    const bool is_state = a > 0 && prefixes[a] != "ema/";
+    const Buffer<T>& to = a == 0 ? network.value_arena() : is_state ? optimizer->states()[state++].values : average->values();
+    const auto host = Kokkos::create_mirror_view(to);
+    std::fill_n(host.data(), host.size(), T{});
+    if (is_state)
+      each_part(prefixes[a], [&](const Parameter& part, const T* from) { take_owned(optimizer->shards(), part.offset, part.shape.size(), from, host.data()); });
+    else
+      each_part(prefixes[a], into(host));
+    Kokkos::deep_copy(to, host);
+  }
+  if (owes != 0) {
+    std::vector<T> mine(static_cast<std::size_t>(network.arena_size()), T{});
+    each_part(wire_error, into(mine));
+    reducer->take_error(Execution(), mine);
+  }
+  const auto local = Kokkos::create_mirror_view(network.buffer_arena());
+  for (const WholeArray& array : buffers) {
+    read("model/" + array.name, array.shape);
+    for (const NetworkBuffer& part : network.buffers())
+      if (part.name == array.name) take_part(part.shape, part.slice, whole.data(), local.data() + part.offset);
+  }
+  Kokkos::deep_copy(network.buffer_arena(), local);
   return {integers[0], integers[1], integers[2], integers[3], integers[4], reals[0], reals[1]};
 }
 
@@ -161,7 +220,25 @@ Snapshot<T> take_snapshot(const Deck& deck, const ProcessGrid& grid, const Netwo
   const auto add_parameters = [&](const std::string& prefix, const T* from) { add(prefix, network.whole_parameters(), network.parameters(), from); };
   add_parameters("model/", to_host(network.value_arena()));
   if (average != nullptr) add_parameters("ema/", to_host(average->values()));
-  for (const auto& state : optimizer.states()) add_parameters("optimizer/" + state.name + "/", keep(whole_state(grid.reduction(), optimizer, state.name)));
+  // Sharded states stay divided: each rank gets whole rows of about its share, and writes these.
+  const bool divided = !optimizer.shards().whole() && grid.model().size() == 1;
+  const std::vector<std::int64_t> cuts = divided ? row_cuts(network, grid.reduction().size()) : std::vector<std::int64_t>();
+  for (const auto& state : optimizer.states()) {
+    const std::string prefix = "optimizer/" + state.name + "/";
+    if (!divided) {
+      add_parameters(prefix, keep(whole_state(grid.reduction(), optimizer, state.name)));
+      continue;
+    }
+    const T* const from = keep(state_between(grid.reduction(), optimizer, state.name, cuts));
+    const std::int64_t begin = cuts[static_cast<std::size_t>(grid.reduction().rank())], end = cuts[static_cast<std::size_t>(grid.reduction().rank()) + 1];
+    for (const Parameter& parameter : network.parameters()) {
+      const std::int64_t row = parameter.shape.rank() == 0 ? 1 : parameter.shape.size() / std::max<std::int64_t>(1, parameter.shape[0]);
+      const std::int64_t first = std::clamp(begin, parameter.offset, parameter.offset + parameter.shape.size()),
+                         last = std::clamp(end, first, parameter.offset + parameter.shape.size());
+      taken.arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, first < last ? from + first - begin : nullptr,
+                              (first - parameter.offset) / row, (last - first) / row});
+    }
+  }
   if (auto error = reducer.whole_error(exec); !error.empty()) add_parameters(wire_error, taken.wholes.emplace_back(std::move(error)).data());
   add("model/", network.whole_buffers(), network.buffers(), to_host(network.buffer_arena()));
   taken.content.deck = deck.resolved();

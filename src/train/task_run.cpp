@@ -10,6 +10,7 @@
 #include "base/log.hpp"
 #include "base/stop_signals.hpp"
 #include "base/text.hpp"
+#include "base/text_file.hpp"
 #include "io/record_file.hpp"
 #include "train/model_exchange.hpp"
 #include "train/run_ownership.hpp"
@@ -69,11 +70,9 @@ std::string table_text(const Deck& deck, const Communicator& world) {
   std::string text;
   world.together([&] {
     if (world.rank() != 0) return;
-    std::ifstream in(file);
-    std::ostringstream all;
-    all << in.rdbuf();
-    text = all.str();
-    if (!in || text.empty()) throw usage_error("task.table '{}' cannot be read or is empty. Expected a CSV file whose first line names keys of the deck", file);
+    std::string why = read_text(file, text);
+    if (why.empty() && text.empty()) why = "it is empty";
+    if (!why.empty()) throw usage_error("task.table '{}' cannot be read: {}. Expected a CSV file whose first line names keys of the deck", file, why);
   });
   return world.broadcast(text);
 }

@@ -12,7 +12,7 @@ namespace trireme {
 
 namespace {
 
-constexpr std::size_t most_tasks = 100000;
+constexpr std::size_t most_tasks = 100000, most_changes = 1000000;
 
 void check_key(const std::string& key, const std::string& where) {
   std::vector<std::string> names;
@@ -29,10 +29,11 @@ std::optional<std::vector<std::string>> range_of(const std::string& text, const 
   const auto dots = text.find("..");
   if (dots == std::string::npos) return std::nullopt;
   const std::int64_t first = parse_integer(text.substr(0, dots), where), last = parse_integer(text.substr(dots + 2), where);
-  if (last < first || last - first >= static_cast<std::int64_t>(most_tasks))
-    throw usage_error("{}: the range {} is empty or too long. Expected FIRST..LAST with FIRST <= LAST", where, text);
+  if (last < first) throw usage_error("{}: the range {} is empty. Expected FIRST..LAST with FIRST <= LAST", where, text);
+  if (static_cast<std::uint64_t>(last) - static_cast<std::uint64_t>(first) >= most_tasks)
+    throw usage_error("{}: the range {} has more than {} values, one task each", where, text, most_tasks);
   std::vector<std::string> values;
-  for (std::int64_t i = first; i <= last; ++i) values.push_back(std::to_string(i));
+  for (std::int64_t i = 0; i <= last - first; ++i) values.push_back(std::to_string(first + i));
   return values;
 }
 
@@ -53,9 +54,12 @@ std::vector<Task> combinations(const std::string& text) {
         values.insert(values.end(), range->begin(), range->end());
       else
         values.push_back(item);
+      if (values.size() > most_tasks) throw usage_error("{}: more than {} values, one task each", where, most_tasks);
     }
     if (values.empty()) throw usage_error("{}: no value is given", where);
     if (tasks.size() * values.size() > most_tasks) throw usage_error("{}: more than {} tasks. Hint: fewer values", where, most_tasks);
+    if (tasks.size() * values.size() * (tasks.front().changes.size() + 1) > most_changes)
+      throw usage_error("{}: the tasks together would change more than {} values of keys. Hint: keys that have one value belong into the deck", where, most_changes);
     std::vector<Task> longer;
     for (const Task& task : tasks)
       for (const std::string& value : values) {
@@ -99,6 +103,7 @@ std::vector<Task> rows(const std::string& text, const std::string& file) {
     const std::string where = fmt::format("task.table '{}', line {}", file, number);
     const auto fields = fields_of(line, where);
     if (keys.empty()) {
+      if (fields.size() > deck_keys().size()) throw usage_error("{}: found {} keys; a deck has {}", where, fields.size(), deck_keys().size());
       for (const std::string& key : fields) {
         check_key(key, where);
         if (std::ranges::count(fields, key) > 1) throw usage_error("{}: '{}' is given twice", where, key);
@@ -109,6 +114,7 @@ std::vector<Task> rows(const std::string& text, const std::string& file) {
     if (fields.size() != keys.size())
       throw usage_error("{}: found {} field(s), expected {}: one for each of {}. Hint: quote values that hold commas", where, fields.size(), keys.size(),
                         fmt::join(keys, ", "));
+    if (tasks.size() == most_tasks) throw usage_error("{}: more than {} tasks", where, most_tasks);
     Task& task = tasks.emplace_back();
     for (std::size_t i = 0; i < keys.size(); ++i)
       if (!fields[i].empty()) task.changes.emplace_back(keys[i], fields[i]);

@@ -28,6 +28,7 @@
 #include "train/profile.hpp"
 #include "train/resume_check.hpp"
 #include "train/run_directory.hpp"
+#include "train/run_memory.hpp"
 #include "train/run_ownership.hpp"
 #include "train/snapshot.hpp"
 #include "train/step_hook.hpp"
@@ -137,6 +138,8 @@ class Trainer {
 
   AllocationCounter allocations_;       // the first: of all that follows
   const Deck& deck_;
+  const std::int64_t resident_before_;  // bytes of the process before this run has anything
+  RunMemory planned_;
   const Communicator& comm_;
   StepHook<T>* hook_;
   std::uint64_t stream_seed_;           // of the order of samples, augmentation and dropout

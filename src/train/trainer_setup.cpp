@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <map>
 
+#include "base/checked.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
@@ -18,8 +19,15 @@ namespace {
 
 ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
 
+constexpr const char* memory_hint = "a smaller data.batch, data.cache or data.window, fewer ranks a node, optimizer.shard = true, or other axes of [parallel]; "
+                                    "trireme plan says what each rank needs";
+
+template <class T>
 const Communicator& checked(const Deck& deck, const Communicator& comm) {
   if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());
+  const GridShape grid = grid_shape(deck, comm.size());
+  const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, GridPlace(grid, comm.rank()));
+  require_node_memory(comm, run_memory(deck, grid, network).total(), "parameters, gradients, state and activations", memory_hint);
   return comm;
 }
 
@@ -41,7 +49,8 @@ std::vector<std::int64_t> cuts(const Network<T>& network) {
 template <class T>
 Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook, bool dry)
     : deck_(deck),
-      comm_(checked(deck, comm)),
+      resident_before_(resident_memory().now),
+      comm_(checked<T>(deck, comm)),
       hook_(hook),
       stream_seed_(stream_seed(deck)),
       batch_(deck.integer("data.batch")),
@@ -63,7 +72,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
       replays_(!on_host && lanes_ == 0 && deck.boolean("train.graph") && !deck.boolean("train.profile") && comm.size() == 1 && passes_.size() == 1 &&
                !network_.draws()),
       epoch_steps_((batches_.batches() + accumulate_ - 1) / accumulate_),
-      total_steps_(deck.integer("train.epochs") * epoch_steps_),
+      total_steps_(checked_mul(deck.integer("train.epochs"), epoch_steps_, "train.epochs = {} times the steps of an epoch", deck.integer("train.epochs"))),
       schedule_(deck, epoch_steps_, deck.integer("train.steps") > 0 ? std::min(total_steps_, deck.integer("train.steps")) : total_steps_),
       trace_(deck.boolean("train.trace")),
       time_limit_(deck.real("run.time_limit"), deck.real("run.time_margin"), checkpoint_guess()),
@@ -78,6 +87,9 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
   if (deck.text("parallel.balance") == "measured" && grid_.shape().data > 1)
     balancer_.emplace(comm, grid_.place().data, grid_.shape().data, batch_, most_of_batch(deck, grid_.shape()));
   if (deck.boolean("train.profile")) begin_profile();
+  planned_ = run_memory(deck, grid_.shape(), network_);
+  planned_.data = batches_.memory() + (evaluator_ ? evaluator_->data_memory() : 0);
+  require_node_memory(comm, planned_.total(), "the run with the rows of its data", memory_hint);
   reducer_.measure(exec_);
   if (deck.text("numerics.on_nonfinite") != "stop") finite_check_.emplace(network_, grid_, reducer_.shards().whole());
   fingerprint_ = fingerprint();
@@ -118,8 +130,11 @@ void Trainer<T>::resume(bool dry) {
   log::info("deck {}  ->  {}", deck_.origin(), path.string());
   log::info("network: {} parameters, {:.2f} M multiply-adds a sample\n{}", summary.parameters, static_cast<double>(summary.multiply_adds) * 1e-6,
             network_.describe());
-  log::info("memory a rank: parameters and gradients {}, activations {}, workspace {}", human_bytes(2.0 * static_cast<double>(summary.arena_bytes)),
-            human_bytes(static_cast<double>(summary.temporary_bytes)), human_bytes(static_cast<double>(summary.workspace_bytes)));
+  const auto bytes = [](std::int64_t n) { return human_bytes(static_cast<double>(n)); };
+  log::info("memory a rank: {} planned: parameters {}, gradients {}, state {}, activations {}, workspace {}, messages {}, evaluation {}, checkpoint {}, data {}; "
+            "beside it the program itself, {} now", bytes(planned_.total()), bytes(planned_.parameters), bytes(planned_.gradients),
+            bytes(planned_.state + planned_.average), bytes(planned_.activations), bytes(planned_.workspace), bytes(planned_.messages), bytes(planned_.evaluation),
+            bytes(planned_.checkpoint), bytes(planned_.data), bytes(resident_before_));
   log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);

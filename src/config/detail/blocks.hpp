@@ -49,6 +49,7 @@ class LayerList {
     std::string prefix;                             // of its layers' names, as "stage1.2."
     std::string input;                              // the layer that `input` means
     bool input_given = false;                       // by from=, so that a first layer without from= must name it
+    int depth = 0;                                  // blocks within blocks; 0 in [model]
     std::size_t visible = 0;                        // blocks that may be used
     std::string use;                                // where the instance's use stands; empty in [model]
     std::map<std::string, std::string> names = {};  // own layers and instances -> layers
@@ -63,6 +64,7 @@ class LayerList {
   std::vector<Block> blocks_;
   std::vector<LayerSpec> layers_;
   std::string last_ = "input";  // name of the last layer
+  std::size_t expanded_ = 0;    // characters of all lines that blocks became
   Scope model_{.prefix = "", .input = "input", .use = ""};
 };
 

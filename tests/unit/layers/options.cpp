@@ -26,7 +26,7 @@ BOOST_AUTO_TEST_CASE(unknown_names_are_refused_with_the_nearest) {
 }
 
 BOOST_AUTO_TEST_CASE(values_out_of_range_are_refused) {
-  refused("linear out=0", {Shape{5}}, {"out = 0 is too small", "at least 1"});
+  refused("linear out=0", {Shape{5}}, {"out = 0 is too small", "Expected 1 to 1000000000"});
   refused("linear out=3 bias=perhaps", {Shape{5}}, {"'perhaps'", "true nor false"});
   refused("linear out=many", {Shape{5}}, {"layer 1 (linear) out", "many"});
   refused("dropout p=1.5", {Shape{5}}, {"p = 1.5 is out of range", "0 to 1"});

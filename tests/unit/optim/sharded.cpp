@@ -69,8 +69,21 @@ std::vector<T> train(const std::vector<std::string>& options, const ReduceOption
     Kokkos::deep_copy(whole, kept);
     const auto before = read<T>(slice<T>(state.values, 0, static_cast<std::int64_t>(state.values.size())));
     Kokkos::deep_copy(state.values, T{7});
-    take_state<T>(optimizer, state.name, whole);
+    const auto host = Kokkos::create_mirror_view(state.values);
+    take_owned<T>(optimizer.shards(), 0, static_cast<std::int64_t>(whole.size()), whole.data(), host.data());
+    Kokkos::deep_copy(state.values, host);
     BOOST_TEST(same_bits(before, read<T>(slice<T>(state.values, 0, static_cast<std::int64_t>(state.values.size())))), state.name << " does not come back");
+    // What ranks write together is the whole, cut at rows.
+    const auto cuts = row_cuts(network, world.size());
+    BOOST_TEST(std::ranges::is_sorted(cuts));
+    BOOST_TEST_REQUIRE(cuts.back() == static_cast<std::int64_t>(whole.size()));
+    for (const Parameter& parameter : network.parameters())
+      for (const std::int64_t cut : cuts)
+        if (cut > parameter.offset && cut < parameter.offset + parameter.shape.size())
+          BOOST_TEST((cut - parameter.offset) % (parameter.shape.size() / parameter.shape[0]) == 0, "a cut inside a row of " << parameter.name);
+    const auto begin = cuts[static_cast<std::size_t>(world.rank())], end = cuts[static_cast<std::size_t>(world.rank()) + 1];
+    const auto between = state_between(world, optimizer, state.name, cuts);
+    BOOST_TEST(same_bits(std::vector<T>(between.data(), between.data() + between.size()), std::vector<T>(whole.data() + begin, whole.data() + end)));
     result.insert(result.end(), whole.data(), whole.data() + whole.size());
   }
   return result;

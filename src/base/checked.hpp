@@ -1,0 +1,45 @@
+// Products and sums of what users give: a number that does not fit in 64 bits is an error that says what was counted, never another number.
+#pragma once
+
+#include <fmt/format.h>
+
+#include <cstdint>
+#include <initializer_list>
+#include <utility>
+
+#include "base/error.hpp"
+
+namespace trireme {
+
+/// The most elements of one array: a sample's activation, a parameter. Samples of a batch times bytes of an element then still fit in 64 bits.
+inline constexpr std::int64_t most_elements = std::int64_t{1} << 40;
+
+/// Whether the product of `factors`, none negative, fits; `product` holds it then.
+inline bool fits(std::initializer_list<std::int64_t> factors, std::int64_t& product) {
+  product = 1;
+  bool all = true, zero = false;
+  for (const std::int64_t factor : factors) {
+    zero = zero || factor == 0;
+    all = all && !__builtin_mul_overflow(product, factor, &product);
+  }
+  if (zero) product = 0;
+  return all || zero;
+}
+
+/// a b, or a usage error. `what` names the product: "bytes of the activations of conv1".
+template <class... Args>
+std::int64_t checked_mul(std::int64_t a, std::int64_t b, fmt::format_string<Args...> what, Args&&... args) {
+  std::int64_t product = 0;
+  if (!fits({a, b}, product)) throw usage_error("{}: {} x {} is more than fits in 64 bits", fmt::format(what, std::forward<Args>(args)...), a, b);
+  return product;
+}
+
+/// a + b, or a usage error.
+template <class... Args>
+std::int64_t checked_add(std::int64_t a, std::int64_t b, fmt::format_string<Args...> what, Args&&... args) {
+  std::int64_t sum = 0;
+  if (__builtin_add_overflow(a, b, &sum)) throw usage_error("{}: {} + {} is more than fits in 64 bits", fmt::format(what, std::forward<Args>(args)...), a, b);
+  return sum;
+}
+
+}  // namespace trireme
