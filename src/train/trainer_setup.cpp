@@ -11,13 +11,12 @@
 #include "kokkos_kernels/gemm.hpp"
 #include "train/norm_values.hpp"
 #include "train/run_folder.hpp"
+#include "train/shard_names.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
 
 namespace {
-
-ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
 
 constexpr const char* memory_hint = "a smaller data.batch, data.cache or data.window, fewer ranks a node, optimizer.shard = true, or other axes of [parallel]; "
                                     "trireme plan says what each rank needs";
