@@ -65,6 +65,8 @@ class BatchStream {
     bool features = true, labels = true;
     /// How often a read that met an error that may pass is tried again.
     int retries = usual_retries;
+    /// Whether HDF5 compares the chunks that have checksums with these.
+    bool verify = true;
   };
   /// Not collective. `data` and `io` outlive the stream.
   BatchStream(const DataSet& data, IoThread& io, const Options& options);
