@@ -47,6 +47,7 @@ struct ShardInfo {
   ElementType label_type = ElementType::i64;
   bool has_labels = false;
   bool single_sample = false;                 // the file is one sample: data set without the leading row dimension
+  bool has_checksums = false;                 // beside each data set that is read (io/shard_checksum.hpp)
 };
 
 /// The files that `where` names: a directory (its *.h5, *.hdf5 and *.he5, sorted; where it has none its *.nc and *.nc4, then *.mat, then *.hdf; other HDF5 files
@@ -62,8 +63,8 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
 class ShardReader {
  public:
   /// `sample` and `label` say how the model sees a row's features and labels, (channels, extents...): what the boxes below are cut out of. Not given: as
-  /// stored. They may have leading ones more or fewer than the file.
-  ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample = {}, const Shape& label = {});
+  /// stored. They may have leading ones more or fewer than the file. `verify`: whether chunks that have a checksum (Fletcher32) are compared with it.
+  ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample = {}, const Shape& label = {}, bool verify = true);
   ~ShardReader();
   ShardReader(ShardReader&&) noexcept;
   ShardReader& operator=(ShardReader&&) noexcept;
@@ -93,8 +94,10 @@ class ShardWriter {
     Shape label;                              // rank 0: one number a row
     ElementType label_type = ElementType::i64;
     bool has_labels = true;
-    int gzip = 0;                             // 0: contiguous, uncompressed; 1-9: chunked (chunk_rows) and deflated, shuffled
-    std::int64_t chunk_rows = 64;
+    int gzip = 0;                             // 0: uncompressed; 1-9: deflated, shuffled
+    std::int64_t chunk_rows = 64;             // of what is compressed or has checksums; larger rows are divided. 0: contiguous, without Fletcher32
+    std::int64_t label_chunk_rows = 0;        // where larger than chunk_rows: of the labels
+    bool checksums = true;                    // Fletcher32 of each chunk, and one of the whole data set; without these and gzip: contiguous
   };
   /// `rows` is the final number of rows.
   ShardWriter(const std::filesystem::path& path, std::int64_t rows, const Options& options);

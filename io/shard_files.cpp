@@ -16,6 +16,7 @@
 #include "io/detail/shard_types.hpp"
 #include "io/detail/storage.hpp"
 #include "io/shard.hpp"
+#include "io/shard_checksum.hpp"
 
 namespace trireme {
 
@@ -246,6 +247,7 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
     throw data_error("shard '{}': data set '{}' has shape {}; a sample of it has no elements", path, names.features,
                      shape.tuple());
 
+  info.has_checksums = stored_checksum(file, path, names.features).has_value();
   info.has_labels = !names.labels.empty();
   if (!info.has_labels) return info;
   const Description labels = describe(file, path, names.labels, "data.labels", names);
@@ -264,6 +266,7 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
           label.rank() == 0 ? "none" : std::to_string(label[0]), label.tuple());
     info.label = label_shape(label.without_first());
   }
+  info.has_checksums &= stored_checksum(file, path, names.labels).has_value();
   if (info.label.size() == 0)
     throw data_error("shard '{}': data set '{}' has shape {}; a label of it has no elements", path, names.labels,
                      label.tuple());

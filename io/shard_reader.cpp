@@ -79,7 +79,7 @@ class RowSet {
  public:
   /// `seen`: how the model sees a row.
   RowSet(const h5::File& file, const std::string& path, const std::string& name, ElementType element, std::int64_t rows,
-         const Shape& row, const Shape& seen, bool single, const ShardNames& rules)
+         const Shape& row, const Shape& seen, bool single, const ShardNames& rules, bool verify)
       : path_(path), name_(name), rows_(rows), single_(single), seen_(seen), element_bytes_(size_of(element)) {
     const std::string context = path + ":" + name;
     {
@@ -91,6 +91,8 @@ class RowSet {
     }
     dataset_ = h5::Dataset(TRIREME_H5(H5Dopen2(file, name.c_str(), access_), context));
     space_ = h5::Space(TRIREME_H5(H5Dget_space(dataset_), context));
+    transfer_ = h5::Properties(TRIREME_H5(H5Pcreate(H5P_DATASET_XFER), context));
+    if (!verify) TRIREME_H5(H5Pset_edc_check(transfer_, H5Z_DISABLE_EDC), context);
     row_bytes_ = static_cast<std::size_t>(row.size()) * size_of(element);
 
     std::int64_t elements = 1;
@@ -177,7 +179,7 @@ class RowSet {
     // The same rank as in the file: HDF5 then pairs the selections chunk by chunk instead of element by element.
     const h5::Space memory(
         TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
-    if (H5Dread(dataset_, type_, memory, space_, H5P_DEFAULT, out.data()) < 0) {
+    if (H5Dread(dataset_, type_, memory, space_, transfer_, out.data()) < 0) {
       const std::string words = h5::error_stack();
       watch_->check(first, count);
       throw data_error(
@@ -197,7 +199,7 @@ class RowSet {
   std::vector<std::int64_t> extents_;
   std::size_t row_bytes_ = 0;
   h5::Type type_;
-  h5::Properties access_;
+  h5::Properties access_, transfer_;
   h5::Dataset dataset_;
   h5::Space space_;
   std::optional<detail::ReadWatch> watch_;  // knows dataset_
@@ -207,12 +209,12 @@ class RowSet {
 }  // namespace
 
 struct ShardReader::Impl {
-  Impl(const ShardInfo& i, const ShardNames& names, const Shape& sample, const Shape& label) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
+  Impl(const ShardInfo& i, const ShardNames& names, const Shape& sample, const Shape& label, bool verify) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
     features = std::make_unique<RowSet>(file, info.path, names.features, info.feature_type, info.rows, info.sample,
-                                        sample.rank() > 0 ? sample : info.sample, info.single_sample, names);
+                                        sample.rank() > 0 ? sample : info.sample, info.single_sample, names, verify);
     if (info.has_labels)
       labels = std::make_unique<RowSet>(file, info.path, names.labels, info.label_type, info.rows, info.label,
-                                        label.rank() > 0 ? label : info.label, info.single_sample, names);
+                                        label.rank() > 0 ? label : info.label, info.single_sample, names, verify);
   }
   RowSet& label_set() {
     if (!labels) throw internal_error("shard '{}': labels were asked for, but it was described without", info.path);
@@ -223,8 +225,8 @@ struct ShardReader::Impl {
   std::unique_ptr<RowSet> features, labels;
 };
 
-ShardReader::ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample, const Shape& label)
-    : impl_(std::make_unique<Impl>(info, names, sample, label)) {}
+ShardReader::ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample, const Shape& label, bool verify)
+    : impl_(std::make_unique<Impl>(info, names, sample, label, verify)) {}
 ShardReader::~ShardReader() = default;
 ShardReader::ShardReader(ShardReader&&) noexcept = default;
 ShardReader& ShardReader::operator=(ShardReader&&) noexcept = default;

@@ -5,12 +5,27 @@
 #include "io/detail/durable.hpp"
 #include "io/detail/file_writing.hpp"
 #include "io/shard.hpp"
+#include "io/shard_checksum.hpp"
 
 namespace trireme {
 
 namespace {
 
-constexpr std::int64_t largest_chunk = std::int64_t{1} << 30;  // HDF5's own limit is 4 GiB
+constexpr std::int64_t largest_chunk = std::int64_t{1} << 20;  // larger rows are divided, so that a rank that needs a part of them reads little more
+
+/// `rows` rows, or a part of one row where it is large: of as many whole planes, lines... as fit.
+std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extents, std::int64_t rows, std::size_t row_bytes) {
+  std::vector<hsize_t> chunk = extents;
+  const auto most = static_cast<hsize_t>(largest_chunk);
+  hsize_t bytes = std::max<hsize_t>(row_bytes, 1);
+  chunk[0] = std::clamp<hsize_t>(std::min(static_cast<hsize_t>(rows), most / bytes), 1, extents[0]);
+  for (std::size_t d = 1; d < chunk.size() && bytes > most; ++d) {
+    const hsize_t inner = bytes / extents[d], pieces = (extents[d] + std::max<hsize_t>(most / inner, 1) - 1) / std::max<hsize_t>(most / inner, 1);
+    chunk[d] = (extents[d] + pieces - 1) / pieces;  // of about equal size: the last one of them is stored whole
+    bytes = inner * chunk[d];
+  }
+  return chunk;
+}
 
 }  // namespace
 
@@ -21,6 +36,8 @@ struct ShardWriter::Impl {
     h5::Type type;
     std::vector<hsize_t> extents;
     std::size_t row_bytes = 0;
+    h5::Attribute stored;  // the checksum, put in at the end
+    std::uint64_t checksum = 0;
   };
 
   Impl(const std::filesystem::path& path, std::int64_t all_rows, const Options& o)
@@ -31,9 +48,11 @@ struct ShardWriter::Impl {
     h5::quiet();
     const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_FILE_CREATE), where));
     const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_FILE_ACCESS), where));
+    // From 1.10 on HDF5 gives all of its metadata checksums, the index of chunks among it.
+    if (options.checksums) TRIREME_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_LATEST), where);
     file = detail::create_file(partial, status, creation, access, where, ExitCode::data);
-    features = create(options.names.features, options.sample, options.feature_type);
-    if (options.has_labels) labels = create(options.names.labels, options.label, options.label_type);
+    features = create(options.names.features, options.sample, options.feature_type, options.chunk_rows);
+    if (options.has_labels) labels = create(options.names.labels, options.label, options.label_type, std::max(options.chunk_rows, options.label_chunk_rows));
   }
 
   ~Impl() {
@@ -49,7 +68,7 @@ struct ShardWriter::Impl {
     return "shard '" + file_path.string() + "', data set '" + name + "'";
   }
 
-  RowSet create(const std::string& name, const Shape& row, ElementType element) const {
+  RowSet create(const std::string& name, const Shape& row, ElementType element, std::int64_t chunk_rows) const {
     const std::string where = context(name);
     RowSet set;
     set.row_bytes = static_cast<std::size_t>(row.size()) * size_of(element);
@@ -62,22 +81,27 @@ struct ShardWriter::Impl {
     const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_DATASET_ACCESS), where));
     const h5::Properties link(TRIREME_H5(H5Pcreate(H5P_LINK_CREATE), where));
     TRIREME_H5(H5Pset_create_intermediate_group(link, 1), where);
-    TRIREME_H5(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where);
-    if (options.gzip > 0 && rows > 0) {
-      const auto row_bytes = static_cast<std::int64_t>(std::max<std::size_t>(set.row_bytes, 1));
-      const std::int64_t chunk_rows = std::clamp(options.chunk_rows, std::int64_t{1},
-                                                 std::min(rows, std::max(largest_chunk / row_bytes, std::int64_t{1})));
-      std::vector<hsize_t> chunk = set.extents;
-      chunk[0] = static_cast<hsize_t>(chunk_rows);
+    const bool chunked = options.gzip > 0 || (options.checksums && options.chunk_rows > 0);
+    if (chunked && rows > 0) {
+      const std::vector<hsize_t> chunk = chunk_extents(set.extents, chunk_rows, set.row_bytes);
       TRIREME_H5(H5Pset_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), where);
-      TRIREME_H5(H5Pset_shuffle(creation), where);
-      TRIREME_H5(H5Pset_deflate(creation, static_cast<unsigned>(std::min(options.gzip, 9))), where);
+      if (options.gzip > 0) {
+        TRIREME_H5(H5Pset_shuffle(creation), where);
+        TRIREME_H5(H5Pset_deflate(creation, static_cast<unsigned>(std::min(options.gzip, 9))), where);
+      }
+      if (options.checksums) TRIREME_H5(H5Pset_fletcher32(creation), where);
       // Blocks shorter than a chunk would else have it compressed and decompressed for each of them.
-      const std::size_t cache = std::max(static_cast<std::size_t>(chunk_rows) * set.row_bytes, std::size_t{1} << 20);
-      TRIREME_H5(H5Pset_chunk_cache(access, 521, cache, 1.0), where);
+      const std::size_t rows_of_chunks = static_cast<std::size_t>(chunk[0]) * set.row_bytes;
+      TRIREME_H5(H5Pset_chunk_cache(access, 521, std::max(rows_of_chunks + rows_of_chunks / 2, std::size_t{1} << 20), 1.0), where);
+    } else {
+      TRIREME_H5(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where);
     }
     set.dataset =
         h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), set.type, set.space, link, creation, access), where));
+    if (options.checksums) {
+      const h5::Space one(TRIREME_H5(H5Screate(H5S_SCALAR), where));
+      set.stored = h5::Attribute(TRIREME_H5(H5Acreate2(set.dataset, shard_checksum_attribute, H5T_STD_U64LE, one, H5P_DEFAULT, H5P_DEFAULT), where));
+    }
     return set;
   }
 
@@ -89,6 +113,7 @@ struct ShardWriter::Impl {
     TRIREME_H5(H5Sselect_hyperslab(set.space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), where);
     const h5::Space memory(TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), where));
     TRIREME_H5(H5Dwrite(set.dataset, set.type, memory, set.space, H5P_DEFAULT, bytes), where);
+    if (options.checksums) set.checksum += checksum_of_rows(bytes, written, count, static_cast<std::int64_t>(set.row_bytes));
     status.check(where, ExitCode::data);
   }
 
@@ -129,8 +154,11 @@ void ShardWriter::finish() {
   const std::string where = "shard '" + shard.file_path.string() + "'";
   if (shard.written != shard.rows)
     throw internal_error("{}: {} rows were promised, {} were appended", where, shard.rows, shard.written);
-  shard.features.dataset.close(where);
-  shard.labels.dataset.close(where);
+  for (Impl::RowSet* const set : {&shard.features, &shard.labels}) {
+    if (set->stored) TRIREME_H5(H5Awrite(set->stored, H5T_NATIVE_UINT64, &set->checksum), where);
+    set->stored.close(where);
+    set->dataset.close(where);
+  }
   shard.file.close(where);
   shard.status.check(where, ExitCode::data);
   std::error_code error = detail::sync_to_disk(shard.partial);

@@ -4,48 +4,97 @@
 #include <archive_entry.h>
 
 #include <algorithm>
+#include <cerrno>
+#include <exception>
 #include <vector>
 
 #include "base/error.hpp"
+#include "io/importers/unpacked_file.hpp"
 
 namespace trireme {
 
+namespace {
+
+constexpr std::size_t block_bytes = std::size_t{1} << 18;
+
+}  // namespace
+
+// A file alone, or an archive that libarchive reads: from the file where it is not packed, else from its unpacked
+// bytes.
 struct ByteStream::Impl {
   struct Close {
     void operator()(archive* handle) const { archive_read_free(handle); }
   };
-  std::unique_ptr<archive, Close> handle;
-  archive_entry* entry = nullptr;  // owned by the handle
-  std::string file;
+  UnpackedFile file;
+  std::string path;
   std::string name;
+  std::unique_ptr<archive, Close> handle;  // after the file that it reads
+  archive_entry* entry = nullptr;          // owned by the handle
   bool at_end = false;
+  std::vector<std::byte> block;  // what the archive is read from
+  std::exception_ptr error;      // of its reading
   std::vector<std::byte> dropped;
 
-  explicit Impl(const std::filesystem::path& path) : handle(archive_read_new()), file(path.string()), name(file) {
-    if (!handle) throw internal_error("libarchive: out of memory");
-    require(archive_read_support_filter_gzip(handle.get()), "prepare to read");
-    require(archive_read_support_filter_bzip2(handle.get()), "prepare to read");
-    require(archive_read_support_filter_xz(handle.get()), "prepare to read");
-  }
+  explicit Impl(const std::filesystem::path& where) : file(where), path(where.string()), name(path) {}
 
   // ARCHIVE_WARN says that the call did its work.
   void require(int code, const char* what) const {
-    if (code >= ARCHIVE_WARN) return;
+    if (code != ARCHIVE_OK && code != ARCHIVE_WARN) fail(what);
+  }
+
+  [[noreturn]] void fail(const char* what) const {
+    if (error) std::rethrow_exception(error);
     const char* const words = archive_error_string(handle.get());
     throw data_error("'{}': cannot {}: {}. Hint: is the file whole? Fetch it again, and compare its size or checksum.",
                      name, what, words ? words : "unknown error");
   }
 
-  void open() {
-    constexpr std::size_t block = std::size_t{1} << 18;
-    require(archive_read_open_filename(handle.get(), file.c_str(), block), "open");
+  // libarchive asks for more. No exception may pass through it.
+  static la_ssize_t give(archive* to, void* data, const void** bytes) {
+    auto& self = *static_cast<Impl*>(data);
+    try {
+      *bytes = self.block.data();
+      return static_cast<la_ssize_t>(self.file.read(self.block));
+    } catch (...) {
+      self.error = std::current_exception();
+      archive_set_error(to, EIO, "its packing is damaged");
+      return ARCHIVE_FATAL;
+    }
+  }
+
+  void open_archive() {
+    handle.reset(archive_read_new());
+    if (!handle) throw internal_error("libarchive: out of memory");
+    require(archive_read_support_format_tar(handle.get()), "prepare to read");
+    require(archive_read_support_format_zip(handle.get()), "prepare to read");
+    if (file.packed()) {
+      block.resize(block_bytes);
+      require(archive_read_open2(handle.get(), this, nullptr, give, nullptr, nullptr), "open");
+    } else {  // a zip archive may have to be read from its end
+      require(archive_read_open_filename(handle.get(), path.c_str(), block_bytes), "open");
+    }
+    at_end = true;
   }
 
   bool next_entry() {
     const int code = archive_read_next_header(handle.get(), &entry);
+    if (error) std::rethrow_exception(error);
     if (code == ARCHIVE_EOF) return false;
     require(code, "read");
     return true;
+  }
+
+  std::size_t read_member(std::span<std::byte> out) {
+    std::size_t have = 0;
+    while (have < out.size() && !at_end) {
+      const la_ssize_t n = archive_read_data(handle.get(), out.data() + have, out.size() - have);
+      if (n < 0) fail("read");  // a wrong CRC in a zip archive is no more than ARCHIVE_WARN
+      if (n <= 0)
+        at_end = true;
+      else
+        have += static_cast<std::size_t>(n);
+    }
+    return have;
   }
 };
 
@@ -54,32 +103,22 @@ ByteStream::~ByteStream() = default;
 ByteStream::ByteStream(ByteStream&&) noexcept = default;
 ByteStream& ByteStream::operator=(ByteStream&&) noexcept = default;
 
-ByteStream ByteStream::of_file(const std::filesystem::path& path) {
-  auto impl = std::make_unique<Impl>(path);
-  impl->require(archive_read_support_format_raw(impl->handle.get()), "prepare to read");
-  impl->require(archive_read_support_format_empty(impl->handle.get()), "prepare to read");
-  impl->open();
-  impl->at_end = !impl->next_entry();  // an empty file has no entry
-  return ByteStream(std::move(impl));
-}
+ByteStream ByteStream::of_file(const std::filesystem::path& path) { return ByteStream(std::make_unique<Impl>(path)); }
 
 ByteStream ByteStream::of_archive(const std::filesystem::path& path) {
   auto impl = std::make_unique<Impl>(path);
-  impl->require(archive_read_support_format_tar(impl->handle.get()), "prepare to read");
-  impl->require(archive_read_support_format_zip(impl->handle.get()), "prepare to read");
-  impl->open();
-  impl->at_end = true;
+  impl->open_archive();
   return ByteStream(std::move(impl));
 }
 
 bool ByteStream::next_member() {
   while (impl_->next_entry()) {
     if (archive_entry_filetype(impl_->entry) != AE_IFREG) continue;
-    impl_->name = impl_->file + ": " + member();
+    impl_->name = impl_->path + ": " + member();
     impl_->at_end = false;
     return true;
   }
-  impl_->name = impl_->file;
+  impl_->name = impl_->path;
   return false;
 }
 
@@ -91,20 +130,11 @@ std::string ByteStream::member() const {
 const std::string& ByteStream::name() const { return impl_->name; }
 
 std::size_t ByteStream::read(std::span<std::byte> out) {
-  std::size_t have = 0;
-  while (have < out.size() && !impl_->at_end) {
-    const la_ssize_t n = archive_read_data(impl_->handle.get(), out.data() + have, out.size() - have);
-    if (n < 0) impl_->require(static_cast<int>(n), "read");
-    if (n <= 0)
-      impl_->at_end = true;
-    else
-      have += static_cast<std::size_t>(n);
-  }
-  return have;
+  return impl_->handle ? impl_->read_member(out) : impl_->file.read(out);
 }
 
 std::int64_t ByteStream::skip(std::int64_t count) {
-  impl_->dropped.resize(std::size_t{1} << 18);
+  impl_->dropped.resize(block_bytes);
   std::int64_t done = 0;
   while (done < count) {
     const auto want = std::min<std::int64_t>(count - done, static_cast<std::int64_t>(impl_->dropped.size()));
@@ -113,6 +143,12 @@ std::int64_t ByteStream::skip(std::int64_t count) {
     if (static_cast<std::int64_t>(got) < want) break;
   }
   return done;
+}
+
+void ByteStream::finish() {
+  impl_->dropped.resize(block_bytes);
+  if (impl_->handle && !impl_->file.packed()) return;
+  while (impl_->file.read(impl_->dropped) == impl_->dropped.size()) continue;
 }
 
 }  // namespace trireme

@@ -32,6 +32,8 @@ class ByteStream {
   std::size_t read(std::span<std::byte> out);
   /// Drops `count` bytes; returns fewer only at the end.
   std::int64_t skip(std::int64_t count);
+  /// Reads the file to its end, where the checksum of its packing stands; whoever needed less of it calls this.
+  void finish();
 
  private:
   struct Impl;

@@ -137,6 +137,7 @@ void Cifar10Source::stream_archive(const PerPart<SampleRange>& wanted, const Sam
         "binary version of CIFAR-10 (the Python version has no .bin files).",
         source_.string(), seen[Part::train] / records_, seen[Part::test] / records_, expected_files,
         others.empty() ? "none" : others);
+  archive.finish();
 }
 
 void Cifar10Source::stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const {

@@ -129,9 +129,17 @@ void IdxFile::skip_rows(std::int64_t count) {
   if (count > 0) advance(count, stream_.skip(count * static_cast<std::int64_t>(row_bytes())));
 }
 
-void IdxFile::read_rows(std::span<std::byte> out) {
-  const std::size_t got = stream_.read(out);
-  advance(static_cast<std::int64_t>(out.size() / row_bytes()), static_cast<std::int64_t>(got));
+void IdxFile::read_rows(std::int64_t count, std::vector<std::byte>& out) {
+  // A damaged header may ask for more memory than there is: it grows only as the rows come.
+  constexpr std::size_t step = std::size_t{1} << 26;
+  const std::size_t wanted = static_cast<std::size_t>(count) * row_bytes();
+  std::size_t have = 0;
+  out.clear();
+  while (out.size() < wanted && have == out.size()) {
+    out.resize(std::min(wanted, have + step));
+    have += stream_.read(std::span(out).subspan(have));
+  }
+  advance(count, static_cast<std::int64_t>(have));
   from_big_endian(out, size_of(type_));
 }
 
@@ -169,15 +177,12 @@ void IdxSource::stream(const PerPart<SampleRange>& wanted, const SampleSink& sin
     IdxFile features(files_.features[part]), labels(files_.labels[part]);
     features.skip_rows(first);
     labels.skip_rows(first);
-    const std::size_t raw_label_bytes = static_cast<std::size_t>(labels.row().size()) * size_of(labels.type());
     std::vector<std::byte> feature_bytes, label_bytes;
     std::vector<std::int64_t> classes;
     for (std::int64_t at = first; at < end; at += block) {
       const std::int64_t n = std::min(block, end - at);
-      feature_bytes.resize(static_cast<std::size_t>(n) * layout_.feature_bytes());
-      label_bytes.resize(static_cast<std::size_t>(n) * raw_label_bytes);
-      features.read_rows(feature_bytes);
-      labels.read_rows(label_bytes);
+      features.read_rows(n, feature_bytes);
+      labels.read_rows(n, label_bytes);
       std::span<const std::byte> label_rows = label_bytes;
       if (is_integer(labels.type())) {
         classes.resize(static_cast<std::size_t>(n));

@@ -22,8 +22,8 @@ class IdxFile {
   ElementType type() const { return type_; }
 
   void skip_rows(std::int64_t count);
-  /// Reads whole rows, to native byte order. After the last row, checks that the file ends there.
-  void read_rows(std::span<std::byte> out);
+  /// Reads `count` whole rows, to native byte order. After the last row, checks that the file ends there.
+  void read_rows(std::int64_t count, std::vector<std::byte>& out);
 
  private:
   std::size_t row_bytes() const { return static_cast<std::size_t>(row_.size()) * size_of(type_); }

@@ -7,6 +7,7 @@
 #include "commands/arguments.hpp"
 #include "commands/checkpoint_argument.hpp"
 #include "commands/commands.hpp"
+#include "data/verify.hpp"
 #include "train/ensemble.hpp"
 #include "train/evaluator.hpp"
 #include "train/shard_names.hpp"
@@ -46,6 +47,7 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
   const Progress progress = ensemble.members().front().progress;
   const std::filesystem::path& file = files.front();
   IoThread io;
+  if (!json) verify_data(comm, io, deck.text("data.verify"), {&data});
   const Timer timer;
   Evaluator<T> evaluator(deck, comm, network, data, io, ensemble.batch());
   // The loss of mean probabilities: their logarithms are scores whose softmax they are.

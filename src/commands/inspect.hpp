@@ -10,6 +10,7 @@
 //     newest first; of the newest whole one checkpoint (its file), step, epoch, ..., parameters_sha256; last {event:
 //     the last such line of metrics.jsonl}
 //   data, predictions: path, whole, shards, rows, rows_least, rows_most, empty_shards, bytes, problems,
+//     shards_with_checksums (values that differ from these are a problem: labels always, features with --full),
 //     features {name, shape, type; with --full count, min, max, mean, std},
 //     statistics {scale, mean [a channel], std [a channel]} with --statistics: the keys of [data] that normalise,
 //     labels {name, shape, type, count, min, max, mean, std, histogram {value: rows}}, absent where there are none

@@ -78,7 +78,7 @@ std::string normalisation_lines(const json& statistics, const std::string& scale
 }
 
 json describe(const InspectRequest& request, const ShardSurvey& survey, const SurveyOptions& options, bool prediction) {
-  std::int64_t rows = 0, bytes = 0, most = 0, least = std::numeric_limits<std::int64_t>::max(), empty = 0;
+  std::int64_t rows = 0, bytes = 0, with_checksums = 0, most = 0, least = std::numeric_limits<std::int64_t>::max(), empty = 0;
   const SurveyedShard* typical = nullptr;
   for (const auto& shard : survey.shards) {
     rows += shard.rows;
@@ -86,6 +86,7 @@ json describe(const InspectRequest& request, const ShardSurvey& survey, const Su
     most = std::max(most, shard.rows);
     least = std::min(least, shard.rows);
     empty += shard.rows == 0;
+    with_checksums += shard.has_checksums;
     if (typical == nullptr && shard.problem.empty() && shard.rows > 0) typical = &shard;
   }
   json object{{"kind", prediction ? "predictions" : "data"},
@@ -97,6 +98,7 @@ json describe(const InspectRequest& request, const ShardSurvey& survey, const Su
               {"rows_most", most},
               {"empty_shards", empty},
               {"bytes", bytes},
+              {"shards_with_checksums", with_checksums},
               {"problems", survey.problems}};
   object["features"] = {{"name", options.names.features}};
   if (typical != nullptr) {
@@ -124,7 +126,7 @@ std::string numbers_text(const json& of) {
                      of["max"].get<double>(), of["mean"].get<double>(), of["std"].get<double>());
 }
 
-void print(const json& object) {
+void print(const json& object, bool all_read) {
   const auto integer = [&](const char* key) { return object[key].get<std::int64_t>(); };
   const bool prediction = object["kind"] == "predictions";
   log::info("{} {}: {} rows in {} shard(s), {}", prediction ? "predictions" : "data", object["path"].get<std::string>(),
@@ -160,6 +162,10 @@ void print(const json& object) {
   } else if (features.contains("shape")) {
     log::info("labels: none found");
   }
+  if (const std::int64_t with = integer("shards_with_checksums"), all = integer("shards"); with == 0)
+    log::info("no checksums: changed values would not be noticed");
+  else
+    log::info("{} of {} shard(s) have checksums; {} compared", with, all, all_read ? "all values were" : "labels were (with --full also features are)");
   const json& problems = object["problems"];
   for (std::size_t i = 0; i < std::min(problems.size(), most_problems); ++i)
     log::info("problem: {}", problems[i].get<std::string>());
@@ -193,7 +199,7 @@ int inspect_data(const Communicator& comm, const InspectRequest& request) {
   if (comm.rank() == 0) {
     json object = describe(request, survey, options, prediction != 0);
     if (!survey.channels.empty()) object["statistics"] = normalisation(survey, scale);
-    request.json ? print_json(comm, object) : print(object);
+    request.json ? print_json(comm, object) : print(object, options.read_features);
     if (!request.json && !survey.channels.empty()) log::info("\n{}", normalisation_lines(object["statistics"], scale));
   }
   if (!broken) return 0;

@@ -151,6 +151,8 @@ po::options_description options_of(const Kind& kind) {
       "shards", po::value<std::int64_t>()->default_value(1), "files in DIR/train")(
       "test-shards", po::value<std::int64_t>(), "files in DIR/test (default: a quarter of --shards)")(
       "gzip", po::value<std::int64_t>()->default_value(0), "compress: 0 (not at all) to 9")(
+      "contiguous", "no chunks: faster to read (by some 0.5 s a GB), but values that change on the disk are noticed only by inspect --full and data.verify = "
+      "first_epoch, not by each reading")(
       "force", "replace shards that stand in DIR")("help", "print this");
   kind.add_options(options);
   return options;
@@ -221,6 +223,8 @@ ShardJob job_of(const Kind& kind, const fs::path& source, const Values& values) 
   job.shards[Part::test] = values.count("test-shards") ? between(values, "test-shards", 1, most_shards)
                                                        : std::max<std::int64_t>(1, job.shards[Part::train] / 4);
   job.gzip = static_cast<int>(between(values, "gzip", 0, 9));
+  job.contiguous = values.count("contiguous") > 0;
+  if (job.contiguous && job.gzip > 0) throw usage_error("--contiguous and --gzip exclude each other: what is compressed lies in chunks");
   job.force = values.count("force") > 0;
   return job;
 }

@@ -1,6 +1,7 @@
 #include "commands/shard_job.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -144,8 +145,11 @@ class PartWriter {
       options.gzip = job_.gzip;
       // Chunks small enough to read a shuffled window well, large enough to be worth compressing.
       constexpr std::int64_t chunk_bytes = std::int64_t{1} << 17;
-      options.chunk_rows =
-          std::clamp<std::int64_t>(chunk_bytes / static_cast<std::int64_t>(layout.feature_bytes()), 1, 1024);
+      // A power of two, as the blocks of rows that training reads: then few chunks are read twice.
+      options.chunk_rows = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(
+          std::clamp<std::int64_t>(chunk_bytes / static_cast<std::int64_t>(layout.feature_bytes()), 1, 1024))));
+      options.label_chunk_rows = chunk_bytes / 8 / static_cast<std::int64_t>(layout.label_bytes());
+      if (job_.contiguous) options.chunk_rows = options.label_chunk_rows = 0;
       writer_.emplace(path_, missing_, options);
       if (missing_ > 0 || next_ + 1 == end_) return;
       close();

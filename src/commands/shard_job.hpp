@@ -16,6 +16,7 @@ struct ShardJob {
   std::string name;           // DIR/train/NAME-0000.h5
   PerPart<std::int64_t> shards{1, 1};
   int gzip = 0;
+  bool contiguous = false;  // no chunks, and so no Fletcher32: only the checksum of each whole data set
   bool force = false;  // replace shards that stand in DIR
 };
 

@@ -6,6 +6,7 @@
 
 #include "base/error.hpp"
 #include "commands/json_output.hpp"
+#include "io/shard_checksum.hpp"
 
 namespace trireme {
 
@@ -34,22 +35,26 @@ void add_channels(ElementType type, const std::byte* rows, std::int64_t count, s
 }
 
 /// Reads all rows of one data set and adds them to `summary`, and to `channels` unless there are none. Throws where a
-/// row cannot be read or a number is not finite.
-void read_all(const std::string& what, const ShardInfo& info, const Shape& row, ElementType type,
+/// row cannot be read, a number is not finite, or the values are not those of the data set's checksum.
+void read_all(const std::string& name, const ShardInfo& info, const Shape& row, ElementType type,
               NumberSummary& summary, std::vector<NumberSummary>* channels,
               const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
   const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)),
                      rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
   std::vector<std::byte> block(static_cast<std::size_t>(std::min(rows_a_block, info.rows) * row_bytes));
+  std::uint64_t checksum = 0;
   for (std::int64_t first = 0; first < info.rows; first += rows_a_block) {
     const std::int64_t count = std::min(rows_a_block, info.rows - first), bad = summary.not_finite();
     read(first, count, std::span(block).first(static_cast<std::size_t>(count * row_bytes)));
+    checksum += checksum_of_rows(block.data(), first, count, row_bytes);
     summary.add(type, block.data(), count * row.size());
     if (channels != nullptr) add_channels(type, block.data(), count, row.size(), *channels);
     if (summary.not_finite() != bad)
-      throw data_error("shard '{}': {} has {} numbers that are NaN or infinite among its rows [{}, {})", info.path,
-                       what, summary.not_finite() - bad, first, first + count);
+      throw data_error("shard '{}': data set '{}' has {} numbers that are NaN or infinite among its rows [{}, {})", info.path,
+                       name, summary.not_finite() - bad, first, first + count);
   }
+  const h5::File file = h5::open_file(info.path, "shard", ExitCode::data);
+  if (const auto expected = stored_checksum(file, info.path, name)) require_checksum(info.path, name, *expected, checksum);
 }
 
 /// What one rank knows of one shard, as it travels.
@@ -64,6 +69,7 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
     if (!names.labels.empty() && !options.labels_required && !holds(path, names.labels)) names.labels.clear();
     const ShardInfo info = describe_shard(path, names, options.sample);
     found["rows"] = info.rows;
+    found["checksums"] = info.has_checksums;
     found["sample"] = json_of(info.sample);
     found["feature_type"] = name_of(info.feature_type);
     if (info.has_labels) {
@@ -72,7 +78,7 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
     }
     ShardReader reader(info, names);
     if (info.has_labels)
-      read_all("data set '" + names.labels + "'", info, info.label, info.label_type, labels, nullptr,
+      read_all(names.labels, info, info.label, info.label_type, labels, nullptr,
                [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
                  reader.read_labels(first, count, out);
                });
@@ -86,7 +92,7 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
       channels.resize(static_cast<std::size_t>(sample[0]), NumberSummary(false));
     }
     if (options.read_features)
-      read_all("data set '" + names.features + "'", info, info.sample, info.feature_type, features,
+      read_all(names.features, info, info.sample, info.feature_type, features,
                options.statistics ? &channels : nullptr,
                [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
                  reader.read_features(first, count, out);
@@ -117,6 +123,7 @@ SurveyedShard unpack(const json& found) {
   shard.bytes = found.value("bytes", std::int64_t{0});
   if (!found.contains("sample")) return shard;
   shard.rows = found["rows"];
+  shard.has_checksums = found["checksums"];
   shard.sample = shape_of(found["sample"]);
   shard.feature_type = found["feature_type"];
   if (!found.contains("label")) return shard;

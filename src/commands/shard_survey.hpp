@@ -46,6 +46,7 @@ struct SurveyedShard {
   std::string path;
   std::string problem;  // empty: none. Else what follows may be empty
   std::int64_t rows = 0, bytes = 0;
+  bool has_checksums = false;  // beside each data set that was read
   Shape sample, label;
   std::string feature_type, label_type;  // label_type is empty where there are no labels
 };

@@ -123,6 +123,11 @@ std::vector<KeySpec> make_keys() {
           "Whether the external raw storage of an HDF5 data set may lie outside the folder of the file that names it. false: such a file is refused, since it "
           "could name any file of yours as data."),
 
+      choice("data.verify", {"open", "first_epoch", "never"},
+             "When values are compared with the checksums that trireme shard wrote. open: each chunk as it is read (HDF5's Fletcher32). first_epoch: also the whole "
+             "data sets, which are read once before the first step, each rank a part of the shards. never: values are not checked, which reads faster. Shards "
+             "without checksums are read unchecked."),
+
       required(key("model.input", Type::shape, "", "Shape of one sample, channels first, as in 1x28x28.")),
 
       choice("loss.kind", {"cross_entropy", "mse", "mae", "bce", "bce_with_logits"},

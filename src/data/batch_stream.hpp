@@ -66,6 +66,8 @@ class BatchStream {
     bool features = true, labels = true;
     /// How often a read that met an error that may pass is tried again.
     int retries = usual_retries;
+    /// Whether HDF5 compares the chunks that have checksums with these.
+    bool verify = true;
   };
   /// What decides the order beside rows, batch and seed, as in force. `whole`: all rows are one window.
   struct ShuffleOrder {

@@ -18,7 +18,7 @@ namespace {
 struct Record {
   std::int64_t index, rows;
   std::int64_t sample[Shape::max_rank], label[Shape::max_rank];
-  std::int8_t sample_rank, label_rank, feature_type, label_type, has_labels, single_sample;
+  std::int8_t sample_rank, label_rank, feature_type, label_type, has_labels, single_sample, has_checksums;
 };
 
 Record pack(std::size_t index, const ShardInfo& info) {
@@ -33,6 +33,7 @@ Record pack(std::size_t index, const ShardInfo& info) {
   record.label_type = static_cast<std::int8_t>(info.label_type);
   record.has_labels = info.has_labels;
   record.single_sample = info.single_sample;
+  record.has_checksums = info.has_checksums;
   return record;
 }
 
@@ -44,6 +45,7 @@ void unpack(const Record& record, ShardInfo& info) {
   info.label_type = static_cast<ElementType>(record.label_type);
   info.has_labels = record.has_labels != 0;
   info.single_sample = record.single_sample != 0;
+  info.has_checksums = record.has_checksums != 0;
 }
 
 Shape without_leading_ones(Shape shape) {

@@ -102,6 +102,7 @@ RowLoader::RowLoader(const DataSet& data, const RowPart& part)
       features_(field(part.features, part.feature_box, part.sample, data.feature_bytes(), data.feature_type(), "features")),
       labels_(field(part.labels && data.labels().stored(), part.label_box, part.label, data.label_bytes(), data.label_type(), "labels")),
       retries_(part.retries),
+      verify_(part.verify),
       span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes))),
       gap_rows_(gap_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes)) {
   if (labels_.box && data.labels().kind != LabelDemand::Kind::values) throw internal_error("RowLoader: a box of labels that are not values");
@@ -281,7 +282,7 @@ ShardReader& RowLoader::reader() {
     if (oldest != open_.end() - 1) *oldest = std::move(open_.back());
     open_.pop_back();
   }
-  return open_.emplace_back(OpenShard{shard_, uses_, ShardReader(data_.shards()[shard_], data_.names(), features_.shape, labels_.shape)}).reader;
+  return open_.emplace_back(OpenShard{shard_, uses_, ShardReader(data_.shards()[shard_], data_.names(), features_.shape, labels_.shape, verify_)}).reader;
 }
 
 }  // namespace trireme

@@ -44,6 +44,7 @@ struct RowPart {
   std::optional<Box> feature_box, label_box;  // of all channels; none: all
   Shape sample, label;                        // (channels, extents...) of what the boxes are cut out of
   int retries = usual_retries;                // of a read that met an error that may pass: the file is opened anew
+  bool verify = true;                         // chunks against their checksums, where they have one
 };
 
 /// Rows in memory, one after the other, as the data set's labels() demand them, and of each what RowPart names.
@@ -116,6 +117,7 @@ class RowLoader {
   const DataSet& data_;
   Field features_, labels_;
   int retries_;
+  bool verify_;
   std::int64_t span_rows_, gap_rows_;  // most rows of one read; most unwanted rows that are read through
 
   std::span<const RowRun> runs_;

@@ -5,6 +5,7 @@ namespace trireme {
 template <class T>
 void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>& network, const DataSet& data, bool augments) {
   options.retries = static_cast<int>(deck.integer("run.io_retries"));
+  options.verify = deck.text("data.verify") != "never";
   const StagedPart part = staged_part(network, augments);
   const bool own_target = data.labels().kind == LabelDemand::Kind::features;
   options.features = part.features || (part.targets && own_target);

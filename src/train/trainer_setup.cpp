@@ -8,6 +8,7 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "comm/cpu_placement.hpp"
+#include "data/verify.hpp"
 #include "kokkos_kernels/gemm.hpp"
 #include "train/norm_values.hpp"
 #include "train/run_folder.hpp"
@@ -139,6 +140,11 @@ void Trainer<T>::resume(bool dry) {
             epoch_steps_, total_steps_);
   const std::string moves = augmentation_text(deck_, train_data_, network_.input_shape(), network_.output_shape());
   if (!moves.empty()) log::info("{}", moves);
+  if (!dry) {
+    std::vector<const DataSet*> sets{&train_data_};
+    if (test_data_) sets.push_back(&*test_data_);
+    verify_data(comm_, io_, deck_.text("data.verify"), sets);
+  }
   if (grid_.reduction().size() > 1) log::info("reduce over {}", reducer_.plan());
   if (time_limit_.exists())
     log::info("time limit in {}: a checkpoint and a stop when {} are left (a checkpoint and a step, as measured, come to it)",
