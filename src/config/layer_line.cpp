@@ -25,6 +25,8 @@ bool is_name(const std::string& text) {
 }  // namespace
 
 LayerSpec parse_layer(const std::string& text, int number, const std::string& where) {
+  constexpr std::size_t longest = 10000;  // characters; messages quote the line
+  if (text.size() > longest) throw usage_error("{}: layer {} has {} characters; at most {} are read", where, number, text.size(), longest);
   const auto wrong = [&](const std::string& what) {
     return usage_error("{}: layer {}, '{}': {}", where, number, text, what);
   };

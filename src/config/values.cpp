@@ -67,7 +67,9 @@ void check_range(const KeySpec& spec, double value, const std::string& text, con
 
 std::string checked_integer(const KeySpec& spec, const std::string& text, const std::string& what) {
   const std::int64_t value = parse_integer(text, what);
-  check_range(spec, static_cast<double>(value), text, what);
+  // Exact: a double does not tell neighbours of large numbers apart. The table gives every integer both ends, which are in range themselves.
+  if (value < static_cast<std::int64_t>(spec.low) || value > static_cast<std::int64_t>(spec.high))
+    throw usage_error("{} = {} is out of range. Expected {}", what, text, expectation(spec));
   return std::to_string(value);
 }
 

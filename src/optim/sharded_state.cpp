@@ -63,7 +63,7 @@ HostArena<T> state_between(const Communicator& comm, const Optimizer<T>& optimiz
   const std::int64_t begin = cuts[rank], end = cuts[rank + 1];
   HostArena<T> between("trireme::optimizer::state_between", static_cast<std::size_t>(end - begin));
   // A piece of the arena at a time: what goes between two ranks fits MPI's counts, and what travels is small beside what a rank has.
-  constexpr std::int64_t piece = std::int64_t{1} << 22;
+  constexpr std::int64_t piece = std::int64_t{1} << 20;
   std::vector<T> sent, received;
   for (std::int64_t from = 0; from < cuts.back(); from += piece) {
     const std::int64_t to = std::min(cuts.back(), from + piece);

@@ -101,7 +101,7 @@ class Limits(program.ProgramTest):
         for layers, words in (("layer = upsample scale=65536\nlayer = upsample scale=65536", "elements"),
                               ("layer = conv out=1 kernel=512 padding=256", "taps"),
                               ("layer = conv_transpose out=1 kernel=1 stride=60000", "places in one step"),
-                              ("layer = conv out=1000000000 kernel=3", "the network does not fit in memory")):
+                              ("layer = flatten\nlayer = linear out=100000000", "the network does not fit in memory")):
             with self.subTest(layers=layers):
                 result = self.answered("train", self.deck(layers), "--dry-run", codes=(USAGE,))
                 self.assertIn(words, result.errors()[0])
@@ -144,11 +144,12 @@ class Limits(program.ProgramTest):
 
     def test_a_cache_larger_than_the_machine(self):
         deck = self.deck()
-        result = program.run("train", deck, "--dry-run", "--data.cache=1000", TRIREME_MACHINE_MEMORY="2048")
-        self.assertEqual(result.code, 0, result.text)  # as much as the data set needs, not more
-        result = program.run("train", deck, "--dry-run", ranks=2, TRIREME_MACHINE_MEMORY="1")
-        self.assertEqual(result.code, USAGE, result.text)
-        self.assertIn("memory", result.errors()[0])
+        data = f"--data.train={self.make_digits('many', train=4000, test=10)}/train"  # 3 MB
+        for ranks, memory, code in ((1, 4, 0), (2, 4, USAGE), (2, 9, 0)):
+            result = program.run("train", deck, "--dry-run", data, "--data.cache=1000000", ranks=ranks, TRIREME_MACHINE_MEMORY=str(memory))
+            self.assertEqual(result.code, code, result.text)
+            if code != 0:
+                self.assertIn("the rows of its data", result.errors()[0])
 
 
 if __name__ == "__main__":
