@@ -1,4 +1,5 @@
 // trireme evaluate CHECKPOINT | --ensemble CHECKPOINT,... [--data WHERE] [--json] [--section.key=value ...]: exact loss and metrics.
+#include <cmath>
 #include <cstdio>
 
 #include "base/error.hpp"
@@ -9,6 +10,8 @@
 #include "commands/commands.hpp"
 #include "train/ensemble.hpp"
 #include "train/evaluator.hpp"
+#include "train/reading.hpp"
+#include "train/standardization.hpp"
 
 namespace trireme {
 
@@ -28,13 +31,23 @@ void print_confusion(const Metrics& m) {
   log::info("{}", text);
 }
 
+/// What was printed is no result.
+void require_finite(const Metrics& m) {
+  if (!std::isfinite(m.loss))
+    throw fail(ExitCode::numerical, "the loss is {}: the parameters are not finite, or outputs become so on these data. Hint: another checkpoint of the run; "
+               "train.precision = fp64; features scaled as in training", m.loss);
+}
+
 template <class T>
 int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<std::string>& overrides, bool combine, const Communicator& comm,
              const std::string& where, bool json) {
   Ensemble<T> ensemble(comm, files, overrides, combine);
   const Deck& deck = ensemble.deck();
   Network<T>& network = ensemble.network();
-  const DataSet data(comm, where, {deck.text("data.features"), deck.text("data.labels")}, network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
+  ShardNames names = shard_names(deck);
+  ask_for_moments_of(comm, files.front(), names);
+  const DataSet data(comm, where, names, network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
+  tell_of_moments(data, names);
   ensemble.read_from(data);
   const Progress progress = ensemble.members().front().progress;
   const std::filesystem::path& file = files.front();
@@ -56,6 +69,7 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
     object["data"] = where;
     object["seconds"] = timer.seconds();
     if (comm.rank() == 0) std::printf("%s\n", object.dump().c_str());
+    require_finite(metrics);
     return 0;
   }
   if (combine)
@@ -64,6 +78,7 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
     log::info("checkpoint {} (step {}), data {}: {} samples", file.string(), progress.step, where, metrics.samples);
   log::info("{}", metrics.text());
   if (metrics.classification) print_confusion(metrics);
+  require_finite(metrics);
   return 0;
 }
 

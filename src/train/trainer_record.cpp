@@ -4,6 +4,7 @@
 
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "train/standardization.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -104,7 +105,8 @@ void Trainer<T>::checkpoint() {
   const Timer timer;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    const auto snapshot = take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    const auto snapshot =
+        with_moments(take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_), train_data_.names());
     keeper_->write(progress_.step, snapshot.arrays, snapshot.content, timer);
   }
   last_checkpoint_ = progress_.step;

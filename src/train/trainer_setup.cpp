@@ -7,13 +7,12 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "train/reading.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
 
 namespace {
-
-ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
 
 const Communicator& checked(const Deck& deck, const Communicator& comm) {
   if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());
@@ -73,7 +72,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
   if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
-    test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
+    test_data_.emplace(comm, deck.text("data.test"), train_data_.names(), network_.input_shape(), train_data_.labels());
     evaluator_.emplace(deck, grid_, network_, *test_data_, io_, evaluation_batch());
   }
   if (deck.text("parallel.balance") == "measured" && grid_.shape().data > 1)
