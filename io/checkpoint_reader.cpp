@@ -106,7 +106,7 @@ struct CheckpointReader::Impl {
 
   void find_arrays() {
     for (auto& name : h5::data_sets(file)) {
-      if (!name.starts_with("model/") && !name.starts_with("optimizer/") && !name.starts_with("ema/")) continue;
+      if (!name.starts_with("model/") && !name.starts_with("optimizer/") && !name.starts_with("ema/") && !name.starts_with("data/")) continue;
       const std::string context = where + ", '/" + name + "'";
       const h5::Dataset dataset(TRIREME_H5_READ(H5Dopen2(file, name.c_str(), H5P_DEFAULT), context));
       const h5::Type type(TRIREME_H5_READ(H5Dget_type(dataset), context));

@@ -43,6 +43,7 @@ struct PredictionFile::Impl {
     text("kind", "predictions");
     for (const auto& [key, value] : layout.texts) text(key, value);
     for (const auto& [key, value] : layout.integers) integer(key, value);
+    for (const auto& [key, values] : layout.numbers) numbers(key, values);
     places.output =
         place("output", layout.is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, layout.output.with_first(layout.rows));
     if (layout.classes) places.classes = place("class", H5T_STD_I32LE, Shape{layout.rows});
@@ -73,6 +74,13 @@ struct PredictionFile::Impl {
     const h5::Attribute made(
         TRIREME_H5(H5Acreate2(file, key.c_str(), H5T_STD_I64LE, one, H5P_DEFAULT, H5P_DEFAULT), where));
     TRIREME_H5(H5Awrite(made, h5::native_type<std::int64_t>(), &value), where);
+  }
+
+  void numbers(const std::string& key, const std::vector<double>& values) const {
+    const hsize_t extent = values.size();
+    const h5::Space space(TRIREME_H5(H5Screate_simple(1, &extent, nullptr), where));
+    const h5::Attribute made(TRIREME_H5(H5Acreate2(file, key.c_str(), H5T_IEEE_F64LE, space, H5P_DEFAULT, H5P_DEFAULT), where));
+    TRIREME_H5(H5Awrite(made, h5::native_type<double>(), values.data()), where);
   }
 
   /// Makes room for a contiguous array; returns where it begins.

@@ -18,6 +18,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/shape.hpp"
 
@@ -30,6 +31,7 @@ struct PredictionLayout {
   bool classes = false;
   std::map<std::string, std::string> texts;  // attributes
   std::map<std::string, std::int64_t> integers;
+  std::map<std::string, std::vector<double>> numbers;
 };
 
 /// Where in the file the rows begin, bytes.

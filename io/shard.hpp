@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <filesystem>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -12,6 +13,7 @@
 
 #include "base/box.hpp"
 #include "base/shape.hpp"
+#include "io/axes.hpp"
 #include "io/h5.hpp"
 
 namespace trireme {
@@ -26,12 +28,22 @@ bool is_integer(ElementType type);
 /// HDF5's type of an element in memory; owned by the library.
 hid_t memory_type(ElementType type);
 
-/// Names inside the files, as the deck gives them, and what is allowed in these.
+/// What was subtracted from each number of a row, and what it was divided by then; empty: nothing was.
+struct Moments {
+  std::vector<double> mean, deviation;
+  bool operator==(const Moments&) const = default;
+};
+
+/// Names inside the files, what their numbers mean, as the deck gives them, and what is allowed in these.
 struct ShardNames {
   std::string features = "/x";
   std::string labels = "/y";     // empty: no labels (prediction, autoencoders)
   bool allow_unwritten = false;  // what was never written, or has no source, is its fill value; else an error
   bool allow_external = false;   // external raw storage may lie outside the folder of the file that names it
+  AxisOrder axes = {}, label_axes = {};
+  bool netcdf = true;            // scale_factor, add_offset, _FillValue, missing_value and valid_* of the data sets are heeded
+  /// Moments that rows are to be standardized by, whatever those of a file are (attributes of `trireme shard csv --standardize`); nothing: as stored.
+  std::optional<Moments> feature_moments = {}, label_moments = {};
 };
 
 /// Whether a file's name ends as those of HDF5 files: .h5, .hdf5, .he5, .hdf, .nc, .nc4, .mat, in any case.
@@ -41,13 +53,14 @@ bool named_as_hdf5(const std::filesystem::path& file);
 struct ShardInfo {
   std::string path;
   std::int64_t rows = 0;
-  Shape sample;                               // features of one sample, as stored
+  Shape sample;                               // features of one sample, as stored, but in the model's order of axes
   ElementType feature_type = ElementType::f32;
   Shape label;                                // one sample's label: rank 0 for (n) labels
   ElementType label_type = ElementType::i64;
   bool has_labels = false;
   bool single_sample = false;                 // the file is one sample: data set without the leading row dimension
   bool has_checksums = false;                 // beside each data set that is read (io/shard_checksum.hpp)
+  bool feature_gaps = false, label_gaps = false;  // whether the file says which numbers are missing: they are read as NaN
 };
 
 /// The files that `where` names: a directory (its *.h5, *.hdf5 and *.he5, sorted; where it has none its *.nc and *.nc4, then *.mat, then *.hdf; other HDF5 files
@@ -58,6 +71,9 @@ std::vector<std::string> find_shards(const std::string& where);
 /// Opens, checks that the data sets exist, are numeric, agree in rows, and were written (also the sources of virtual ones, which are opened); closes. `sample`, when its rank is not 0, is the shape of
 /// one sample as the model wants it: a file whose features have that shape without a row dimension is one sample.
 ShardInfo describe_shard(const std::string& path, const ShardNames& names, const Shape& sample = {});
+
+/// The moments that a data set of a shard was standardized by; empty ones where it was not.
+Moments stored_moments(const std::string& path, const std::string& name);
 
 /// Reads rows of one shard. Keeps the file open. Errors name file, data set, what was expected and found.
 class ShardReader {
@@ -70,7 +86,7 @@ class ShardReader {
   ShardReader& operator=(ShardReader&&) noexcept;
 
   const ShardInfo& info() const;
-  /// Rows [first, first+count) of the features, in info().feature_type, row-major as stored. `out` is exactly that many bytes. All of these return the
+  /// Rows [first, first+count) of the features, in info().feature_type, row-major, axes in the model's order, numbers as netCDF's attributes say. `out` is exactly that many bytes. All of these return the
   /// bytes that were asked of the file.
   std::int64_t read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out);
   std::int64_t read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out);

@@ -39,8 +39,14 @@ void require_checksum(const std::string& path, const std::string& name, std::uin
       path, name, found, expected, shard_checksum_attribute);
 }
 
-void verify_shard(const ShardInfo& info, const ShardNames& names, const std::function<void()>& after_block) {
-  ShardReader reader(info, names);
+void verify_shard(const std::string& path, const ShardNames& names, const std::function<void()>& after_block) {
+  // The checksum is of the elements as the file has them.
+  ShardNames stored = names;
+  stored.axes = stored.label_axes = {};
+  stored.feature_moments = stored.label_moments = {};
+  stored.netcdf = false;
+  const ShardInfo info = describe_shard(path, stored);
+  ShardReader reader(info, stored);
   std::vector<std::byte> block;
   const auto verify = [&](const std::string& name, const Shape& row, ElementType type, bool features) {
     std::optional<std::uint64_t> expected;

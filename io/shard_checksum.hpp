@@ -1,5 +1,5 @@
-// The checksum of a shard's data set: the sum over its rows of XXH3-64 seeded with the row number, modulo 2^64, of the elements in memory as ShardReader
-// gives them. It stands in an attribute beside the data set. Any split of the rows over writers or readers makes it.
+// The checksum of a shard's data set: the sum over its rows of XXH3-64 seeded with the row number, modulo 2^64, of the elements as they
+// are stored, in the type that memory has for them. It stands in an attribute beside the data set. Any split of the rows over writers or readers makes it.
 #pragma once
 
 #include <cstdint>
@@ -23,6 +23,6 @@ std::optional<std::uint64_t> stored_checksum(hid_t file, const std::string& path
 void require_checksum(const std::string& path, const std::string& name, std::uint64_t expected, std::uint64_t found);
 
 /// Reads all rows of the data sets that have checksums, and compares. `after_block` is called between reads.
-void verify_shard(const ShardInfo& info, const ShardNames& names, const std::function<void()>& after_block = {});
+void verify_shard(const std::string& path, const ShardNames& names, const std::function<void()>& after_block = {});
 
 }  // namespace trireme

@@ -12,6 +12,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "io/detail/decoding.hpp"
 #include "io/detail/other_files.hpp"
 #include "io/detail/shard_types.hpp"
 #include "io/detail/storage.hpp"
@@ -165,10 +166,12 @@ void check_filters(const h5::Dataset& dataset, const std::string& path, const st
 
 struct Description {
   std::vector<std::int64_t> extents;
-  ElementType type{};
+  ElementType type{};  // of the values
+  bool gaps = false;
 };
 
-Description describe(const h5::File& file, const std::string& path, const std::string& name, const char* key, const ShardNames& rules) {
+Description describe(const h5::File& file, const std::string& path, const std::string& name, const char* key, const ShardNames& rules,
+                     const std::optional<Moments>& moments) {
   const std::string context = path + ":" + name;
   const h5::Dataset dataset = open_data_set(file, path, name, key);
   const h5::Type type(TRIREME_H5(H5Dget_type(dataset), context));
@@ -182,7 +185,10 @@ Description describe(const h5::File& file, const std::string& path, const std::s
   const h5::Space space(TRIREME_H5(H5Dget_space(dataset), context));
   if (H5Sget_simple_extent_type(space) == H5S_NULL)
     throw data_error("shard '{}': data set '{}' is null: it has no elements", path, name);
-  Description found{h5::extents(dataset, context), *element};
+  detail::Decoding decoding;
+  if (rules.netcdf) decoding = detail::netcdf_decoding(dataset, *element, context);
+  if (moments && !(*moments == detail::moments_of(dataset, context))) decoding.row_factor = {1};
+  Description found{h5::extents(dataset, context), decoding.value_type(*element), decoding.gaps() || decoding.missing_is_nan};
   if (found.extents.size() > Shape::max_rank)
     throw data_error("shard '{}': data set '{}' has {} dimensions; at most {} are supported, the rows' one among them",
                      path, name, found.extents.size(), static_cast<int>(Shape::max_rank));
@@ -195,9 +201,10 @@ std::span<const std::int64_t> without_leading_ones(std::span<const std::int64_t>
   return extents;
 }
 
-/// Is this one sample rather than rows of samples? Only the wanted shape can say: (28, 28) may be 28 rows of 28
+/// Is this one sample rather than rows of samples? The order of axes says it, or the wanted shape: (28, 28) may be 28 rows of 28
 /// numbers.
-bool is_single_sample(const Shape& found, const Shape& wanted) {
+bool is_single_sample(const Shape& found, const Shape& wanted, const AxisOrder& axes) {
+  if (axes.given()) return !axes.names_rows() && found.rank() == axes.count();
   if (wanted.rank() == 0) return false;
   if (found == wanted) return true;
   const auto sample = without_leading_ones(wanted.span());
@@ -207,6 +214,12 @@ bool is_single_sample(const Shape& found, const Shape& wanted) {
 
 /// (n, 1) labels are one number a row.
 Shape label_shape(const Shape& shape) { return shape.size() == 1 ? Shape{} : shape; }
+
+void check_axes(const std::string& path, const std::string& name, const char* key, const AxisOrder& axes, const Shape& stored, const Shape& sample) {
+  if (!axes.given() || axes.count() == sample.rank()) return;
+  throw data_error("shard '{}': data set '{}' has shape {}; {} = {} names {} axes of a sample. Hint: name each axis that a sample has in the file, the slowest first",
+                   path, name, stored.tuple(), key, axes.text(), axes.count());
+}
 
 }  // namespace
 
@@ -229,20 +242,30 @@ std::vector<std::string> find_shards(const std::string& where) {
   return found;
 }
 
+Moments stored_moments(const std::string& path, const std::string& name) {
+  const h5::File file = h5::open_file(path, "shard", ExitCode::data);
+  const std::string context = path + ":" + name;
+  const h5::Dataset dataset(TRIREME_H5(H5Dopen2(file, name.c_str(), H5P_DEFAULT), context));
+  return detail::moments_of(dataset, context);
+}
+
 ShardInfo describe_shard(const std::string& path, const ShardNames& names, const Shape& sample) {
   const h5::File file = h5::open_file(path, "shard", ExitCode::data);
   ShardInfo info;
   info.path = path;
 
-  const Description features = describe(file, path, names.features, "data.features", names);
+  const Description features = describe(file, path, names.features, "data.features", names, names.feature_moments);
   const Shape shape{std::span(features.extents)};
   info.feature_type = features.type;
+  info.feature_gaps = features.gaps;
   if (shape.rank() == 0)
     throw data_error("shard '{}': data set '{}' is a single number; expected rows of samples, (n, ...)", path,
                      names.features);
-  info.single_sample = is_single_sample(shape, sample);
+  info.single_sample = is_single_sample(shape, sample, names.axes);
   info.rows = info.single_sample ? 1 : shape[0];
   info.sample = info.single_sample ? shape : shape.without_first();
+  check_axes(path, names.features, "data.axes", names.axes, shape, info.sample);
+  info.sample = names.axes.in_model_order(info.sample);
   if (info.sample.size() == 0)
     throw data_error("shard '{}': data set '{}' has shape {}; a sample of it has no elements", path, names.features,
                      shape.tuple());
@@ -250,13 +273,15 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
   info.has_checksums = stored_checksum(file, path, names.features).has_value();
   info.has_labels = !names.labels.empty();
   if (!info.has_labels) return info;
-  const Description labels = describe(file, path, names.labels, "data.labels", names);
+  const Description labels = describe(file, path, names.labels, "data.labels", names, names.label_moments);
   const Shape label{std::span(labels.extents)};
   info.label_type = labels.type;
+  info.label_gaps = labels.gaps;
   if (info.single_sample) {
     // A sample that was stored with a row dimension of 1 has it in its label too.
-    const bool with_row = shape[0] == 1 && label.rank() > 0 && label[0] == 1;
-    info.label = label_shape(with_row ? label.without_first() : label);
+    const bool with_row = names.label_axes.given() ? label.rank() == names.label_axes.count() + 1
+                                                   : shape[0] == 1 && label.rank() > 0 && label[0] == 1;
+    info.label = with_row ? label.without_first() : label;
   } else {
     if (label.rank() == 0 || label[0] != info.rows)
       throw data_error(
@@ -264,9 +289,11 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
           "first extent",
           path, names.features, info.rows, shape.tuple(), names.labels,
           label.rank() == 0 ? "none" : std::to_string(label[0]), label.tuple());
-    info.label = label_shape(label.without_first());
+    info.label = label.without_first();
   }
   info.has_checksums &= stored_checksum(file, path, names.labels).has_value();
+  check_axes(path, names.labels, "data.label_axes", names.label_axes, label, info.label);
+  info.label = label_shape(names.label_axes.in_model_order(info.label));
   if (info.label.size() == 0)
     throw data_error("shard '{}': data set '{}' has shape {}; a label of it has no elements", path, names.labels,
                      label.tuple());

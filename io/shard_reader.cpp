@@ -6,8 +6,10 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "io/detail/decoding.hpp"
 #include "io/detail/read_watch.hpp"
 #include "io/detail/shard_types.hpp"
+#include "io/detail/transpose.hpp"
 #include "io/shard.hpp"
 
 namespace trireme {
@@ -47,11 +49,6 @@ h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int
 
 constexpr std::int64_t whole_bytes = std::int64_t{4} << 20;  // of rows that are read whole, to be cut
 
-std::span<const std::int64_t> without_leading_ones(std::span<const std::int64_t> extents) {
-  while (!extents.empty() && extents.front() == 1) extents = extents.subspan(1);
-  return extents;
-}
-
 /// A part of each row: all channels, a box of the extents.
 struct Cut {
   std::int64_t channels = 1;
@@ -74,26 +71,42 @@ void cut_rows(const Cut& cut, std::int64_t rows, std::size_t element_bytes, cons
       }
 }
 
+/// How a data set's rows are to be seen.
+struct RowView {
+  ElementType element;  // of the values
+  Shape row;            // in the model's order of axes
+  Shape seen;           // how the model sees it
+  AxisOrder axes = {};
+  bool netcdf = true;
+  std::optional<Moments> moments = {};
+};
+
 /// One data set of an open shard, read by rows.
 class RowSet {
  public:
-  /// `seen`: how the model sees a row.
-  RowSet(const h5::File& file, const std::string& path, const std::string& name, ElementType element, std::int64_t rows,
-         const Shape& row, const Shape& seen, bool single, const ShardNames& rules, bool verify)
-      : path_(path), name_(name), rows_(rows), single_(single), seen_(seen), element_bytes_(size_of(element)) {
+  RowSet(const h5::File& file, const std::string& path, const std::string& name, std::int64_t rows, const RowView& view, bool single, const ShardNames& rules,
+         bool verify)
+      : path_(path), name_(name), rows_(rows), single_(single), seen_(view.seen), element_(view.element), element_bytes_(size_of(view.element)) {
+    const Shape& row = view.row;
     const std::string context = path + ":" + name;
     {
       const h5::Dataset plain(TRIREME_H5(H5Dopen2(file, name.c_str(), detail::guarded_access()), context));
       extents_ = h5::extents(plain, context);
       const h5::Type type(TRIREME_H5(H5Dget_type(plain), context));
-      type_ = detail::reading_type(type, element, context);
+      stored_ = detail::element_type(type).value_or(view.element);
+      if (view.netcdf) decoding_ = detail::netcdf_decoding(plain, stored_, context);
+      if (view.moments) detail::add_moments(decoding_, detail::moments_of(plain, context), *view.moments, row.size(), context);
+      if (const ElementType now = decoding_.value_type(stored_); now != view.element)
+        throw data_error("shard '{}': data set '{}' now holds {}; it was {} when the run began. Hint: do not change shards while they are read", path, name,
+                         name_of(now), name_of(view.element));
+      type_ = detail::reading_type(type, stored_, context);
       access_ = row_access(plain, extents_, context);
     }
     dataset_ = h5::Dataset(TRIREME_H5(H5Dopen2(file, name.c_str(), access_), context));
     space_ = h5::Space(TRIREME_H5(H5Dget_space(dataset_), context));
     transfer_ = h5::Properties(TRIREME_H5(H5Pcreate(H5P_DATASET_XFER), context));
     if (!verify) TRIREME_H5(H5Pset_edc_check(transfer_, H5Z_DISABLE_EDC), context);
-    row_bytes_ = static_cast<std::size_t>(row.size()) * size_of(element);
+    row_bytes_ = static_cast<std::size_t>(row.size()) * element_bytes_;
 
     std::int64_t elements = 1;
     for (const std::int64_t extent : extents_) elements *= extent;
@@ -103,10 +116,13 @@ class RowSet {
           "Hint: do not change shards while they are read",
           path, name, Shape{std::span(extents_)}.tuple(), rows, row.tuple());
     watch_.emplace(dataset_, path, name, rules);
+    lead_ = single_ ? 0 : 1;
+    find_places(view.axes);
   }
 
   std::int64_t read(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
     check(first, count, static_cast<std::size_t>(count) * row_bytes_, out);
+    if (works_on_values()) return read_values(first, count, nullptr, out);
     std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
     return read(first, count, start, size, out);
   }
@@ -116,14 +132,10 @@ class RowSet {
     check(first, count, static_cast<std::size_t>(count * part.elements()) * element_bytes_, out);
     if (out.empty()) return 0;
     if (part.elements() * static_cast<std::int64_t>(element_bytes_) == static_cast<std::int64_t>(row_bytes_)) return read(first, count, out);
-    if (!shows_extents()) return read_and_cut(first, count, part, out);
+    if (works_on_values()) return read_values(first, count, &part, out);
+    if (places_.empty()) return read_and_cut(first, count, part, out);
     std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
-    // The last dimensions of the file are those of the box; leading ones that either lacks are whole anyway.
-    const std::size_t held = extents_.size() - (single_ ? 0 : 1), dims = static_cast<std::size_t>(seen_.rank()) - 1;
-    for (std::size_t k = 1; k <= std::min(held, dims); ++k) {
-      start[extents_.size() - k] = static_cast<hsize_t>(box.first[3 - k]);
-      size[extents_.size() - k] = static_cast<hsize_t>(box.extent[3 - k]);
-    }
+    choose(box, start, size);
     return read(first, count, start, size, out);
   }
 
@@ -134,10 +146,81 @@ class RowSet {
                            first + count, name_, out.size(), rows_, row_bytes_, bytes);
   }
 
-  /// Is a row of the file as the model sees it, but for leading ones?
-  bool shows_extents() const {
-    const auto stored = std::span(extents_).subspan(single_ ? 0 : 1);
-    return std::ranges::equal(without_leading_ones(stored), without_leading_ones(seen_.span()));
+  /// Of each stored axis of a row its place in what the model sees; none where the file's shape does not show the model's axes (784 numbers for 1x28x28).
+  void find_places(const AxisOrder& axes) {
+    if (axes.given()) {
+      lead_ = extents_.size() - static_cast<std::size_t>(axes.count());
+      places_ = axes.places(seen_.rank());
+      order_ = axes.order();
+      permutes_ = !std::ranges::is_sorted(order_);
+    }
+    const std::size_t dims = extents_.size() - lead_;
+    if (!axes.given()) {
+      places_.assign(dims, -1);
+      int at = 0;
+      for (std::size_t k = 0; k < dims; ++k) {
+        if (extents_[lead_ + k] == 1) continue;
+        while (at < seen_.rank() && seen_[at] == 1) ++at;
+        places_[k] = at++;
+      }
+    }
+    std::int64_t shown = 1;
+    bool equal = true;
+    for (std::size_t k = 0; k < dims; ++k) {
+      if (extents_[lead_ + k] == 1) continue;
+      equal = equal && places_[k] >= 0 && places_[k] < seen_.rank() && seen_[places_[k]] == extents_[lead_ + k];
+      shown *= extents_[lead_ + k];
+    }
+    if (!equal || shown != seen_.size()) places_.clear();
+  }
+
+  /// The box among the file's axes.
+  void choose(const Box& box, std::vector<hsize_t>& start, std::vector<hsize_t>& size) const {
+    for (std::size_t k = 0; k < places_.size(); ++k) {
+      if (places_[k] < 1) continue;  // channels
+      const int axis = places_[k] + 3 - seen_.rank();
+      start[lead_ + k] = static_cast<hsize_t>(box.first[static_cast<std::size_t>(axis)]);
+      size[lead_ + k] = static_cast<hsize_t>(box.extent[static_cast<std::size_t>(axis)]);
+    }
+  }
+
+  bool works_on_values() const { return permutes_ || decoding_.changes(); }
+
+  /// Blocks of rows, from the file's numbers and order to the model's. `part`: all of a row where there is none.
+  std::int64_t read_values(std::int64_t first, std::int64_t count, const Cut* part, std::span<std::byte> out) {
+    // Moments are of whole rows.
+    const bool chosen = part != nullptr && !places_.empty() && decoding_.row_factor.empty();
+    std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
+    if (chosen) choose(part->box, start, size);
+    const std::vector<std::int64_t> extents(size.begin() + static_cast<std::ptrdiff_t>(lead_), size.end());
+    std::int64_t elements = 1;
+    for (const std::int64_t extent : extents) elements *= extent;
+    const std::int64_t at_once = std::max<std::int64_t>(1, whole_bytes / (elements * static_cast<std::int64_t>(element_bytes_)));
+    const auto out_row = static_cast<std::int64_t>(out.size()) / count;
+    std::int64_t asked = 0;
+    for (std::int64_t done = 0; done < count; done += at_once) {
+      const std::int64_t some = std::min(at_once, count - done), n = some * elements;
+      const auto bytes = static_cast<std::size_t>(n) * element_bytes_;
+      std::byte* const to = out.data() + done * out_row;
+      whole_.resize(static_cast<std::size_t>(n) * size_of(stored_));
+      asked += read(first + done, some, start, size, whole_);
+      std::byte* now = whole_.data();
+      const bool cuts = part != nullptr && !chosen;
+      if (decoding_.changes()) {
+        values_.resize(bytes);
+        std::byte* const decoded = permutes_ || cuts ? values_.data() : to;
+        detail::decode(decoding_, stored_, element_, n, elements, now, decoded);
+        now = decoded;
+      }
+      if (permutes_) {
+        if (cuts) ordered_.resize(bytes);
+        std::byte* const moved = cuts ? ordered_.data() : to;
+        detail::transpose_rows(some, extents, order_, element_bytes_, now, moved);
+        now = moved;
+      }
+      if (cuts) cut_rows(*part, some, element_bytes_, now, to);
+    }
+    return asked;
   }
 
   Cut cut(const Box& box) const {
@@ -195,26 +278,35 @@ class RowSet {
   std::int64_t rows_;
   bool single_;
   Shape seen_;
+  ElementType element_, stored_{};  // of the values; of the numbers in the file
   std::size_t element_bytes_;
   std::vector<std::int64_t> extents_;
+  detail::Decoding decoding_;
+  std::size_t lead_ = 0;             // extents before those of a row
+  std::vector<int> places_, order_;  // order_: the stored axes of a row in the model's order
+  bool permutes_ = false;
   std::size_t row_bytes_ = 0;
   h5::Type type_;
   h5::Properties access_, transfer_;
   h5::Dataset dataset_;
   h5::Space space_;
   std::optional<detail::ReadWatch> watch_;  // knows dataset_
-  std::vector<std::byte> whole_;  // rows to be cut
+  std::vector<std::byte> whole_, values_, ordered_;  // rows on their way to the model's form
 };
 
 }  // namespace
 
 struct ShardReader::Impl {
   Impl(const ShardInfo& i, const ShardNames& names, const Shape& sample, const Shape& label, bool verify) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
-    features = std::make_unique<RowSet>(file, info.path, names.features, info.feature_type, info.rows, info.sample,
-                                        sample.rank() > 0 ? sample : info.sample, info.single_sample, names, verify);
+    features = std::make_unique<RowSet>(file, info.path, names.features, info.rows,
+                                        RowView{info.feature_type, info.sample, sample.rank() > 0 ? sample : info.sample, names.axes, names.netcdf,
+                                                names.feature_moments},
+                                        info.single_sample, names, verify);
     if (info.has_labels)
-      labels = std::make_unique<RowSet>(file, info.path, names.labels, info.label_type, info.rows, info.label,
-                                        label.rank() > 0 ? label : info.label, info.single_sample, names, verify);
+      labels = std::make_unique<RowSet>(file, info.path, names.labels, info.rows,
+                                        RowView{info.label_type, info.label, label.rank() > 0 ? label : info.label, names.label_axes, names.netcdf,
+                                                names.label_moments},
+                                        info.single_sample, names, verify);
   }
   RowSet& label_set() {
     if (!labels) throw internal_error("shard '{}': labels were asked for, but it was described without", info.path);

@@ -16,9 +16,11 @@ struct Placement {
       turned[axis] = a.flip[axis] && ((r.v[3] >> axis) & 1) != 0;
     }
   }
-  /// The place in the file of coordinate x along an axis: cropped first, and flipped then. Outside [0, extent): zeros.
+  /// The place in the file of coordinate x along an axis: cropped first, and flipped then. Outside [0, extent): what is filled in.
   KOKKOS_INLINE_FUNCTION std::int64_t source(const Augmentation& a, int axis, std::int64_t x) const {
-    return (turned[axis] ? a.extents[axis] - 1 - x : x) + offset[axis];
+    const std::int64_t place = (turned[axis] ? a.extents[axis] - 1 - x : x) + offset[axis];
+    if (a.fill != Augmentation::Fill::edge) return place;
+    return place < 0 ? 0 : place < a.extents[axis] ? place : a.extents[axis] - 1;
   }
   std::int64_t offset[3];
   bool turned[3];
@@ -74,7 +76,8 @@ void augment_batch(const Execution& exec, std::int64_t n, std::int64_t channels,
       const bool there = inside && from >= 0 && from < augmentation.extents[2];
       for (std::int64_t c = 0; c < channels; ++c) {
         const T value = there ? static_cast<T>(in[c * pixels + from_row + from]) : T{};
-        out(to_row + x * between_pixels + c * between_channels) = value * factor(c) + shift(c);
+        out(to_row + x * between_pixels + c * between_channels) =
+            there || augmentation.fill == Augmentation::Fill::zero ? value * factor(c) + shift(c) : T{};
       }
     }
   });

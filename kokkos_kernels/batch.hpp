@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 
 #include "base/box.hpp"
 #include "kokkos_kernels/region.hpp"
@@ -29,7 +30,8 @@ void cast_batch(const Execution& exec, std::int64_t n, std::int64_t channels, st
 struct Augmentation {
   std::int64_t extents[3] = {1, 1, 1};  // (D, H, W)
   bool flip[3] = {};                    // axes that are turned round with probability 1/2
-  std::int64_t crop[3] = {};            // zeros of the file added at both ends of an axis, before as much as was there is cut out
+  std::int64_t crop[3] = {};            // pixels added at both ends of an axis, before as much as was there is cut out
+  enum class Fill : std::uint8_t { zero, mean, edge } fill = Fill::zero;  // they are zeros of the file, zeros after normalisation, or the nearest pixel
   std::uint64_t key = 0;
   std::int64_t first_sample = 0;        // place of sample 0 in the global batch
 

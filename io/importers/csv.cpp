@@ -189,6 +189,7 @@ std::vector<SourceAttribute> CsvSource::attributes() const {
     const auto end = static_cast<std::ptrdiff_t>(of_labels ? columns_ : features_);
     list.push_back({of_labels, "mean", {mean_.begin() + first, mean_.begin() + end}});
     list.push_back({of_labels, "deviation", {deviation_.begin() + first, deviation_.begin() + end}});
+    list.push_back({of_labels, "standardized", {1.0}});  // an attribute `mean` alone may describe rows that are as they were
   };
   if (options_.standardize) add(false);
   if (options_.standardize_targets) add(true);

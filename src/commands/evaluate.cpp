@@ -10,7 +10,8 @@
 #include "data/verify.hpp"
 #include "train/ensemble.hpp"
 #include "train/evaluator.hpp"
-#include "train/shard_names.hpp"
+#include "train/reading.hpp"
+#include "train/standardization.hpp"
 
 namespace trireme {
 
@@ -31,6 +32,7 @@ void print_confusion(const Metrics& m) {
   log::info("{}", text);
 }
 
+/// What was printed is no result.
 template <class T>
 void require_finite(const Evaluator<T>& evaluator, const Metrics& metrics) {
   if (const std::string fault = evaluator.fault_of(metrics); !fault.empty()) throw fail(ExitCode::numerical, "the loss is {}: {}", metrics.loss, fault);
@@ -42,7 +44,10 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
   Ensemble<T> ensemble(comm, files, overrides, combine);
   const Deck& deck = ensemble.deck();
   Network<T>& network = ensemble.network();
-  const DataSet data(comm, where, shard_names(deck), network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
+  ShardNames names = shard_names(deck);
+  ask_for_moments_of(comm, files.front(), names);
+  const DataSet data(comm, where, names, network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
+  tell_of_moments(data, names);
   ensemble.read_from(data);
   const Progress progress = ensemble.members().front().progress;
   const std::filesystem::path& file = files.front();

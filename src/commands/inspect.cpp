@@ -69,7 +69,7 @@ bool is_checkpoint(const fs::path& path) {
   // names.
   return named_as_checkpoint(path) && (!file || std::ranges::all_of(h5::data_sets(file), [](const std::string& name) {
            return name == "deck" || name.starts_with("model/") || name.starts_with("optimizer/") ||
-                  name.starts_with("ema/");
+                  name.starts_with("ema/") || name.starts_with("data/");
          }));
 }
 

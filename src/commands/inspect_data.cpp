@@ -40,13 +40,21 @@ SurveyOptions survey_options(const InspectRequest& request, bool prediction, std
     } else if (key == "data.allow_unwritten" || key == "data.allow_external") {
       if (value != "true" && value != "false") throw usage_error("{} = '{}' is neither true nor false", key, value);
       (key == "data.allow_unwritten" ? options.names.allow_unwritten : options.names.allow_external) = value == "true";
+    } else if (key == "data.axes") {
+      options.names.axes = AxisOrder::parse(value, key);
+    } else if (key == "data.label_axes") {
+      options.names.label_axes = AxisOrder::parse(value, key);
+    } else if (key == "data.netcdf") {
+      if (value != "true" && value != "false") throw usage_error("data.netcdf = {}: expected true or false", value);
+      options.names.netcdf = value == "true";
     } else if (key == "data.scale") {
       parse_real(value, key);
       scale = value;
     } else {
       throw usage_error(
           "'--{}' says nothing about a data set. Known: --data.features, --data.labels, --model.input (the shape of a "
-          "sample, where files hold one each), --data.scale (for --statistics), --data.allow_unwritten, --data.allow_external",
+          "sample, where files hold one each), --data.axes, --data.label_axes, --data.netcdf, --data.scale (for --statistics), --data.allow_unwritten, "
+          "--data.allow_external",
           word);
     }
   }
@@ -122,8 +130,9 @@ std::string shape_text(const json& extents) {
 
 std::string numbers_text(const json& of) {
   if (!of.contains("min")) return {};
-  return fmt::format("from {:.6g} to {:.6g}, mean {:.6g}, standard deviation {:.6g}", of["min"].get<double>(),
-                     of["max"].get<double>(), of["mean"].get<double>(), of["std"].get<double>());
+  return fmt::format("from {:.6g} to {:.6g}, mean {:.6g}, standard deviation {:.6g}{}", of["min"].get<double>(),
+                     of["max"].get<double>(), of["mean"].get<double>(), of["std"].get<double>(),
+                     of.contains("missing") ? fmt::format("; {} missing", of["missing"].get<std::int64_t>()) : "");
 }
 
 void print(const json& object, bool all_read) {
@@ -200,6 +209,9 @@ int inspect_data(const Communicator& comm, const InspectRequest& request) {
     json object = describe(request, survey, options, prediction != 0);
     if (!survey.channels.empty()) object["statistics"] = normalisation(survey, scale);
     request.json ? print_json(comm, object) : print(object, options.read_features);
+    const bool told = options.names.axes.given() || options.sample.rank() > 0;
+    if (!request.json && survey.channels.size() > 1 && !told && object["features"].contains("shape") && object["features"]["shape"].size() > 1)
+      log::info("channels are the first extent of a row, {}. Hint: --data.axes names another order, as y, x, channel", survey.channels.size());
     if (!request.json && !survey.channels.empty()) log::info("\n{}", normalisation_lines(object["statistics"], scale));
   }
   if (!broken) return 0;

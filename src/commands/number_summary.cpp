@@ -16,7 +16,7 @@ void NumberSummary::count_value(std::int64_t value, std::int64_t times) {
 }
 
 template <class T>
-void NumberSummary::add_all(const T* values, std::int64_t count) {
+void NumberSummary::add_all(const T* values, std::int64_t count, bool gaps) {
   // One block's mean and squares by themselves, then joined as merge() does: sums of a billion numbers lose digits
   // otherwise.
   NumberSummary block(few_);
@@ -26,6 +26,7 @@ void NumberSummary::add_all(const T* values, std::int64_t count) {
     if constexpr (std::is_floating_point_v<T>) {
       if (!std::isfinite(value)) {
         ++block.not_finite_;
+        if (gaps && std::isnan(value)) ++block.missing_;
         continue;
       }
     }
@@ -45,8 +46,8 @@ void NumberSummary::add_all(const T* values, std::int64_t count) {
   merge(block);
 }
 
-void NumberSummary::add(ElementType type, const std::byte* values, std::int64_t count) {
-  const auto as = [&]<class T>(T) { add_all(reinterpret_cast<const T*>(values), count); };
+void NumberSummary::add(ElementType type, const std::byte* values, std::int64_t count, bool gaps) {
+  const auto as = [&]<class T>(T) { add_all(reinterpret_cast<const T*>(values), count, gaps); };
   switch (type) {
     case ElementType::u8:
       return as(std::uint8_t{});
@@ -73,6 +74,7 @@ void NumberSummary::add(ElementType type, const std::byte* values, std::int64_t 
 
 void NumberSummary::merge(const NumberSummary& other) {
   not_finite_ += other.not_finite_;
+  missing_ += other.missing_;
   few_ = few_ && other.few_;
   if (!few_) histogram_.clear();
   for (const auto& [value, times] : other.histogram_) count_value(value, times);
@@ -89,7 +91,8 @@ void NumberSummary::merge(const NumberSummary& other) {
 
 json NumberSummary::json() const {
   nlohmann::json object{{"count", count_ + not_finite_}};
-  if (not_finite_ > 0) object["not_finite"] = not_finite_;
+  if (not_finite_ > missing_) object["not_finite"] = not_finite_ - missing_;
+  if (missing_ > 0) object["missing"] = missing_;
   if (count_ == 0) return object;
   object["min"] = low_;
   object["max"] = high_;
@@ -101,7 +104,7 @@ json NumberSummary::json() const {
 }
 
 nlohmann::json NumberSummary::pack() const {
-  nlohmann::json packed{{"n", {count_, not_finite_}},
+  nlohmann::json packed{{"n", {count_, not_finite_, missing_}},
                         {"x", {low_, high_, mean_, squares_}},
                         {"few", few_},
                         {"histogram", nlohmann::json::array()}};
@@ -111,7 +114,7 @@ nlohmann::json NumberSummary::pack() const {
 
 NumberSummary NumberSummary::unpack(const nlohmann::json& packed) {
   NumberSummary summary;
-  summary.count_ = packed["n"][0], summary.not_finite_ = packed["n"][1];
+  summary.count_ = packed["n"][0], summary.not_finite_ = packed["n"][1], summary.missing_ = packed["n"][2];
   summary.low_ = packed["x"][0], summary.high_ = packed["x"][1], summary.mean_ = packed["x"][2],
   summary.squares_ = packed["x"][3];
   summary.few_ = packed["few"];

@@ -15,7 +15,8 @@
 #include "layers/spatial.hpp"
 #include "train/ensemble.hpp"
 #include "train/loss_function.hpp"
-#include "train/shard_names.hpp"
+#include "train/reading.hpp"
+#include "train/standardization.hpp"
 
 namespace trireme {
 
@@ -103,7 +104,10 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   const Deck& deck = ensemble.deck();
   Network<T>& network = ensemble.network();
   const std::int64_t batch = ensemble.batch();
-  const DataSet data(comm, where, shard_names(deck, false), network.input_shape(), {});
+  ShardNames names = shard_names(deck, false);
+  ask_for_moments_of(comm, files.front(), names);
+  const DataSet data(comm, where, names, network.input_shape(), {});
+  tell_of_moments(data, names);
   for (const auto& file : files) require_other_file(comm, out, file, data, force);
   ensemble.read_from(data);
   const Progress progress = ensemble.members().front().progress;
@@ -113,13 +117,14 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   layout.output = network.output_shape();
   layout.is_double = std::is_same_v<T, double>;
   layout.classes = loss_kind(deck) == LossKind::cross_entropy && network.output_shape().rank() == 1;
-  std::string names, digests;
+  std::string members, digests;
   for (const auto& member : ensemble.members()) {
-    names += fmt::format("{}{}", names.empty() ? "" : ",", member.file.string());
+    members += fmt::format("{}{}", members.empty() ? "" : ",", member.file.string());
     digests += fmt::format("{}{}", digests.empty() ? "" : ",", parameters_sha256(*member.network));
   }
-  layout.texts = {{"checkpoint", names}, {"data", where}, {"parameters_sha256", digests}};
+  layout.texts = {{"checkpoint", members}, {"data", where}, {"parameters_sha256", digests}};
   layout.integers = {{"step", progress.step}, {"epoch", progress.epoch}};
+  if (names.label_moments) layout.numbers = {{"target_mean", names.label_moments->mean}, {"target_deviation", names.label_moments->deviation}};
   if (combine) layout.integers["members"] = static_cast<std::int64_t>(files.size());
 
   IoThread io;
@@ -136,7 +141,8 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   const Timer timer;
   std::int64_t undefined = 0;
   {
-    BatchStream stream(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks});
+    BatchStream stream(data, io, {.batch = batch, .rank = comm.rank(), .ranks = comm.size(), .order = BatchStream::Order::blocks,
+                                  .feature_rule = feature_rule(deck, network.input_shape(), data.labels(), std::is_same_v<T, float>)});
     const Execution exec;
     Predictor<T> predictor(ensemble, stream, *rows, layout.classes);
     stream.seek(0, 0);
@@ -163,12 +169,14 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   const double seconds = timer.seconds();
   if (combine)
     log::info("ensemble of {}: {}", files.size(), ensemble.probabilities() ? "mean of the members' softmax probabilities" : "mean of the members' outputs");
-  log::info("checkpoint {} (step {}), data {}: {} samples in {} ({:.0f} samples/s)", names, progress.step, where, data.size(), human_seconds(seconds),
+  log::info("checkpoint {} (step {}), data {}: {} samples in {} ({:.0f} samples/s)", members, progress.step, where, data.size(), human_seconds(seconds),
             static_cast<double>(data.size()) / seconds);
   log::info("predictions: {}  /output {} {}{}", out.string(), network.output_shape().with_first(data.size()).tuple(),
             layout.is_double ? "float64" : "float32",
             layout.classes ? fmt::format(", /class ({},) int32", data.size()) : "");
   if (undefined > 0 && comm.rank() == 0) log::warn("the output of {} sample(s) is not a number; their /class is -1", undefined);
+  if (names.label_moments)
+    log::info("/output is of standardized targets: a target is output * target_deviation + target_mean, which are attributes of the file");
   return 0;
 }
 

@@ -24,37 +24,33 @@ bool holds(const std::string& path, const std::string& name) {
 
 /// Adds rows to the summaries of their channels.
 void add_channels(ElementType type, const std::byte* rows, std::int64_t count, std::int64_t row_size,
-                  std::vector<NumberSummary>& channels) {
+                  std::vector<NumberSummary>& channels, bool gaps) {
   const std::size_t row_bytes = static_cast<std::size_t>(row_size) * size_of(type), run = row_bytes / channels.size();
   std::vector<std::byte> one(static_cast<std::size_t>(count) * run);
   for (std::size_t c = 0; c < channels.size(); ++c) {
     for (std::size_t r = 0; r < static_cast<std::size_t>(count); ++r)
       std::copy_n(rows + r * row_bytes + c * run, run, one.data() + r * run);
-    channels[c].add(type, one.data(), count * row_size / static_cast<std::int64_t>(channels.size()));
+    channels[c].add(type, one.data(), count * row_size / static_cast<std::int64_t>(channels.size()), gaps);
   }
 }
 
 /// Reads all rows of one data set and adds them to `summary`, and to `channels` unless there are none. Throws where a
-/// row cannot be read, a number is not finite, or the values are not those of the data set's checksum.
-void read_all(const std::string& name, const ShardInfo& info, const Shape& row, ElementType type,
+/// row cannot be read or a number is not finite.
+void read_all(const std::string& name, const ShardInfo& info, const Shape& row, ElementType type, bool gaps,
               NumberSummary& summary, std::vector<NumberSummary>* channels,
               const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
   const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)),
                      rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
   std::vector<std::byte> block(static_cast<std::size_t>(std::min(rows_a_block, info.rows) * row_bytes));
-  std::uint64_t checksum = 0;
   for (std::int64_t first = 0; first < info.rows; first += rows_a_block) {
     const std::int64_t count = std::min(rows_a_block, info.rows - first), bad = summary.not_finite();
     read(first, count, std::span(block).first(static_cast<std::size_t>(count * row_bytes)));
-    checksum += checksum_of_rows(block.data(), first, count, row_bytes);
-    summary.add(type, block.data(), count * row.size());
-    if (channels != nullptr) add_channels(type, block.data(), count, row.size(), *channels);
+    summary.add(type, block.data(), count * row.size(), gaps);
+    if (channels != nullptr) add_channels(type, block.data(), count, row.size(), *channels, gaps);
     if (summary.not_finite() != bad)
       throw data_error("shard '{}': data set '{}' has {} numbers that are NaN or infinite among its rows [{}, {})", info.path,
                        name, summary.not_finite() - bad, first, first + count);
   }
-  const h5::File file = h5::open_file(info.path, "shard", ExitCode::data);
-  if (const auto expected = stored_checksum(file, info.path, name)) require_checksum(info.path, name, *expected, checksum);
 }
 
 /// What one rank knows of one shard, as it travels.
@@ -78,7 +74,7 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
     }
     ShardReader reader(info, names);
     if (info.has_labels)
-      read_all(names.labels, info, info.label, info.label_type, labels, nullptr,
+      read_all(names.labels, info, info.label, info.label_type, info.label_gaps, labels, nullptr,
                [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
                  reader.read_labels(first, count, out);
                });
@@ -89,14 +85,18 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
             "shard '{}': one row is {}; the statistics of its channels want {}. Hint: --model.input says the shape of "
             "a sample",
             path, info.sample.tuple(), sample.rank() == 0 ? "a first extent, the channels" : sample.tuple());
+      if (!same_order(info.sample, sample))
+        throw data_error("shard '{}': one row is {}; --model.input = {} has as many numbers, in another order. Hint: --data.axes names the axes as the file has them{}",
+                         path, info.sample.tuple(), sample.text(), axes_for(info.sample, sample).empty() ? "" : fmt::format(": '{}'", axes_for(info.sample, sample)));
       channels.resize(static_cast<std::size_t>(sample[0]), NumberSummary(false));
     }
     if (options.read_features)
-      read_all(names.features, info, info.sample, info.feature_type, features,
+      read_all(names.features, info, info.sample, info.feature_type, info.feature_gaps, features,
                options.statistics ? &channels : nullptr,
                [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
                  reader.read_features(first, count, out);
                });
+    if (options.read_features) verify_shard(path, names);
   } catch (const Error& error) {
     found["problem"] = error.what();
   } catch (const std::exception& error) {

@@ -19,11 +19,13 @@ class NumberSummary {
   static constexpr std::size_t most_values = 1000;
 
   explicit NumberSummary(bool histogram = true) : few_(histogram) {}
-  void add(ElementType type, const std::byte* values, std::int64_t count);
+  /// `gaps`: NaN stands for a missing number.
+  void add(ElementType type, const std::byte* values, std::int64_t count, bool gaps = false);
   void merge(const NumberSummary& other);
-  std::int64_t not_finite() const { return not_finite_; }
+  /// But for missing ones.
+  std::int64_t not_finite() const { return not_finite_ - missing_; }
   /// {"count", "min", "max", "mean", "std"}, with "histogram" {"value": count} where there is one; without finite
-  /// numbers only "count".
+  /// numbers only "count"; with "missing" and "not_finite" where there are such.
   nlohmann::json json() const;
 
   /// For the journey between ranks.
@@ -32,10 +34,10 @@ class NumberSummary {
 
  private:
   template <class T>
-  void add_all(const T* values, std::int64_t count);
+  void add_all(const T* values, std::int64_t count, bool gaps);
   void count_value(std::int64_t value, std::int64_t times);
 
-  std::int64_t count_ = 0, not_finite_ = 0;
+  std::int64_t count_ = 0, not_finite_ = 0, missing_ = 0;  // missing_: of those that are not finite
   double low_ = 0, high_ = 0, mean_ = 0,
          squares_ = 0;  // of the finite ones; squares_: sum of squared distances from the mean
   bool few_;

@@ -83,6 +83,16 @@ std::vector<KeySpec> make_keys() {
       filled(key("data.features", text, "/x", "HDF5 data set with the features, of shape (n, ...) for n samples.")),
       key("data.labels", text, "/y",
           "HDF5 data set with the labels, integers (n) or numbers (n, ...); empty: there are no labels."),
+      key("data.axes", text, "",
+          "Order of a sample's axes in the files, the slowest first, separated by commas: channel, z, y (or lat), x (or lon), as in y, x, channel for "
+          "channels-last images; rows are brought to the model's order when they are read; empty: channel, z, y, x."),
+      key("data.label_axes", text, "", "The same for labels of the shape of the network's output."),
+      key("data.netcdf", boolean, "true",
+          "Whether netCDF's attributes of a data set are heeded: scale_factor and add_offset are applied, _FillValue, missing_value and what lies outside "
+          "valid_min, valid_max or valid_range is missing; false: the stored numbers as they are."),
+      choice("data.missing", {"error", "mean"},
+             "What a missing feature (by netCDF's attributes, or NaN) means: an error that names the row, or data.mean in its place. Missing labels are always an "
+             "error."),
       choice("data.target", {"labels", "features"},
              "What the network's output is compared with: the labels, or the features themselves, normalised, flipped and cropped, before "
              "data.noise is added."),
@@ -103,8 +113,10 @@ std::vector<KeySpec> make_keys() {
           "Axes along which training samples are turned round with probability 1/2: x (the last), y, z, separated by commas; "
           "empty: none. Labels with the samples' pixels are turned round too."),
       number("data.crop", integer, "0", between(0, 1e6),
-             "Zeros put around training samples before a part of their shape is cut out at random; 0: none. Labels with the samples' pixels "
+             "Pixels put around training samples before a part of their shape is cut out at random; 0: none. Labels with the samples' pixels "
              "are cropped too."),
+      choice("data.crop_fill", {"zero", "mean", "edge"},
+             "What these pixels are: 0 as in the files, before data.scale, mean and std; mean: 0 after them, which is data.mean; edge: the nearest pixel."),
       number("data.noise", real, "0", at_least(0),
              "Standard deviation of normal noise added to training samples after they are normalised, and where data.target = features to evaluated ones too, "
              "drawn by run.seed and row; predict adds none; 0: none."),

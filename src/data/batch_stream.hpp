@@ -15,6 +15,7 @@
 
 #include "base/box.hpp"
 #include "data/data_set.hpp"
+#include "data/value_check.hpp"
 #include "io/io_thread.hpp"
 #include "io/retry.hpp"
 
@@ -64,6 +65,8 @@ class BatchStream {
     Shape label = {};
     /// What is not wanted is not read, and empty in the batches.
     bool features = true, labels = true;
+    /// What numbers of features, and of labels that are values, must be.
+    ValueRule feature_rule = {}, label_rule = {};
     /// How often a read that met an error that may pass is tried again.
     int retries = usual_retries;
     /// Whether HDF5 compares the chunks that have checksums with these.

@@ -18,7 +18,7 @@ namespace {
 struct Record {
   std::int64_t index, rows;
   std::int64_t sample[Shape::max_rank], label[Shape::max_rank];
-  std::int8_t sample_rank, label_rank, feature_type, label_type, has_labels, single_sample, has_checksums;
+  std::int8_t sample_rank, label_rank, feature_type, label_type, has_labels, single_sample, has_checksums, feature_gaps, label_gaps;
 };
 
 Record pack(std::size_t index, const ShardInfo& info) {
@@ -34,6 +34,8 @@ Record pack(std::size_t index, const ShardInfo& info) {
   record.has_labels = info.has_labels;
   record.single_sample = info.single_sample;
   record.has_checksums = info.has_checksums;
+  record.feature_gaps = info.feature_gaps;
+  record.label_gaps = info.label_gaps;
   return record;
 }
 
@@ -46,6 +48,8 @@ void unpack(const Record& record, ShardInfo& info) {
   info.has_labels = record.has_labels != 0;
   info.single_sample = record.single_sample != 0;
   info.has_checksums = record.has_checksums != 0;
+  info.feature_gaps = record.feature_gaps != 0;
+  info.label_gaps = record.label_gaps != 0;
 }
 
 Shape without_leading_ones(Shape shape) {
@@ -53,22 +57,52 @@ Shape without_leading_ones(Shape shape) {
   return shape;
 }
 
-/// The shape of a data set as the file has it.
-std::string stored_shape(const ShardInfo& info, const Shape& row) {
-  if (info.single_sample) return row.tuple();
+/// The shape of a data set as the file has it; `row` is in the model's order.
+std::string stored_shape(const ShardInfo& info, const Shape& row, const AxisOrder& axes) {
+  const Shape stored = axes.as_stored(row);
+  if (info.single_sample) return stored.tuple();
   std::string text = fmt::format("({}", info.rows);
-  for (const std::int64_t extent : row.span()) text += fmt::format(", {}", extent);
-  return text + (row.rank() == 0 ? ",)" : ")");
+  for (const std::int64_t extent : stored.span()) text += fmt::format(", {}", extent);
+  return text + (stored.rank() == 0 ? ",)" : ")");
+}
+
+/// Samples with as many numbers as are wanted, but in another order: each would be mixed up without a word.
+void check_order(const ShardInfo& shard, const std::string& name, const char* key, const AxisOrder& axes, const Shape& row, const std::string& what,
+                 const Shape& wanted) {
+  if (same_order(row, wanted)) return;
+  const std::string found = stored_shape(shard, row, axes);
+  if (axes.given())
+    throw data_error("shard '{}': data set '{}' has shape {}; {} = {} makes samples of {} of it, and {} is {}. Hint: name the axes as the file has them, the "
+                     "slowest first",
+                     shard.path, name, found, key, axes.text(), row.text(), what, wanted.text());
+  const std::string order = axes_for(row, wanted);
+  throw data_error("shard '{}': data set '{}' has shape {}, samples of {}; {} is {}: as many numbers, in another order. Hint: {}", shard.path, name, found,
+                   row.tuple(), what, wanted.text(),
+                   order.empty() ? fmt::format("{} must have the extents of the file, channels first; {} tells another order of axes", what, key)
+                                 : fmt::format("{} = {} reads these files as they are", key, order));
 }
 
 void check_against_model(const ShardInfo& shard, const ShardNames& names, const Shape& sample) {
-  if (sample.rank() == 0 || shard.sample.size() == sample.size()) return;
-  throw data_error(
-      "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the deck's [model] input is {}, that is "
-      "{}. "
-      "Hint: input = {} would take these files as they are",
-      shard.path, names.features, stored_shape(shard, shard.sample), shard.sample.size(), sample.text(), sample.size(),
-      shard.sample.rank() == 0 ? "1" : shard.sample.text());
+  if (sample.rank() == 0) return;
+  if (shard.sample.size() == sample.size()) return check_order(shard, names.features, "data.axes", names.axes, shard.sample, "[model] input", sample);
+  const std::string found = stored_shape(shard, shard.sample, names.axes);
+  // Is the whole file one sample? Then a hint that makes samples of its rows would be wrong.
+  const Shape whole = shard.single_sample || names.axes.given() ? Shape{} : shard.sample.with_first(shard.rows);
+  std::string hint;
+  if (whole.rank() > 1 && whole.size() == sample.size()) {
+    const std::string order = axes_for(whole, sample);
+    hint = order.empty() ? fmt::format("where a file is one sample, [model] input must have its extents, {}", whole.tuple())
+                         : fmt::format("where a file is one sample, data.axes = {} reads it as {}", order, sample.text());
+  } else if (whole.rank() > 1 && whole.rank() == sample.rank()) {
+    hint = fmt::format("[model] input is the shape of one sample: that of a row, {}, or where a file is one sample that of the file, {}, channels first "
+                       "(data.axes tells another order)",
+                       shard.sample.tuple(), whole.tuple());
+  } else {
+    hint = fmt::format("input = {} would take these files as they are, with the first extent as channels (data.axes tells another order)",
+                       shard.sample.rank() == 0 ? "1" : shard.sample.text());
+  }
+  throw data_error("shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the deck's [model] input is {}, that is {}. Hint: {}", shard.path,
+                   names.features, found, shard.sample.size(), sample.text(), sample.size(), hint);
 }
 
 void check_against_demand(const ShardInfo& shard, const ShardNames& names, const LabelDemand& demand) {
@@ -78,17 +112,20 @@ void check_against_demand(const ShardInfo& shard, const ShardNames& names, const
         "shard '{}': no labels were found, and the loss of this run needs them. Hint: data.labels names the data "
         "set that holds them; it is '{}' now",
         shard.path, names.labels);
-  const std::string found = stored_shape(shard, shard.label);
+  const std::string found = stored_shape(shard, shard.label, names.label_axes);
   if (demand.kind == LabelDemand::Kind::classes && shard.label.size() != 1)
     throw data_error(
         "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; class labels are one number a sample, "
         "from 0 to {}. Hint: one-hot labels must be stored as the number of the class",
         shard.path, names.labels, found, shard.label.size(), demand.count - 1);
-  if (demand.kind == LabelDemand::Kind::values && shard.label.size() != demand.count)
+  if (demand.kind != LabelDemand::Kind::values) return;
+  if (shard.label.size() != demand.count)
     throw data_error(
         "shard '{}': data set '{}' has shape {}, that is {} numbers a sample; the network's output is {} numbers a "
         "sample. Hint: the last layer's out = {} would fit these files",
         shard.path, names.labels, found, shard.label.size(), demand.count, shard.label.size());
+  if (demand.shape.rank() > 0)
+    check_order(shard, names.labels, "data.label_axes", names.label_axes, shard.label, "the network's output", demand.shape);
 }
 
 void check_against_sibling(const ShardInfo& shard, const ShardInfo& sibling, const ShardNames& names, bool labels) {
@@ -100,7 +137,7 @@ void check_against_sibling(const ShardInfo& shard, const ShardInfo& sibling, con
         shard.path, name, what, found, sibling.path, other);
   };
   if (!(without_leading_ones(shard.sample) == without_leading_ones(sibling.sample)))
-    differ("shape", names.features, stored_shape(shard, shard.sample), stored_shape(sibling, sibling.sample));
+    differ("shape", names.features, stored_shape(shard, shard.sample, names.axes), stored_shape(sibling, sibling.sample, names.axes));
   if (shard.feature_type != sibling.feature_type)
     differ("type", names.features, std::string(name_of(shard.feature_type)),
            std::string(name_of(sibling.feature_type)));
@@ -176,6 +213,31 @@ DataSet::DataSet(const Communicator& comm, const std::string& where, const Shard
     check_against_model(shard, names_, sample);
     check_against_demand(shard, names_, labels_);
   }
+  take_moments(comm);
+}
+
+/// What rows are to be standardized by, where the caller does not say: what the first shard's are.
+void DataSet::take_moments(const Communicator& comm) {
+  const auto share = [&](std::vector<double> numbers) {
+    auto count = static_cast<std::int64_t>(numbers.size());
+    comm.broadcast(std::span(&count, 1));
+    numbers.resize(static_cast<std::size_t>(count));
+    if (count > 0) comm.broadcast(std::span(numbers));
+    return numbers;
+  };
+  const auto take = [&](std::optional<Moments>& moments, Moments& stored, const std::string& name) {
+    comm.together([&] {
+      if (comm.rank() == 0) stored = with_retries(usual_retries, [&] { return stored_moments(reference().path, name); });
+    });
+    stored = {share(stored.mean), share(stored.deviation)};
+    if (!moments) moments = stored;
+  };
+  take(names_.feature_moments, stored_features_, names_.features);
+  if (labels_.stored()) take(names_.label_moments, stored_labels_, names_.labels);
+}
+
+bool DataSet::changes_moments() const {
+  return !(*names_.feature_moments == stored_features_) || (labels_.stored() && !(*names_.label_moments == stored_labels_));
 }
 
 ElementType DataSet::feature_type() const { return reference().feature_type; }

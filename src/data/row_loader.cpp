@@ -11,6 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/timer.hpp"
+#include "io/with_type.hpp"
 
 namespace trireme {
 
@@ -20,34 +21,6 @@ constexpr std::int64_t span_bytes = 4 << 20;   // one read
 constexpr std::int64_t gap_bytes = 256 << 10;  // reading through so much costs less than to seek on most file systems
 constexpr std::size_t huge_page = 2 << 20;
 constexpr double step_seconds = 0.01;  // many small shards: opening them takes the time
-
-/// Calls `f` with a value of the C++ type of `type`.
-template <class F>
-auto with_type(ElementType type, F&& f) {
-  switch (type) {
-    case ElementType::u8:
-      return f(std::uint8_t{});
-    case ElementType::i8:
-      return f(std::int8_t{});
-    case ElementType::u16:
-      return f(std::uint16_t{});
-    case ElementType::i16:
-      return f(std::int16_t{});
-    case ElementType::u32:
-      return f(std::uint32_t{});
-    case ElementType::i32:
-      return f(std::int32_t{});
-    case ElementType::u64:
-      return f(std::uint64_t{});
-    case ElementType::i64:
-      return f(std::int64_t{});
-    case ElementType::f32:
-      return f(float{});
-    case ElementType::f64:
-      return f(double{});
-  }
-  throw internal_error("element type {} is none", static_cast<int>(type));
-}
 
 template <class T>
 T element(const std::byte* from, std::int64_t i) {
@@ -72,16 +45,6 @@ std::int64_t to_classes(const std::byte* labels, std::int64_t n, std::int64_t cl
   return -1;
 }
 
-/// Whether all are finite, by the exponent's bits: a loop without a branch, which compilers make vectors of.
-template <class Float>
-bool all_finite(const std::byte* numbers, std::int64_t n) {
-  using Bits = std::conditional_t<sizeof(Float) == 4, std::uint32_t, std::uint64_t>;
-  constexpr Bits exponent = sizeof(Float) == 4 ? Bits{0x7F800000u} : static_cast<Bits>(std::uint64_t{0x7FF} << 52);
-  Bits bad = 0;
-  for (std::int64_t i = 0; i < n; ++i) bad |= static_cast<Bits>((element<Bits>(numbers, i) & exponent) == exponent);
-  return bad == 0;
-}
-
 }  // namespace
 
 template <class T>
@@ -103,8 +66,11 @@ RowLoader::RowLoader(const DataSet& data, const RowPart& part)
       labels_(field(part.labels && data.labels().stored(), part.label_box, part.label, data.label_bytes(), data.label_type(), "labels")),
       retries_(part.retries),
       verify_(part.verify),
+      report_(part.report),
       span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes))),
       gap_rows_(gap_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes)) {
+  if (features_.wanted) feature_check_ = ValueCheck(part.feature_rule, data.feature_type(), features_.bytes / static_cast<std::int64_t>(size_of(data.feature_type())));
+  if (labels_.wanted) label_check_ = ValueCheck(part.label_rule, data.label_type(), labels_.bytes / static_cast<std::int64_t>(size_of(data.label_type())));
   if (labels_.box && data.labels().kind != LabelDemand::Kind::values) throw internal_error("RowLoader: a box of labels that are not values");
   open_.reserve(most_open_files);
 }
@@ -199,7 +165,7 @@ void RowLoader::read_span(std::int64_t shard_row, std::int64_t count) {
     const std::span<std::byte> out(features, static_cast<std::size_t>(count * features_.bytes));
     bytes_read_ += features_.box ? from.read_features(shard_row, count, *features_.box, out) : from.read_features(shard_row, count, out);
     compact(features, features_.bytes);
-    check_finite(features, data_.feature_type(), features_, data_.names().features);
+    check(features, feature_check_, features_, data_.names().features, data_.shards()[shard_].feature_gaps);
   }
   if (block_->classes) read_classes(reader(), shard_row, count);
   if (block_->values) {
@@ -208,7 +174,7 @@ void RowLoader::read_span(std::int64_t shard_row, std::int64_t count) {
     const std::span<std::byte> out(values, static_cast<std::size_t>(count * labels_.bytes));
     bytes_read_ += labels_.box ? from.read_labels(shard_row, count, *labels_.box, out) : from.read_labels(shard_row, count, out);
     compact(values, labels_.bytes);
-    check_finite(values, data_.label_type(), labels_, data_.names().labels);
+    check(values, label_check_, labels_, data_.names().labels, data_.shards()[shard_].label_gaps);
   }
   for (const Part& part : parts_) filled_ += part.count;
 }
@@ -234,34 +200,34 @@ void RowLoader::read_classes(ShardReader& from, std::int64_t shard_row, std::int
     with_type(data_.label_type(), [&](auto zero) {
       using T = decltype(zero);
       const std::int64_t bad = to_classes<T>(labels, part.count, classes, out);
-      if (bad >= 0)
-        throw data_error(
-            "shard '{}': row {} of data set '{}' is {}; class labels must be whole numbers from 0 to {}. "
-            "Hint: number the classes from 0, or give the network's last layer as many outputs as there are classes",
-            data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
-            classes - 1);
+      if (bad < 0) return;
+      const double value = static_cast<double>(element<T>(labels, bad));
+      refuse(fmt::format(
+          "shard '{}': row {} of data set '{}' is {}{}; class labels must be whole numbers from 0 to {}. "
+          "Hint: number the classes from 0, or give the network's last layer as many outputs as there are classes",
+          data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
+          std::isnan(value) && data_.shards()[shard_].label_gaps ? ", a missing value" : "", classes - 1));
     });
     out += part.count;
   }
 }
 
-void RowLoader::check_finite(const std::byte* rows, ElementType type, const Field& field, const std::string& data_set) const {
-  if (is_integer(type)) return;
-  const std::int64_t row_bytes = field.bytes, elements = row_bytes / static_cast<std::int64_t>(size_of(type));
+void RowLoader::check(std::byte* rows, const ValueCheck& check, const Field& field, const std::string& data_set, bool gaps) const {
   for (const Part& part : parts_) {
-    for (std::int64_t row = 0; row < part.count; ++row, rows += row_bytes) {
-      if (type == ElementType::f32 ? all_finite<float>(rows, elements) : all_finite<double>(rows, elements)) continue;
-      std::int64_t i = 0;
-      double value;
-      do value = type == ElementType::f32 ? static_cast<double>(element<float>(rows, i)) : element<double>(rows, i);
-      while (std::isfinite(value) && ++i < elements);
-      throw data_error(
-          "shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); only finite numbers can be "
-          "learned from. Hint: repair the row or leave it out",
-          data_.shards()[shard_].path, part.shard_row + row, data_set, std::isnan(value) ? "NaN" : "an infinity", field.place_in_row(i),
-          field.box ? field.shape.size() : elements);
+    for (std::int64_t row = 0; row < part.count; ++row, rows += field.bytes) {
+      if (check.passes(rows)) continue;
+      const ValueCheck::Fault fault = check.find(rows, gaps);
+      if (fault.at < 0) continue;
+      refuse(fmt::format("shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); {}", data_.shards()[shard_].path, part.shard_row + row,
+                         data_set, check.reason(rows, fault.at, gaps), field.place_in_row(fault.at), field.box ? field.shape.size() : check.elements(),
+                         fault.what));
     }
   }
+}
+
+void RowLoader::refuse(const std::string& fault) const {
+  if (!report_) throw Error(ExitCode::data, fault);
+  report_(fault);
 }
 
 void RowLoader::forget_reader() {

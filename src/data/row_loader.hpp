@@ -1,5 +1,5 @@
 // Rows of a data set, read into memory in long runs, in steps short enough to share the I/O thread with others, and
-// checked: class labels against their range, floating-point numbers against NaN and infinity. Makes HDF5 calls: I/O
+// checked: class labels against their range, numbers by value_check.hpp. Makes HDF5 calls: I/O
 // thread only.
 #pragma once
 
@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -16,6 +17,7 @@
 #include "base/box.hpp"
 #include "data/data_set.hpp"
 #include "data/sampler.hpp"
+#include "data/value_check.hpp"
 #include "io/retry.hpp"
 
 namespace trireme {
@@ -45,6 +47,9 @@ struct RowPart {
   Shape sample, label;                        // (channels, extents...) of what the boxes are cut out of
   int retries = usual_retries;                // of a read that met an error that may pass: the file is opened anew
   bool verify = true;                         // chunks against their checksums, where they have one
+  ValueRule feature_rule = {}, label_rule = {};  // label_rule: of values
+  /// Gets what is wrong with a row, a span's first class label or number of a row at a time, where that shall not end the reading.
+  std::function<void(const std::string&)> report = {};
 };
 
 /// Rows in memory, one after the other, as the data set's labels() demand them, and of each what RowPart names.
@@ -109,7 +114,8 @@ class RowLoader {
   void read_span(std::int64_t shard_row, std::int64_t count);
   void read_classes(ShardReader& reader, std::int64_t shard_row, std::int64_t count);
   void compact(std::byte* rows, std::int64_t row_bytes) const;
-  void check_finite(const std::byte* rows, ElementType type, const Field& field, const std::string& data_set) const;
+  void check(std::byte* rows, const ValueCheck& check, const Field& field, const std::string& data_set, bool gaps) const;
+  void refuse(const std::string& fault) const;
   ShardReader& reader();
   /// Closes the file of shard_, if it is open.
   void forget_reader();
@@ -118,6 +124,8 @@ class RowLoader {
   Field features_, labels_;
   int retries_;
   bool verify_;
+  std::function<void(const std::string&)> report_;
+  ValueCheck feature_check_, label_check_;
   std::int64_t span_rows_, gap_rows_;  // most rows of one read; most unwanted rows that are read through
 
   std::span<const RowRun> runs_;

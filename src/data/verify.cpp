@@ -21,7 +21,7 @@ std::int64_t without_checksums(const DataSet& data) {
 void verify_dealt(const Communicator& comm, const DataSet& data) {
   const auto& shards = data.shards();
   for (auto s = static_cast<std::size_t>(comm.rank()); s < shards.size(); s += static_cast<std::size_t>(comm.size()))
-    with_retries(usual_retries, [&] { verify_shard(shards[s], data.names()); });
+    with_retries(usual_retries, [&] { verify_shard(shards[s].path, data.names()); });
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ std::optional<Augmentation> augmentation_of(const Deck& deck, const Shape& input
     throw usage_error("data.flip and data.crop need samples of channels and 1 to 3 dimensions, as 3x32x32; model.input is {}", input.text());
   for (int d = 0; d < dims; ++d) augmentation.extents[3 - dims + d] = input[1 + d];
   for (int axis = 3 - dims; axis < 3; ++axis) augmentation.crop[axis] = crop;
+  const std::string& fill = deck.text("data.crop_fill");
+  augmentation.fill = fill == "mean" ? Augmentation::Fill::mean : fill == "edge" ? Augmentation::Fill::edge : Augmentation::Fill::zero;
   for (const std::string& name : flips) {
     const std::size_t axis = name.size() == 1 ? axis_names.find(name) : axis_names.npos;
     if (axis == axis_names.npos || static_cast<int>(axis) < 3 - dims)

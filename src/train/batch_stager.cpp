@@ -7,16 +7,11 @@
 #include "base/random.hpp"
 #include "kokkos_kernels/order.hpp"
 #include "layers/spatial.hpp"
+#include "train/reading.hpp"
 
 namespace trireme {
 
 namespace {
-
-// One number for all channels, or one for each.
-double per_channel(const std::vector<double>& values, std::int64_t channel, double fallback) {
-  if (values.empty()) return fallback;
-  return values[values.size() == 1 ? 0 : static_cast<std::size_t>(channel)];
-}
 
 constexpr std::uint64_t augment_purpose = 0x6175676D656E74;      // "augment"
 constexpr std::uint64_t evaluation_purpose = 0x6576616C75617465;  // "evaluate"
@@ -62,22 +57,12 @@ BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& 
   if (const auto labels = part.augments ? label_augmentation(deck, data, input, output) : std::nullopt) {
     moved_labels_.emplace(MovedLabels{Field(labels->shape, labels->flat ? std::nullopt : part.output_slab, data.label_type()), labels->moves, labels->flat});
   }
-  const double scale = deck.real("data.scale");
-  const auto mean = deck.reals("data.mean"), deviation = deck.reals("data.std");
-  const std::int64_t channels = channels_of(input);
-  for (const auto& [key, list] : {std::pair{"data.mean", mean}, std::pair{"data.std", deviation}})
-    if (list.size() > 1 && list.size() != static_cast<std::size_t>(channels))
-      throw usage_error("{} has {} numbers; the model's input {} has {} channels. Expected 1 or {} numbers", key, list.size(), input.text(), channels,
-                        channels);
-  factor_ = Buffer<T>("trireme::stager::factor", static_cast<std::size_t>(channels));
-  shift_ = Buffer<T>("trireme::stager::shift", static_cast<std::size_t>(channels));
+  const Normalisation normal = normalisation(deck, input);
+  const auto channels = normal.factor.size();
+  factor_ = Buffer<T>("trireme::stager::factor", channels);
+  shift_ = Buffer<T>("trireme::stager::shift", channels);
   const auto factor = Kokkos::create_mirror_view(factor_), shift = Kokkos::create_mirror_view(shift_);
-  for (std::int64_t c = 0; c < channels; ++c) {
-    const double std = per_channel(deviation, c, 1);
-    if (std == 0) throw usage_error("data.std has a 0 (channel {}); inputs are divided by it", c);
-    factor(static_cast<std::size_t>(c)) = static_cast<T>(scale / std);
-    shift(static_cast<std::size_t>(c)) = static_cast<T>(-per_channel(mean, c, 0) / std);
-  }
+  for (std::size_t c = 0; c < channels; ++c) factor(c) = static_cast<T>(normal.factor[c]), shift(c) = static_cast<T>(normal.shift[c]);
   Kokkos::deep_copy(factor_, factor);
   Kokkos::deep_copy(shift_, shift);
 

@@ -1,5 +1,9 @@
 #include "train/local_batch.hpp"
 
+#include <type_traits>
+
+#include "train/reading.hpp"
+
 namespace trireme {
 
 template <class T>
@@ -12,6 +16,8 @@ void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>
   options.labels = part.targets;
   options.sample = network.input_shape();
   options.label = network.output_shape();
+  options.feature_rule = feature_rule(deck, network.input_shape(), data.labels(), std::is_same_v<T, float>);
+  options.label_rule = label_rule(deck, data.labels(), std::is_same_v<T, float>);
   const std::optional<Box> box = part.features_slab(own_target);
   if (box && (!augments || BatchStager<T>::reads_slab(deck, network.input_shape(), *box))) options.slab = box;
   const auto moved = augments ? label_augmentation(deck, data, network.input_shape(), network.output_shape()) : std::nullopt;

@@ -27,7 +27,7 @@ LabelDemand label_demand(const Deck& deck, const Shape& input, const Shape& outp
     return {LabelDemand::Kind::features, output.size()};
   }
   if (deck.text("data.labels").empty()) throw usage_error("data.labels is empty; the loss '{}' needs labels", deck.text("loss.kind"));
-  if (loss_kind(deck) != LossKind::cross_entropy) return {LabelDemand::Kind::values, output.size()};
+  if (loss_kind(deck) != LossKind::cross_entropy) return {LabelDemand::Kind::values, output.size(), output};
   if (output.rank() != 1)
     throw usage_error("loss.kind = cross_entropy needs a flat output, one score a class; the network's output is {}. Hint: end with flatten and linear",
                       output.text());

@@ -8,7 +8,6 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
-#include "train/shard_names.hpp"
 
 namespace trireme {
 
@@ -109,7 +108,7 @@ void ModelExchange<T>::begin(Trainer<T>& trainer) {
   if (plan_.averages()) return;
   const Deck& deck = trainer.deck();
   auto& network = trainer.network();
-  data_ = std::make_unique<DataSet>(trainer.comm(), held_out_, shard_names(deck), network.input_shape(),
+  data_ = std::make_unique<DataSet>(trainer.comm(), held_out_, trainer.train_data().names(), network.input_shape(),
                                     label_demand(deck, network.input_shape(), network.output_shape()));
   evaluator_ = std::make_unique<Evaluator<T>>(deck, trainer.grid(), network, *data_, trainer.io(), trainer.evaluation_batch());
 }

@@ -8,6 +8,7 @@
 #include "base/log.hpp"
 #include "base/share.hpp"
 #include "comm/mailbox.hpp"
+#include "train/standardization.hpp"
 #include "train/watchdog.hpp"
 
 namespace trireme {
@@ -273,7 +274,7 @@ ExitCode Trainer<T>::run_steps() {
   if (hook_ != nullptr) hook_->begin(*this);
   if (progress_.step < total_steps_) {
     begin();
-    keeper_->prepare(take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_).arrays);
+    keeper_->prepare(with_moments(take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_), train_data_.names()).arrays);
   }
   clock_.reset();
   if (deck_.text("numerics.on_nonfinite") == "rollback" && last_checkpoint_ < 0) checkpoint();  // where to go back to

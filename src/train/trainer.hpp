@@ -68,6 +68,8 @@ class Trainer {
   const ProcessGrid& grid() const { return grid_; }
   const Execution& execution() const { return exec_; }
   IoThread& io() { return io_; }
+  const DataSet& train_data() const { return train_data_; }
+  const std::optional<DataSet>& test_data() const { return test_data_; }
   std::int64_t total_steps() const { return total_steps_; }
   /// Samples of a global batch in evaluation: data.test_batch where one pass takes as many, else what it takes.
   std::int64_t evaluation_batch() const;

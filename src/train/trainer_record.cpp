@@ -5,6 +5,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "train/standardization.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -157,7 +158,8 @@ void Trainer<T>::checkpoint() {
   const Timer timer;
   {
     const Trace::Phase phase(trace_, "checkpoint", seconds_.checkpoint);
-    auto snapshot = take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_);
+    auto snapshot =
+        with_moments(take_snapshot<T>(deck_, grid_, network_, optimizer_, average_ ? &*average_ : nullptr, reducer_, exec_, progress_), train_data_.names());
     snapshot.content.integers.insert(fingerprint_.begin(), fingerprint_.end());
     keeper_->write(progress_.step, snapshot.arrays, snapshot.content, timer);
   }

@@ -11,8 +11,8 @@
 #include "data/verify.hpp"
 #include "kokkos_kernels/gemm.hpp"
 #include "train/norm_values.hpp"
+#include "train/reading.hpp"
 #include "train/run_folder.hpp"
-#include "train/shard_names.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
@@ -81,7 +81,7 @@ Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hoo
   if (const std::int64_t limit = deck.integer("train.steps"); limit > 0) total_steps_ = std::min(total_steps_, limit);
   if (const double decay = deck.real("train.ema"); decay > 0) average_.emplace(network_, decay);
   if (!deck.text("data.test").empty() && deck.integer("train.evaluate_every") > 0) {
-    test_data_.emplace(comm, deck.text("data.test"), shard_names(deck), network_.input_shape(), train_data_.labels());
+    test_data_.emplace(comm, deck.text("data.test"), train_data_.names(), network_.input_shape(), train_data_.labels());
     evaluator_.emplace(deck, grid_, network_, *test_data_, io_, evaluation_batch());
   }
   if (deck.text("parallel.balance") == "measured" && grid_.shape().data > 1)
