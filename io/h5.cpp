@@ -1,12 +1,12 @@
 #include "io/h5.hpp"
 
 #include <algorithm>
-#include <cerrno>
 #include <charconv>
-#include <filesystem>
-#include <fstream>
 #include <string_view>
 #include <system_error>
+
+#include "base/text.hpp"
+#include "io/detail/other_files.hpp"
 
 namespace trireme::h5 {
 
@@ -21,23 +21,28 @@ herr_t collect_description(unsigned, const H5E_error2_t* error, void* data) {
   return 0;
 }
 
-herr_t collect_data_set(hid_t group, const char* name, const H5L_info_t*, void* data) {
-  const hid_t object = H5Oopen(group, name, H5P_DEFAULT);
+constexpr std::size_t deepest_group = 32, most_names = 10000;
+
+struct Listing {
+  std::string group;                // whose links are being looked at; empty: the first
+  std::vector<std::string> groups;  // still to be looked at
+  std::size_t seen = 0;             // links
+  std::vector<std::string> data_sets;
+};
+
+herr_t list_link(hid_t group, const char* name, const H5L_info_t* info, void* data) {
+  auto& listing = *static_cast<Listing*>(data);
+  if (++listing.seen > most_names) return 1;
+  const Properties access = detail::guarded_access();
+  const hid_t object = H5Oopen(group, name, access);
   if (object < 0) return 0;  // a dangling link
-  if (H5Iget_type(object) == H5I_DATASET) static_cast<std::vector<std::string>*>(data)->emplace_back(name);
+  const std::string path = listing.group.empty() ? name : listing.group + "/" + name;
+  const H5I_type_t type = H5Iget_type(object);
+  if (type == H5I_DATASET) listing.data_sets.push_back(path);
+  const bool deep = static_cast<std::size_t>(std::ranges::count(path, '/')) + 1 >= deepest_group;
+  if (type == H5I_GROUP && info->type == H5L_TYPE_HARD && !deep) listing.groups.push_back(path);
   H5Oclose(object);
   return 0;
-}
-
-/// The first bytes of a file, as far as they are printable, for "this is not HDF5".
-std::string first_bytes(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::string text(16, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(std::max<std::streamsize>(file.gcount(), 0)));
-  for (char& c : text)
-    if (c < ' ' || c > '~') c = '.';
-  return text;
 }
 
 }  // namespace
@@ -68,37 +73,12 @@ void throw_failure(const char* call, const std::string& context, ExitCode code) 
   throw IoError(code, fmt::format("{}: HDF5 failed in {}: {}", context, text.substr(0, text.find('(')), words), number);
 }
 
-File open_file(const std::string& path, const std::string& what, ExitCode code) {
-  quiet();
-  namespace fs = std::filesystem;
-  std::error_code ignored;
-  const fs::file_status status = fs::status(path, ignored);
-  if (!fs::exists(status)) throw fail(code, "{} '{}' does not exist", what, path);
-  if (fs::is_directory(status)) throw fail(code, "{} '{}' is a folder, not a file", what, path);
-
-  const Properties access(TRIREME_H5_AS(code, H5Pcreate(H5P_FILE_ACCESS), path));
-#if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
-  TRIREME_H5_AS(code, H5Pset_file_locking(access, false, true), path);
-#endif
-  File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
-  if (file) return file;
-
-  int number = 0;
-  const std::string words = error_stack(&number);
-  if (!std::ifstream(path)) number = errno;
-  if (number != 0) {
-    const auto why = std::generic_category().message(number);
-    throw IoError(code, fmt::format("{} '{}' cannot be read: {}", what, path, why), number);
-  }
-  const auto bytes = fs::file_size(path, ignored);
-  if (bytes == 0) throw fail(code, "{} '{}' is empty (0 bytes); expected an HDF5 file", what, path);
-  if (H5Fis_hdf5(path.c_str()) <= 0) {
-    H5Eclear2(H5E_DEFAULT);
-    throw fail(code, "{} '{}' is not an HDF5 file: it has {} bytes and begins with \"{}\"", what, path, bytes,
-               first_bytes(path));
-  }
-  throw fail(code, "{} '{}' is cut short or damaged ({} bytes): {}. Hint: copy or make it again", what, path, bytes,
-             words);
+std::string name_of_file(hid_t object) {
+  const ssize_t length = TRIREME_H5(H5Fget_name(object, nullptr, 0), "the name of a file");
+  std::string name(static_cast<std::size_t>(length) + 1, '\0');
+  TRIREME_H5(H5Fget_name(object, name.data(), name.size()), "the name of a file");
+  name.resize(static_cast<std::size_t>(length));
+  return name;
 }
 
 std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context, ExitCode code) {
@@ -110,11 +90,30 @@ std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& con
 }
 
 std::vector<std::string> data_sets(hid_t group) {
-  std::vector<std::string> names;
-  H5Lvisit(group, H5_INDEX_NAME, H5_ITER_INC, collect_data_set, &names);
+  Listing listing;
+  listing.groups.emplace_back();
+  while (!listing.groups.empty() && listing.seen <= most_names) {
+    listing.group = std::move(listing.groups.back());
+    listing.groups.pop_back();
+    const Group inner(listing.group.empty() ? H5I_INVALID_HID : H5Gopen2(group, listing.group.c_str(), H5P_DEFAULT));
+    if (listing.group.empty() || inner) H5Literate(inner ? static_cast<hid_t>(inner) : group, H5_INDEX_NAME, H5_ITER_INC, nullptr, list_link, &listing);
+  }
   H5Eclear2(H5E_DEFAULT);
-  std::ranges::sort(names);
-  return names;
+  std::ranges::sort(listing.data_sets);
+  return listing.data_sets;
+}
+
+bool link_exists(hid_t group, const std::string& path) {
+  const Properties access = detail::guarded_access();
+  std::string at;
+  bool there = true;
+  for (const auto& part : split(path, '/')) {
+    if (part.empty()) continue;
+    at += (at.empty() ? "" : "/") + part;
+    there = there && H5Lexists(group, at.c_str(), access) > 0;
+  }
+  H5Eclear2(H5E_DEFAULT);
+  return there && !at.empty();
 }
 
 std::string type_text(hid_t type) {

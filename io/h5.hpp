@@ -5,6 +5,7 @@
 #include <hdf5.h>
 
 #include <cstdint>
+#include <filesystem>
 #include <string>
 #include <utility>
 #include <vector>
@@ -79,13 +80,20 @@ template <> inline hid_t native_type<std::int32_t>() { return H5T_NATIVE_INT32; 
 template <> inline hid_t native_type<std::int64_t>() { return H5T_NATIVE_INT64; }
 template <> inline hid_t native_type<std::uint64_t>() { return H5T_NATIVE_UINT64; }
 
+/// What a path names that is no file: "a FIFO", "a device"...
+std::string kind_text(const std::filesystem::file_status& status);
+/// The file that holds an open object, or is one, as it was opened.
+std::string name_of_file(hid_t object);
 /// Opens an existing file for reading, without taking file locks (many parallel file systems have none; Trireme never changes
 /// a file that stands under its final name). Throws a `code` error "{what} '{path}' ..." that says whether the file is absent, empty,
-/// not HDF5, cut short or damaged.
+/// not HDF5, cut short or damaged, not closed by its writer, locked, or one file too many for the process.
 File open_file(const std::string& path, const std::string& what, ExitCode code);
 /// Extents of an open data set.
 std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context, ExitCode code = ExitCode::data);
-/// Paths of all data sets below `group`, relative to it, soft and external links followed, sorted. What cannot be opened is left out.
+/// Whether there is a link of this name, and groups on the way to it; what it leads to may be missing.
+bool link_exists(hid_t group, const std::string& path);
+/// Paths of data sets below `group`, relative to it, soft and external links to data sets followed, sorted. What cannot be opened is left out, and what a file
+/// that is not what it should be has too much of: groups deeper than 32, names after the first 10,000.
 std::vector<std::string> data_sets(hid_t group);
 /// What a data set's type is, for people: "float32", "string", "compound"...
 std::string type_text(hid_t type);

@@ -26,11 +26,16 @@ bool is_integer(ElementType type);
 /// HDF5's type of an element in memory; owned by the library.
 hid_t memory_type(ElementType type);
 
-/// Names inside the files, as the deck gives them.
+/// Names inside the files, as the deck gives them, and what is allowed in these.
 struct ShardNames {
   std::string features = "/x";
-  std::string labels = "/y";  // empty: no labels (prediction, autoencoders)
+  std::string labels = "/y";     // empty: no labels (prediction, autoencoders)
+  bool allow_unwritten = false;  // what was never written, or has no source, is its fill value; else an error
+  bool allow_external = false;   // external raw storage may lie outside the folder of the file that names it
 };
+
+/// Whether a file's name ends as those of HDF5 files: .h5, .hdf5, .he5, .hdf, .nc, .nc4, .mat, in any case.
+bool named_as_hdf5(const std::filesystem::path& file);
 
 /// What one shard holds; cheap to make (metadata only).
 struct ShardInfo {
@@ -44,11 +49,12 @@ struct ShardInfo {
   bool single_sample = false;                 // the file is one sample: data set without the leading row dimension
 };
 
-/// The files that `where` names: a directory (its *.h5 and *.hdf5, sorted), a glob, or a comma-separated list of any of these.
+/// The files that `where` names: a directory (its *.h5, *.hdf5 and *.he5, sorted; where it has none its *.nc and *.nc4, then *.mat, then *.hdf; other HDF5 files
+/// that are left out are said), a glob, or a comma-separated list of any of these.
 /// Throws a data error saying what was looked for and what was found.
 std::vector<std::string> find_shards(const std::string& where);
 
-/// Opens, checks that the data sets exist, are numeric, agree in rows; closes. `sample`, when its rank is not 0, is the shape of
+/// Opens, checks that the data sets exist, are numeric, agree in rows, and were written (also the sources of virtual ones, which are opened); closes. `sample`, when its rank is not 0, is the shape of
 /// one sample as the model wants it: a file whose features have that shape without a row dimension is one sample.
 ShardInfo describe_shard(const std::string& path, const ShardNames& names, const Shape& sample = {});
 

@@ -4,13 +4,17 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <filesystem>
 #include <set>
 #include <system_error>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
+#include "io/detail/other_files.hpp"
 #include "io/detail/shard_types.hpp"
+#include "io/detail/storage.hpp"
 #include "io/shard.hpp"
 
 namespace trireme {
@@ -19,39 +23,69 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_shard_name(const fs::path& path) {
-  const std::string extension = path.extension().string();
-  return !path.filename().string().starts_with('.') && (extension == ".h5" || extension == ".hdf5");
+// Those of one line are alike; a folder's shards are the files of the first line that it has any of.
+constexpr std::array<std::array<std::string_view, 3>, 4> endings{{{".h5", ".hdf5", ".he5"}, {".nc", ".nc4", ".nc4"}, {".mat", ".mat", ".mat"}, {".hdf", ".hdf", ".hdf"}}};
+
+/// The line of `endings`; that behind the last where the name has none of them.
+std::size_t kind_of_name(const fs::path& path) {
+  std::string extension = path.extension().string();
+  std::ranges::transform(extension, extension.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  std::size_t kind = 0;
+  while (kind < endings.size() && std::ranges::find(endings[kind], extension) == endings[kind].end()) ++kind;
+  return path.filename().string().starts_with('.') ? endings.size() : kind;
+}
+
+struct Folder {
+  std::array<std::vector<std::string>, endings.size()> named;  // by their endings
+  std::vector<std::string> others, folders;
+
+  explicit Folder(const fs::path& folder, std::error_code& error) {
+    for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
+      std::error_code ignored;
+      const std::size_t kind = kind_of_name(at->path());
+      auto& list = at->is_directory(ignored) ? folders : kind < endings.size() ? named[kind] : others;
+      list.push_back(at->path().string());
+    }
+    std::ranges::sort(others);
+    std::ranges::sort(folders);
+  }
+  bool has_shards() const { return std::ranges::any_of(named, [](const auto& list) { return !list.empty(); }); }
+};
+
+/// Where a folder has no file of a known name: what else is to be done.
+std::string hint_without_shards(const Folder& found) {
+  constexpr std::size_t most = 100;  // files and folders that are looked at
+  for (std::size_t i = 0; i < std::min(found.folders.size(), most); ++i) {
+    std::error_code ignored;
+    if (Folder(found.folders[i], ignored).has_shards()) return fmt::format(" Hint: '{}' holds some", found.folders[i]);
+  }
+  for (std::size_t i = 0; i < std::min(found.others.size(), most); ++i) {
+    std::error_code ignored;
+    const fs::path file = found.others[i];
+    if (!fs::is_regular_file(file, ignored) || H5Fis_hdf5(file.c_str()) <= 0) continue;
+    return fmt::format(" Hint: '{}' is HDF5 under another name; use a glob, such as '{}/*{}'", file.string(), file.parent_path().string(), file.extension().string());
+  }
+  H5Eclear2(H5E_DEFAULT);
+  return "";
 }
 
 std::vector<std::string> shards_of_folder(const fs::path& folder) {
-  std::vector<std::string> found, folders;
-  std::size_t others = 0;
+  h5::quiet();
   std::error_code error;
-  for (fs::directory_iterator at(folder, error), end; !error && at != end; at.increment(error)) {
-    std::error_code ignored;
-    if (at->is_directory(ignored)) {
-      folders.push_back(at->path().string());
-    } else if (is_shard_name(at->path())) {
-      found.push_back(at->path().string());
-    } else {
-      ++others;
-    }
-  }
-  if (error) throw data_error("the folder '{}' cannot be read: {}", folder.string(), error.message());
-  if (!found.empty()) {
-    std::ranges::sort(found);
-    return found;
-  }
-  std::ranges::sort(folders);
-  std::string hint;
-  for (const auto& inner : folders) {
-    std::error_code ignored;
-    for (fs::directory_iterator at(inner, ignored), end; !ignored && at != end && hint.empty(); at.increment(ignored))
-      if (is_shard_name(at->path())) hint = fmt::format(" Hint: '{}' holds some", inner);
-  }
-  throw data_error("looked for shards (*.h5, *.hdf5) in '{}': found none among its {} files and {} folders.{}",
-                   folder.string(), others, folders.size(), hint);
+  Folder found(folder, error);
+  if (error)
+    throw data_error("the folder '{}' cannot be read: {}{}", folder.string(), error.message(),
+                     error == std::errc::too_many_files_open ? ". Hint: raise the limit of open files with ulimit -n" : "");
+  const auto taken = std::ranges::find_if(found.named, [](const auto& list) { return !list.empty(); });
+  if (taken == found.named.end())
+    throw data_error("looked for shards (*.h5, *.hdf5, *.he5, *.nc, *.nc4, *.mat, *.hdf) in '{}': found none among its {} files and {} folders.{}", folder.string(),
+                     found.others.size(), found.folders.size(), hint_without_shards(found));
+  for (auto list = taken + 1; list != found.named.end(); ++list)
+    if (!list->empty())
+      log::warn("'{}': its {} *{} are taken as shards, its {} *{} are not. Hint: a glob names exactly those that are meant", folder.string(), taken->size(),
+                fs::path(taken->front()).extension().string(), list->size(), fs::path(list->front()).extension().string());
+  std::ranges::sort(*taken);
+  return *taken;
 }
 
 std::vector<std::string> shards_of_glob(const std::string& pattern) {
@@ -88,9 +122,10 @@ std::vector<std::string> shards_of_part(const std::string& part) {
 
 /// The data set that the deck calls `name`, opened, or an error that says what the file holds instead.
 h5::Dataset open_data_set(const h5::File& file, const std::string& path, const std::string& name, const char* key) {
-  h5::Dataset dataset(H5Dopen2(file, name.c_str(), H5P_DEFAULT));
+  h5::Dataset dataset(H5Dopen2(file, name.c_str(), detail::guarded_access()));
   if (dataset) return dataset;
   const std::string words = h5::error_stack();
+  if (const std::string broken = detail::broken_link(file, name); !broken.empty()) throw data_error("{} cannot be opened: {}", detail::what_of(path, name), broken);
   std::vector<std::string> held = h5::data_sets(file);
   for (auto& other : held) other = fmt::format("/{}", other);
   const std::string wanted = name.starts_with('/') ? name : fmt::format("/{}", name);
@@ -132,7 +167,7 @@ struct Description {
   ElementType type{};
 };
 
-Description describe(const h5::File& file, const std::string& path, const std::string& name, const char* key) {
+Description describe(const h5::File& file, const std::string& path, const std::string& name, const char* key, const ShardNames& rules) {
   const std::string context = path + ":" + name;
   const h5::Dataset dataset = open_data_set(file, path, name, key);
   const h5::Type type(TRIREME_H5(H5Dget_type(dataset), context));
@@ -141,14 +176,16 @@ Description describe(const h5::File& file, const std::string& path, const std::s
     throw data_error(
         "shard '{}': data set '{}' holds elements of type {}; expected integers of at most 64 bits, booleans or floats",
         path, name, h5::type_text(type));
+  check_filters(dataset, path, name);
+  detail::check_storage(dataset, detail::what_of(path, name), rules);
   const h5::Space space(TRIREME_H5(H5Dget_space(dataset), context));
   if (H5Sget_simple_extent_type(space) == H5S_NULL)
     throw data_error("shard '{}': data set '{}' is null: it has no elements", path, name);
-  check_filters(dataset, path, name);
   Description found{h5::extents(dataset, context), *element};
   if (found.extents.size() > Shape::max_rank)
     throw data_error("shard '{}': data set '{}' has {} dimensions; at most {} are supported, the rows' one among them",
                      path, name, found.extents.size(), static_cast<int>(Shape::max_rank));
+  detail::bytes_of(found.extents, size_of(*element), detail::what_of(path, name));
   return found;
 }
 
@@ -172,6 +209,8 @@ Shape label_shape(const Shape& shape) { return shape.size() == 1 ? Shape{} : sha
 
 }  // namespace
 
+bool named_as_hdf5(const fs::path& file) { return kind_of_name(file) < endings.size(); }
+
 std::vector<std::string> find_shards(const std::string& where) {
   std::error_code ignored;
   // A path may hold a comma: what exists is taken by its name.
@@ -194,7 +233,7 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
   ShardInfo info;
   info.path = path;
 
-  const Description features = describe(file, path, names.features, "data.features");
+  const Description features = describe(file, path, names.features, "data.features", names);
   const Shape shape{std::span(features.extents)};
   info.feature_type = features.type;
   if (shape.rank() == 0)
@@ -209,7 +248,7 @@ ShardInfo describe_shard(const std::string& path, const ShardNames& names, const
 
   info.has_labels = !names.labels.empty();
   if (!info.has_labels) return info;
-  const Description labels = describe(file, path, names.labels, "data.labels");
+  const Description labels = describe(file, path, names.labels, "data.labels", names);
   const Shape label{std::span(labels.extents)};
   info.label_type = labels.type;
   if (info.single_sample) {

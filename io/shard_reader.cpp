@@ -3,8 +3,10 @@
 #include <array>
 #include <bit>
 #include <cstring>
+#include <optional>
 
 #include "base/error.hpp"
+#include "io/detail/read_watch.hpp"
 #include "io/detail/shard_types.hpp"
 #include "io/shard.hpp"
 
@@ -19,7 +21,7 @@ constexpr std::size_t largest_cache = std::size_t{256} << 20;
 /// Access properties whose chunk cache suits reading rows in rising runs.
 h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int64_t>& extents,
                           const std::string& context) {
-  h5::Properties access(TRIREME_H5(H5Pcreate(H5P_DATASET_ACCESS), context));
+  h5::Properties access = detail::guarded_access();
   const h5::Properties creation(TRIREME_H5(H5Dget_create_plist(dataset), context));
   if (H5Pget_layout(creation) != H5D_CHUNKED) return access;
   std::vector<hsize_t> chunk(extents.size());
@@ -75,11 +77,11 @@ class RowSet {
  public:
   /// `seen`: how the model sees a row.
   RowSet(const h5::File& file, const std::string& path, const std::string& name, ElementType element, std::int64_t rows,
-         const Shape& row, const Shape& seen, bool single)
+         const Shape& row, const Shape& seen, bool single, const ShardNames& rules)
       : path_(path), name_(name), rows_(rows), single_(single), seen_(seen), element_bytes_(size_of(element)) {
     const std::string context = path + ":" + name;
     {
-      const h5::Dataset plain(TRIREME_H5(H5Dopen2(file, name.c_str(), H5P_DEFAULT), context));
+      const h5::Dataset plain(TRIREME_H5(H5Dopen2(file, name.c_str(), detail::guarded_access()), context));
       extents_ = h5::extents(plain, context);
       const h5::Type type(TRIREME_H5(H5Dget_type(plain), context));
       type_ = detail::reading_type(type, element, context);
@@ -96,6 +98,7 @@ class RowSet {
           "shard '{}': data set '{}' now has shape {}; {} rows of {} were there when the run began. "
           "Hint: do not change shards while they are read",
           path, name, Shape{std::span(extents_)}.tuple(), rows, row.tuple());
+    watch_.emplace(dataset_, path, name, rules);
   }
 
   std::int64_t read(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
@@ -172,11 +175,15 @@ class RowSet {
     // The same rank as in the file: HDF5 then pairs the selections chunk by chunk instead of element by element.
     const h5::Space memory(
         TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
-    if (H5Dread(dataset_, type_, memory, space_, H5P_DEFAULT, out.data()) < 0)
+    if (H5Dread(dataset_, type_, memory, space_, H5P_DEFAULT, out.data()) < 0) {
+      const std::string words = h5::error_stack();
+      watch_->check(first, count);
       throw data_error(
           "shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy or make it "
           "again",
-          path_, first, first + count, name_, h5::error_stack());
+          path_, first, first + count, name_, words);
+    }
+    watch_->check(first, count);
     return static_cast<std::int64_t>(out.size());
   }
 
@@ -191,6 +198,7 @@ class RowSet {
   h5::Properties access_;
   h5::Dataset dataset_;
   h5::Space space_;
+  std::optional<detail::ReadWatch> watch_;  // knows dataset_
   std::vector<std::byte> whole_;  // rows to be cut
 };
 
@@ -199,10 +207,10 @@ class RowSet {
 struct ShardReader::Impl {
   Impl(const ShardInfo& i, const ShardNames& names, const Shape& sample, const Shape& label) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
     features = std::make_unique<RowSet>(file, info.path, names.features, info.feature_type, info.rows, info.sample,
-                                        sample.rank() > 0 ? sample : info.sample, info.single_sample);
+                                        sample.rank() > 0 ? sample : info.sample, info.single_sample, names);
     if (info.has_labels)
       labels = std::make_unique<RowSet>(file, info.path, names.labels, info.label_type, info.rows, info.label,
-                                        label.rank() > 0 ? label : info.label, info.single_sample);
+                                        label.rank() > 0 ? label : info.label, info.single_sample, names);
   }
   RowSet& label_set() {
     if (!labels) throw internal_error("shard '{}': labels were asked for, but it was described without", info.path);

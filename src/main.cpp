@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "base/log.hpp"
+#include "base/printable.hpp"
 #include "base/stop_signals.hpp"
 #include "comm/communicator.hpp"
 #include "comm/environment.hpp"
@@ -19,7 +20,7 @@ int main(int argc, char** argv) {
     Environment environment(argc, argv);
     log::open(environment.rank());
     // A launcher may end all ranks once one has left with an error: the others' code is not to become the signal's.
-    const auto end_after = [&](const Error& error) {
+    const auto end_after = [&](const std::exception& error) {
       if (!starting) starting.emplace();
       starting->keep();
       return environment.end_after_error(error);
@@ -33,10 +34,10 @@ int main(int argc, char** argv) {
       starting.reset();
       return run_command(world, words);
     } catch (const std::exception& error) {
-      return end_after(described(error));
+      return end_after(error);
     }
   } catch (const std::exception& error) {
-    std::fprintf(stderr, "trireme: %s\n", error.what());
+    std::fprintf(stderr, "trireme: %s\n", printable(error.what()).c_str());
     return 1;
   }
 }

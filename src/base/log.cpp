@@ -8,9 +8,27 @@
 #include <array>
 #include <memory>
 
+#include "base/printable.hpp"
+
 namespace trireme::log {
 
 namespace {
+
+/// "%*" in a pattern: the message, without what a terminal would obey.
+class PrintableMessage : public spdlog::custom_flag_formatter {
+ public:
+  void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {
+    const std::string text = printable({message.payload.data(), message.payload.size()});
+    to.append(text.data(), text.data() + text.size());
+  }
+  std::unique_ptr<spdlog::custom_flag_formatter> clone() const override { return std::make_unique<PrintableMessage>(); }
+};
+
+std::unique_ptr<spdlog::formatter> formatter(const std::string& pattern) {
+  auto made = std::make_unique<spdlog::pattern_formatter>();
+  made->add_flag<PrintableMessage>('*').set_pattern(pattern);
+  return made;
+}
 
 using Pair = std::array<std::shared_ptr<spdlog::logger>, 2>;  // information, warnings
 
@@ -24,8 +42,8 @@ struct Loggers {
     all[0] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stdout_sink_mt>());
     all[1] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     all[0]->set_level(is_speaker ? spdlog::level::info : spdlog::level::off);
-    all[0]->set_pattern("%v");
-    all[1]->set_pattern(is_speaker ? "warning: %v" : "warning: rank " + std::to_string(rank) + ": %v");
+    all[0]->set_formatter(formatter("%*"));
+    all[1]->set_formatter(formatter(is_speaker ? "warning: %*" : "warning: rank " + std::to_string(rank) + ": %*"));
     for (const auto& logger : all) logger->flush_on(spdlog::level::info);
     job = all;
   }
@@ -34,8 +52,8 @@ struct Loggers {
     all[0] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::null_sink_mt>());
     all[1] = std::make_shared<spdlog::logger>("trireme", std::make_shared<spdlog::sinks::stderr_sink_mt>());
     all[0]->set_level(speaker ? spdlog::level::info : spdlog::level::off);
-    all[0]->set_pattern("%v");
-    all[1]->set_pattern("warning: " + name + ": %v");
+    all[0]->set_formatter(formatter("%*"));
+    all[1]->set_formatter(formatter("warning: " + name + ": %*"));
     for (const auto& logger : all) logger->flush_on(spdlog::level::info);
   }
   void end_task() {
@@ -62,7 +80,7 @@ void open(int rank) { loggers().open(rank); }
 void also_to(const std::filesystem::path& file) {
   if (!loggers().is_speaker) return;
   const auto sink = std::make_shared<spdlog::sinks::basic_file_sink_mt>(file.string());
-  sink->set_pattern("%Y-%m-%d %H:%M:%S  %v");
+  sink->set_formatter(formatter("%Y-%m-%d %H:%M:%S  %*"));
   for (const auto& logger : loggers().all) {
     auto& sinks = logger->sinks();
     if (sinks.size() > 1) sinks.resize(1);

@@ -5,6 +5,8 @@
 #include <cstdlib>
 #include <exception>
 
+#include "comm/shared_error.hpp"
+
 namespace trireme {
 
 Request::Request(MPI_Request request, const char* operation, MPI_Comm comm, Meter* meter, bool comes)
@@ -135,23 +137,35 @@ std::vector<std::string> Communicator::gather(const std::string& mine) const {
 }
 
 void Communicator::together(const std::function<void()>& action) const {
-  std::string message;
-  int code = 0;
+  std::string message, host;
+  int place[] = {0, 0};  // code, rank of the job
   try {
     action();
-  } catch (const Error& error) {
-    message = error.what();
-    code = static_cast<int>(error.code());
-    if (code == 0) code = static_cast<int>(ExitCode::internal);
   } catch (const std::exception& error) {  // out of memory, for one: the other ranks must hear of it too
-    message = error.what();
-    code = static_cast<int>(ExitCode::internal);
+    const Error known = described(error);
+    message = known.what();
+    place[0] = known.code() == ExitCode::done ? static_cast<int>(ExitCode::internal) : static_cast<int>(known.code());
+    const auto* const shared = dynamic_cast<const SharedError*>(&error);
+    host = shared != nullptr ? shared->host() : host_name();
+    if (shared != nullptr) {
+      place[1] = shared->rank();
+    } else {
+      TRIREME_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &place[1]));
+    }
   }
-  const int first = all_reduce(message.empty() && code == 0 ? size_ : rank_, MPI_MIN);
+  const int first = all_reduce(place[0] == 0 ? size_ : rank_, MPI_MIN);
   if (first == size_) return;
   message = broadcast(message, first);
-  broadcast(std::span(&code, 1), first);
-  throw Error(static_cast<ExitCode>(code), message);
+  host = broadcast(host, first);
+  broadcast(std::span<int>(place), first);
+  throw SharedError(static_cast<ExitCode>(place[0]), message, place[1], host);
+}
+
+std::string host_name() {
+  char name[MPI_MAX_PROCESSOR_NAME] = "";
+  int length = 0;
+  TRIREME_MPI(MPI_Get_processor_name(name, &length));
+  return name;
 }
 
 }  // namespace trireme

@@ -7,6 +7,8 @@
 #include <cstring>
 #include <thread>
 
+#include "base/printable.hpp"
+#include "comm/shared_error.hpp"
 #include "comm/whereabouts.hpp"
 
 #if __has_include(<mpi-ext.h>)
@@ -61,16 +63,21 @@ Environment::~Environment() {
   MPI_Finalize();
 }
 
-int Environment::end_after_error(const Error& error) noexcept {
+int Environment::end_after_error(const std::exception& exception) noexcept {
   using namespace std::chrono_literals;
+  const Error error = described(exception);
+  const auto* const shared = dynamic_cast<const SharedError*>(&exception);
   const int code = static_cast<int>(error.code());
   const auto print = [&] {
     if (apart_.number > 0) return;  // one of them tells it for all
-    const std::string place = place_of_this_thread();
+    const std::string place = place_of_this_thread(), message = printable(error.what());
+    // A wrong deck is wrong on every host.
+    const std::string host = error.code() == ExitCode::usage ? "" : fmt::format(" (host {})", shared != nullptr ? shared->host() : host_name());
     if (size_ > 1)
-      std::fprintf(stderr, "trireme: error on rank %d of %d%s%s: %s\n", rank_, size_, place.empty() ? "" : " in ", place.c_str(), error.what());
+      std::fprintf(stderr, "trireme: error on rank %d of %d%s%s%s: %s\n", shared != nullptr ? shared->rank() : rank_, size_, host.c_str(), place.empty() ? "" : " in ",
+                   place.c_str(), message.c_str());
     else
-      std::fprintf(stderr, "trireme: error: %s\n", error.what());
+      std::fprintf(stderr, "trireme: error: %s\n", message.c_str());
     std::fflush(stderr);
   };
   // Does everybody fail? Then all meet here soon.

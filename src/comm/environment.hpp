@@ -3,6 +3,8 @@
 
 #include <mpi.h>
 
+#include <exception>
+
 #include "base/error.hpp"
 #include "comm/launch.hpp"
 
@@ -37,8 +39,8 @@ class Environment {
 
   /// Ends the job after an error on this rank. When every rank fails (a wrong deck) rank 0 prints the message and all
   /// ranks return the exit code for an orderly end; when only some do, the first of them prints and aborts the job.
-  /// Takes a second or two. Not collective.
-  int end_after_error(const Error& error) noexcept;
+  /// Rank and host are those where the error was met, also where all ranks heard of it (SharedError). Takes a second or two. Not collective.
+  int end_after_error(const std::exception& exception) noexcept;
 
  private:
   int rank_ = 0;

@@ -37,7 +37,7 @@ bool patient_barrier(const Communicator& comm, double seconds) {
 
 void end_where_some_fail(const Communicator& comm, const std::exception& error) {
   if (comm.size() == 1 || patient_barrier(comm, 1) || Environment::current() == nullptr) return;
-  Environment::current()->end_after_error(described(error));
+  Environment::current()->end_after_error(error);
 }
 
 }  // namespace trireme

@@ -9,6 +9,7 @@
 #include "commands/commands.hpp"
 #include "train/ensemble.hpp"
 #include "train/evaluator.hpp"
+#include "train/shard_names.hpp"
 
 namespace trireme {
 
@@ -34,7 +35,7 @@ int evaluate(const std::vector<std::filesystem::path>& files, const std::vector<
   Ensemble<T> ensemble(comm, files, overrides, combine);
   const Deck& deck = ensemble.deck();
   Network<T>& network = ensemble.network();
-  const DataSet data(comm, where, {deck.text("data.features"), deck.text("data.labels")}, network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
+  const DataSet data(comm, where, shard_names(deck), network.input_shape(), label_demand(deck, network.input_shape(), network.output_shape()));
   ensemble.read_from(data);
   const Progress progress = ensemble.members().front().progress;
   const std::filesystem::path& file = files.front();

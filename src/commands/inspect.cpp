@@ -8,6 +8,7 @@
 #include "commands/commands.hpp"
 #include "io/checkpoint_file.hpp"
 #include "io/h5.hpp"
+#include "io/shard.hpp"
 
 namespace trireme {
 
@@ -32,6 +33,8 @@ std::string root_text(const h5::File& file, const char* name) {
 /// Nothing where HDF5 cannot open it.
 h5::File try_open(const fs::path& file) {
   h5::quiet();
+  std::error_code ignored;
+  if (!fs::is_regular_file(file, ignored)) return {};  // opening a FIFO waits for ever
   if (H5Fis_hdf5(file.c_str()) <= 0) return {};
   try {
     return h5::open_file(file.string(), "file", ExitCode::data);
@@ -39,8 +42,6 @@ h5::File try_open(const fs::path& file) {
     return {};
   }
 }
-
-bool named_as_hdf5(const fs::path& file) { return file.extension() == ".h5" || file.extension() == ".hdf5"; }
 
 /// "step-00001234.h5"
 bool named_as_checkpoint(const fs::path& file) {

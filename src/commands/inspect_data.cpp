@@ -37,13 +37,16 @@ SurveyOptions survey_options(const InspectRequest& request, bool prediction, std
       options.labels_required = !value.empty();
     } else if (key == "model.input") {
       options.sample = sample_shape(value, key);
+    } else if (key == "data.allow_unwritten" || key == "data.allow_external") {
+      if (value != "true" && value != "false") throw usage_error("{} = '{}' is neither true nor false", key, value);
+      (key == "data.allow_unwritten" ? options.names.allow_unwritten : options.names.allow_external) = value == "true";
     } else if (key == "data.scale") {
       parse_real(value, key);
       scale = value;
     } else {
       throw usage_error(
           "'--{}' says nothing about a data set. Known: --data.features, --data.labels, --model.input (the shape of a "
-          "sample, where files hold one each), --data.scale (for --statistics)",
+          "sample, where files hold one each), --data.scale (for --statistics), --data.allow_unwritten, --data.allow_external",
           word);
     }
   }

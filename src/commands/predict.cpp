@@ -15,6 +15,7 @@
 #include "layers/spatial.hpp"
 #include "train/ensemble.hpp"
 #include "train/loss_function.hpp"
+#include "train/shard_names.hpp"
 
 namespace trireme {
 
@@ -92,7 +93,7 @@ int predict(const std::vector<std::filesystem::path>& files, const std::vector<s
   const Deck& deck = ensemble.deck();
   Network<T>& network = ensemble.network();
   const std::int64_t batch = ensemble.batch();
-  const DataSet data(comm, where, {deck.text("data.features"), ""}, network.input_shape(), {});
+  const DataSet data(comm, where, shard_names(deck, false), network.input_shape(), {});
   for (const auto& file : files) require_other_file(comm, out, file, data);
   ensemble.read_from(data);
   const Progress progress = ensemble.members().front().progress;

@@ -15,10 +15,10 @@ namespace {
 
 constexpr std::int64_t block_bytes = std::int64_t{8} << 20;
 
+/// Whether the file names it; that it may lead to nothing is another matter.
 bool holds(const std::string& path, const std::string& name) {
   const h5::File file = h5::open_file(path, "shard", ExitCode::data);
-  const auto held = h5::data_sets(file);
-  return std::ranges::find(held, name.starts_with('/') ? name.substr(1) : name) != held.end();
+  return h5::link_exists(file, name);
 }
 
 /// Adds rows to the summaries of their channels.
@@ -93,6 +93,9 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
                });
   } catch (const Error& error) {
     found["problem"] = error.what();
+  } catch (const std::exception& error) {
+    // A number in it is not what was written, mostly: a size that no memory holds. The other shards are looked at all the same.
+    found["problem"] = fmt::format("shard '{}' cannot be looked at: {}. Hint: the file is damaged, or a row of it is larger than the memory here", path, error.what());
   }
   return found;
 }

@@ -108,6 +108,12 @@ std::vector<KeySpec> make_keys() {
       number("data.cache", integer, "64", between(0, 1e9),
              "MiB up to which a data set is kept in each rank's memory and shuffled row by row; 0: always read from "
              "the files."),
+      key("data.allow_unwritten", boolean, "false",
+          "Whether rows may be fill values: parts of an HDF5 data set that were never written, and virtual data sets whose source files are missing. false: "
+          "these are errors that name the rows."),
+      key("data.allow_external", boolean, "false",
+          "Whether the external raw storage of an HDF5 data set may lie outside the folder of the file that names it. false: such a file is refused, since it "
+          "could name any file of yours as data."),
 
       required(key("model.input", Type::shape, "", "Shape of one sample, channels first, as in 1x28x28.")),
 

@@ -8,6 +8,7 @@
 #include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
+#include "train/shard_names.hpp"
 
 namespace trireme {
 
@@ -108,7 +109,7 @@ void ModelExchange<T>::begin(Trainer<T>& trainer) {
   if (plan_.averages()) return;
   const Deck& deck = trainer.deck();
   auto& network = trainer.network();
-  data_ = std::make_unique<DataSet>(trainer.comm(), held_out_, ShardNames{deck.text("data.features"), deck.text("data.labels")}, network.input_shape(),
+  data_ = std::make_unique<DataSet>(trainer.comm(), held_out_, shard_names(deck), network.input_shape(),
                                     label_demand(deck, network.input_shape(), network.output_shape()));
   evaluator_ = std::make_unique<Evaluator<T>>(deck, trainer.grid(), network, *data_, trainer.io(), trainer.evaluation_batch());
 }

@@ -7,13 +7,12 @@
 #include "base/random.hpp"
 #include "base/text.hpp"
 #include "kokkos_kernels/gemm.hpp"
+#include "train/shard_names.hpp"
 #include "train/trainer.hpp"
 
 namespace trireme {
 
 namespace {
-
-ShardNames shard_names(const Deck& deck) { return {deck.text("data.features"), deck.text("data.labels")}; }
 
 const Communicator& checked(const Deck& deck, const Communicator& comm) {
   if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());

@@ -23,6 +23,7 @@ struct Layout {
   std::vector<hsize_t> chunk;  // empty: contiguous
   int gzip = 0;
   bool shuffle = false, checksum = false;
+  bool unwritten = false;  // no space in the file until something is written
 };
 
 inline h5::File new_file(const std::filesystem::path& path) {
@@ -40,6 +41,7 @@ inline h5::Dataset add_data_set(hid_t file, const std::string& name, hid_t type,
     if (layout.gzip > 0) TRIREME_H5(H5Pset_deflate(creation, static_cast<unsigned>(layout.gzip)), name);
     if (layout.checksum) TRIREME_H5(H5Pset_fletcher32(creation), name);
   }
+  if (layout.chunk.empty() && !layout.unwritten) TRIREME_H5(H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY), name);
   const h5::Properties link(TRIREME_H5(H5Pcreate(H5P_LINK_CREATE), name));
   TRIREME_H5(H5Pset_create_intermediate_group(link, 1), name);
   return h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), type, space, link, creation, H5P_DEFAULT), name));

@@ -1,0 +1,24 @@
+// An error of one rank that all ranks of a communicator throw: it knows whose it was.
+#pragma once
+
+#include <string>
+
+#include "base/error.hpp"
+
+namespace trireme {
+
+class SharedError : public Error {
+ public:
+  SharedError(ExitCode code, const std::string& message, int rank, std::string host) : Error(code, message), rank_(rank), host_(std::move(host)) {}
+  int rank() const noexcept { return rank_; }  // of the job
+  const std::string& host() const noexcept { return host_; }
+
+ private:
+  int rank_;
+  std::string host_;
+};
+
+/// The name of this process's host.
+std::string host_name();
+
+}  // namespace trireme
