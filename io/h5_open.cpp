@@ -8,7 +8,7 @@
 #include <string_view>
 #include <system_error>
 
-#include "io/h5.hpp"
+#include "io/detail/other_files.hpp"
 
 namespace trireme::h5 {
 
@@ -66,7 +66,9 @@ std::string kind_text(const fs::file_status& status) {
   }
 }
 
-File open_file(const std::string& path, const std::string& what, ExitCode code) {
+namespace {
+
+File open_file(const std::string& path, const std::string& what, ExitCode code, [[maybe_unused]] bool locks) {
   quiet();
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
@@ -79,7 +81,7 @@ File open_file(const std::string& path, const std::string& what, ExitCode code) 
 
   const Properties access(TRIREME_H5_AS(code, H5Pcreate(H5P_FILE_ACCESS), path));
 #if H5_VERSION_GE(1, 12, 1) || (H5_VERSION_GE(1, 10, 7) && !H5_VERSION_GE(1, 11, 0))
-  TRIREME_H5_AS(code, H5Pset_file_locking(access, false, true), path);
+  if (!locks) TRIREME_H5_AS(code, H5Pset_file_locking(access, false, true), path);
 #endif
   File file(H5Fopen(path.c_str(), H5F_ACC_RDONLY, access));
   if (file) return file;
@@ -87,6 +89,8 @@ File open_file(const std::string& path, const std::string& what, ExitCode code) 
   int number = 0;
   const std::string words = error_stack(&number);
   if (!std::ifstream(path)) number = errno;
+  if (words.find("locking flag") != std::string::npos)
+    throw fail(code, "{} '{}' is read twice: as a shard, and as a source of a virtual data set. Hint: name either the virtual file or its sources", what, path);
   if (number != 0) {
     const auto why = std::generic_category().message(number);
     throw IoError(code, fmt::format("{} '{}' cannot be read: {}{}", what, path, why, hint_of_errno(number, words)), number);
@@ -107,4 +111,14 @@ File open_file(const std::string& path, const std::string& what, ExitCode code) 
              words);
 }
 
+}  // namespace
+
+File open_file(const std::string& path, const std::string& what, ExitCode code) { return open_file(path, what, code, false); }
+
 }  // namespace trireme::h5
+
+namespace trireme::detail {
+
+h5::File open_as_hdf5_does(const std::string& path, const std::string& what) { return h5::open_file(path, what, ExitCode::data, true); }
+
+}  // namespace trireme::detail

@@ -115,7 +115,8 @@ class Check {
     const hsize_t all = grid.across[0] * grid.in_row();
     hsize_t there = 0;
 #if H5_VERSION_GE(1, 10, 5)
-    TRIREME_H5(H5Dget_num_chunks(dataset, H5S_ALL, &there), what);
+    const h5::Space space(TRIREME_H5(H5Dget_space(dataset), what));
+    TRIREME_H5(H5Dget_num_chunks(dataset, space, &there), what);
 #else
     there = H5Dget_storage_size(dataset) == 0 ? 0 : all;  // this HDF5 does not count
 #endif

@@ -222,7 +222,7 @@ std::optional<OpenSource> open_source(const VirtualSource& source, const h5::Dat
       throw fault(fmt::format("is not there: no such file; looked for {}", fmt::join(places, ", ")));
     }
     try {
-      opened.file = h5::open_file(place, "the source", ExitCode::data);
+      opened.file = open_as_hdf5_does(place, "the source");
     } catch (const IoError& error) {
       throw IoError(error.code(), fmt::format("{}: {}", what, error.what()), error.number());
     } catch (const Error& error) {

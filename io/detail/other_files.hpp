@@ -23,6 +23,9 @@ h5::Properties guarded_access();
 /// Why `name` cannot be reached in `file`, where a link on the way leads to nothing: "'/x' is an external link to ..."; else empty.
 std::string broken_link(const h5::File& file, const std::string& name);
 
+/// open_file() for a file that HDF5 itself opens, too, as it does for sources of virtual data sets: with HDF5's usual locks, since both must agree.
+h5::File open_as_hdf5_does(const std::string& path, const std::string& what);
+
 /// A part of a data set in a file of its own without HDF5's form.
 struct RawFile {
   std::string path;

@@ -52,6 +52,22 @@ BOOST_AUTO_TEST_CASE(folders_globs_and_lists) {
   BOOST_TEST(file_names(at + "/with,comma.h5") == (Names{"with,comma.h5"}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(endings_of_hdf5_files) {
+  const TemporaryDirectory folder;
+  const auto names_of = [&](const std::string& inner, const Names& files) {
+    for (const auto& name : files) touch(folder / inner / name);
+    return file_names((folder / inner).string());
+  };
+  for (const char* name : {"a.H5", "a.he5", "a.HDF5", "a.nc", "a.nc4", "a.mat", "a.hdf"})
+    BOOST_TEST(names_of(std::string("only") + name, {name, "notes.txt"}) == (Names{name}), boost::test_tools::per_element());
+  // Of several kinds one is taken.
+  BOOST_TEST(names_of("mixed", {"b.h5", "a.H5", "grid.nc", "stats.mat"}) == (Names{"a.H5", "b.h5"}), boost::test_tools::per_element());
+  BOOST_TEST(names_of("both", {"b.nc", "a.nc4", "x.mat"}) == (Names{"a.nc4", "b.nc"}), boost::test_tools::per_element());
+  fs::create_directory(folder / "other");
+  make_shard(folder / "other/run.out", {3, 2}, {3});
+  check_error([&] { find_shards((folder / "other").string()); }, ExitCode::data, {"none", "run.out' is HDF5", "use a glob", "/*.out'"});
+}
+
 BOOST_AUTO_TEST_CASE(what_is_not_found_is_said) {
   const TemporaryDirectory folder;
   touch(folder / "train/part_1.h5");
