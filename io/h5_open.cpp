@@ -68,7 +68,7 @@ std::string kind_text(const fs::file_status& status) {
 
 namespace {
 
-File open_file(const std::string& path, const std::string& what, ExitCode code, [[maybe_unused]] bool locks) {
+File open_with(const std::string& path, const std::string& what, ExitCode code, [[maybe_unused]] bool locks) {
   quiet();
   std::error_code ignored;
   const fs::file_status status = fs::status(path, ignored);
@@ -113,12 +113,12 @@ File open_file(const std::string& path, const std::string& what, ExitCode code, 
 
 }  // namespace
 
-File open_file(const std::string& path, const std::string& what, ExitCode code) { return open_file(path, what, code, false); }
+File open_file(const std::string& path, const std::string& what, ExitCode code) { return open_with(path, what, code, false); }
 
 }  // namespace trireme::h5
 
 namespace trireme::detail {
 
-h5::File open_as_hdf5_does(const std::string& path, const std::string& what) { return h5::open_file(path, what, ExitCode::data, true); }
+h5::File open_as_hdf5_does(const std::string& path, const std::string& what) { return h5::open_with(path, what, ExitCode::data, true); }
 
 }  // namespace trireme::detail
