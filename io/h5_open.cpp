@@ -90,7 +90,7 @@ File open_with(const std::string& path, const std::string& what, ExitCode code, 
   const std::string words = error_stack(&number);
   if (!std::ifstream(path)) number = errno;
   if (words.find("locking flag") != std::string::npos)
-    throw fail(code, "{} '{}' is read twice: as a shard, and as a source of a virtual data set. Hint: name either the virtual file or its sources", what, path);
+    throw fail(code, "{} '{}' is open already: it is its own source by way of others, or is named both as a shard and as a source. Hint: name either the virtual file or its sources", what, path);
   if (number != 0) {
     const auto why = std::generic_category().message(number);
     throw IoError(code, fmt::format("{} '{}' cannot be read: {}{}", what, path, why, hint_of_errno(number, words)), number);

@@ -175,7 +175,6 @@ class Check {
     bytes_of(extents, 1, what);
     if (const auto rows = rows_without_source(dataset, extents, what))
       throw unwritten(creation, what, fmt::format("is virtual, and no source is given for all of {}, which", rows_text(*rows)), "");
-    if (std::ranges::any_of(sources, &VirtualSource::grows)) look_at_ends(dataset, what, extents);
   }
 
   void look_at_source(const VirtualSource& source, const OpenSource& open, const std::string& what) {
@@ -188,18 +187,6 @@ class Check {
     if (!fits && !rules_.allow_unwritten)
       throw data_error("{} has shape {}; {} of it are wanted for {} of the virtual data set. Hint: the source was made again with another shape; make both agree",
                        inner, found.tuple(), wanted.tuple(), rows_text(source.rows));
-  }
-
-  /// Where sources may grow, those that end earlier than others leave holes.
-  void look_at_ends(const h5::Dataset& dataset, const std::string& what, const std::vector<std::int64_t>& extents) const {
-    const h5::Properties access = guarded_access();
-    TRIREME_H5(H5Pset_virtual_view(access, H5D_VDS_FIRST_MISSING), what);
-    const h5::File file(TRIREME_H5(H5Iget_file_id(dataset), what));
-    const h5::Dataset again(TRIREME_H5(H5Dopen2(file, name_of(dataset).c_str(), access), what));
-    const auto whole = h5::extents(again, what);
-    if (whole == extents || whole.empty()) return;
-    throw data_error("{} is virtual, and its sources end at different rows: from all of them there are {}, from some {}. {}", what, Shape{std::span(whole)}.tuple(),
-                     Shape{std::span(extents)}.tuple(), hint);
   }
 
   static std::string name_of(const h5::Dataset& dataset) {

@@ -142,7 +142,7 @@ std::vector<std::int64_t> extents_of(const std::vector<Pattern>& patterns) {
 
 VirtualSource source_of(const Mapping& mapping) {
   VirtualSource source{.file = with_number(mapping.file, 0), .data_set = with_number(mapping.data_set, 0), .rows = rows_of(mapping.to), .from = rows_of(mapping.from),
-                       .extents = extents_of(mapping.from), .grows = mapping.unlimited() && !mapping.numbered()};
+                       .extents = extents_of(mapping.from)};
   for (const Pattern& pattern : mapping.to)
     if (pattern.rank() > 0 && pattern.count[0] > 1) source.step = std::max(source.step, static_cast<std::int64_t>(pattern.stride[0]));
   return source;

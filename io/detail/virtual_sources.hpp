@@ -23,7 +23,6 @@ struct VirtualSource {
   std::int64_t step = 1;             // between its rows
   RowRange from;                     // rows of the source, first to last
   std::vector<std::int64_t> extents; // that the source must have at least; empty: any
-  bool grows = false;                // as many rows as the source has
 };
 
 bool is_virtual(const h5::Dataset& dataset, const std::string& context);
