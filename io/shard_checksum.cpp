@@ -41,10 +41,11 @@ void require_checksum(const std::string& path, const std::string& name, std::uin
 
 void verify_shard(const std::string& path, const ShardNames& names, const std::function<void()>& after_block) {
   // The checksum is of the elements as the file has them.
-  ShardNames stored = names;
-  stored.axes = stored.label_axes = {};
-  stored.feature_moments = stored.label_moments = {};
-  stored.netcdf = false;
+  const ShardNames stored{.features = names.features,
+                          .labels = names.labels,
+                          .allow_unwritten = names.allow_unwritten,
+                          .allow_external = names.allow_external,
+                          .netcdf = false};
   const ShardInfo info = describe_shard(path, stored);
   ShardReader reader(info, stored);
   std::vector<std::byte> block;
