@@ -37,6 +37,13 @@ std::optional<ElementType> integer_type(std::size_t size, bool is_signed) {
   return std::nullopt;
 }
 
+/// A damaged header may describe a float without exponent or mantissa; HDF5 reads it all the same, as something else than was written.
+bool is_sound_float(hid_t type, std::size_t size) {
+  std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
+  return H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) >= 0 && exponent_bits > 0 && mantissa_bits > 0 &&
+         H5Tget_precision(type) > exponent_bits + mantissa_bits && H5Tget_precision(type) <= 8 * size && H5Tget_ebias(type) > 0;
+}
+
 }  // namespace
 
 std::size_t size_of(ElementType type) { return of(type).size; }
@@ -77,6 +84,7 @@ std::optional<ElementType> element_type(hid_t type) {
     case H5T_INTEGER:
       return integer_type(size, H5Tget_sign(type) == H5T_SGN_2);
     case H5T_FLOAT:
+      if (!is_sound_float(type, size)) return std::nullopt;
       return size <= 4 ? ElementType::f32 : ElementType::f64;
     case H5T_BITFIELD:
       return integer_type(size, false);

@@ -6,6 +6,7 @@ import hashlib
 import io
 import math
 import pathlib
+import re
 import shutil
 import struct
 import tarfile
@@ -368,7 +369,8 @@ class Csv:
         if text is None:
             return set()
         try:
-            text = text.decode("ascii")
+            # Whole quoted numbers and line ends of two characters are as good as none; other quotes are left to the reader.
+            text = re.sub(r'"(\d+)"', r"\1", text.decode("ascii")).replace("\r\n", "\n")
             if any(c in text for c in '"#\r\0') or any(other in text for other in " ,;\t" if other != separator):
                 return None
             rows = [row for row in csv.reader(io.StringIO(text), delimiter=separator) if row]
