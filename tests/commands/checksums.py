@@ -1,18 +1,15 @@
 #!/usr/bin/env python3
 """Values of shards that changed on the disk are noticed: by inspect --full and data.verify = first_epoch anywhere, by reading where chunks have checksums."""
 
+import with_h5py  # noqa: F401  (first)
+
 import json
 import random
-import sys
+
+import h5py
+import numpy
 
 import program
-
-try:
-    import h5py
-    import numpy
-except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(program.SKIPPED)
 
 DECK = """
 [run]

@@ -10,21 +10,21 @@ TRIREME_FUZZ_SECONDS: for all kinds together (default 120). TRIREME_FUZZ_COUNT: 
 and printed). TRIREME_FUZZ_KEEP: the folder for inputs of findings (default: fuzz-findings).
 """
 
-import os
 import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import with_h5py  # noqa: F401  (first)
+
+import os
 import random
 import secrets
 import subprocess
-import sys
 import tempfile
 import time
 
-try:
-    import h5py
-    import numpy
-except ImportError as error:
-    print(f"skipped: {error}")
-    sys.exit(77)
+import h5py
+import numpy
 
 import sources
 
