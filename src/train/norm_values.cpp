@@ -53,7 +53,7 @@ std::string cause(const Division& division, const GridShape& grid) {
 void require_values_of_a_sample(const GraphNode& node, const LayerOptions& options, const Shape& input) {
   const char* hint = nullptr;
   if (node.spec.kind == "instance_norm") hint = "move it to where there are pixels still, or take layer_norm";
-  if (node.spec.kind == "group_norm" && channels_of(input) == options.integer("groups", 1)) hint = "set fewer groups";
+  if (node.spec.kind == "group_norm" && channels_of(input) == options.integer("groups")) hint = "set fewer groups";
   if (hint != nullptr)
     throw usage_error("{}: 'layer = {}' normalises by the moments of one value: its input {} has one pixel a channel. Of one value the output is always the bias. "
                       "Hint: {}", node.spec.called(), node.spec.text, input.text(), hint);
