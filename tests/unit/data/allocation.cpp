@@ -13,7 +13,8 @@ std::atomic<std::size_t> largest{0};       // of one allocation, any thread
 thread_local std::size_t allocations = 0;  // of this thread
 }  // namespace
 
-void* operator new(std::size_t bytes) {
+// Not inlined: GCC would pair the new of its own with this delete, and warn.
+[[gnu::noinline]] void* operator new(std::size_t bytes) {
   if (watching) {
     ++allocations;
     for (std::size_t before = largest; bytes > before && !largest.compare_exchange_weak(before, bytes);) {
@@ -22,8 +23,8 @@ void* operator new(std::size_t bytes) {
   if (void* memory = std::malloc(bytes)) return memory;
   throw std::bad_alloc();
 }
-void operator delete(void* memory) noexcept { std::free(memory); }
-void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
+[[gnu::noinline]] void operator delete(void* memory, std::size_t) noexcept { std::free(memory); }
 
 using namespace trireme;
 using namespace trireme::test;
