@@ -53,7 +53,7 @@ std::string described(ElementType type, const Shape& row, std::span<const std::b
 std::string read_shard(const std::string& path) {
   const ShardNames names;
   const ShardInfo info = describe_shard(path, names);
-  verify_shard(info, names);
+  verify_shard(info.path, names);
   ShardReader reader(info, names);
   const auto bytes_of = [&](const Shape& row, ElementType type) {
     const double bytes =
