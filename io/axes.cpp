@@ -89,7 +89,12 @@ Shape without_ones(const Shape& shape) {
 
 bool same_order(const Shape& stored, const Shape& wanted) {
   const Shape a = without_ones(stored), b = without_ones(wanted);
-  return a == b || (a.size() == b.size() && (a.rank() <= 1 || b.rank() <= 1));
+  if (a == b) return true;
+  if (a.size() != b.size()) return false;
+  if (a.rank() <= 1 || b.rank() <= 1) return true;
+  // Leading extents are joined into the channels, as times and channels are; pixels stay pixels.
+  const Shape pixels = without_ones(wanted.without_first());
+  return a.rank() > pixels.rank() && std::ranges::equal(a.span().last(pixels.span().size()), pixels.span());
 }
 
 std::string axes_for(const Shape& stored, const Shape& wanted) {

@@ -41,7 +41,8 @@ class AxisOrder {
 };
 
 Shape without_ones(const Shape& shape);
-/// Whether numbers of one shape, in their order, mean the same under the other: shapes that differ by extents of 1 only, or of which one is flat.
+/// Whether numbers of one shape, in their order, mean the same under the other: shapes that differ by extents of 1 only, or of which one is flat, or where
+/// leading stored extents are joined into the channels.
 bool same_order(const Shape& stored, const Shape& wanted);
 /// What data.axes must say so that samples that are stored in this shape have the wanted one; empty where no order of axes gives it.
 std::string axes_for(const Shape& stored, const Shape& wanted);

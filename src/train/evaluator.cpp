@@ -63,7 +63,8 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       outputs_(gathered_outputs(network)),
       loss_(deck, network.output_shape(), outputs_, network.largest_batch()),
       kind_(loss_kind(deck)),
-      confuses_(kind_ == LossKind::cross_entropy && outputs_ <= Metrics::most_confused) {
+      classes_(kind_ == LossKind::cross_entropy ? network.output_shape().size() : 0),
+      confuses_(classes_ > 0 && classes_ <= Metrics::most_confused) {
   read_part(stream_options_, deck, network, data, false);
   const auto outputs = static_cast<std::size_t>(outputs_), blocks = static_cast<std::size_t>(own_blocks_.count);
   losses_.resize(blocks);
@@ -73,7 +74,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
   }
   rows_.resize(blocks);
   if (kind_ == LossKind::cross_entropy)
-    counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 3 + (confuses_ ? outputs * outputs : 0));
+    counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 3 + (confuses_ ? classes_ * classes_ : 0));
   else
     sums_ = Buffer<OutputSums>("trireme::evaluator::sums", outputs * blocks);
   if (binary_loss(kind_)) counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", binary_counts);
@@ -158,7 +159,7 @@ void Evaluator<T>::evaluate_block(const Execution& exec, std::size_t block) {
 
 template <class T>
 void Evaluator<T>::count_batch(const Execution& exec, const HostBatch& batch, std::size_t block, Span<const T> output, const Targets<T>& targets) {
-  const std::int64_t confusion = confuses_ ? outputs_ * outputs_ : 0;
+  const std::int64_t confusion = confuses_ ? classes_ * classes_ : 0;
   if (kind_ == LossKind::cross_entropy) {
     count_classes<T>(exec, batch.count, outputs_, output, targets.classes, {slice<std::int64_t>(counts_, 0, 3), slice<std::int64_t>(counts_, 3, confusion)});
     return;
@@ -176,7 +177,7 @@ void Evaluator<T>::add_counts(Metrics& metrics) {
   if (counts_samples_) Kokkos::deep_copy(Kokkos::View<std::int64_t*, Kokkos::HostSpace, Kokkos::MemoryTraits<Kokkos::Unmanaged>>(counts.data(), counts.size()), counts_);
   grid_.run().all_reduce(std::span(counts));
   if (kind_ == LossKind::cross_entropy)
-    metrics.set_classes(outputs_, counts);
+    metrics.set_classes(classes_, counts);
   else
     metrics.set_binary(counts);
 }

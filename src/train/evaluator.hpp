@@ -71,6 +71,7 @@ class Evaluator {
   LossFunction<T> loss_;
   std::function<Span<const T>(const Pass&, const HostBatch&)> output_;
   LossKind kind_;
+  std::int64_t classes_;                // of cross_entropy, the same on all ranks; else 0
   bool confuses_;                       // whether there is a confusion matrix
   Buffer<std::int64_t> counts_;         // of classes or binary targets
   Buffer<OutputSums> sums_;             // of values: of each of this rank's blocks

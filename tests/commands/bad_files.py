@@ -36,8 +36,8 @@ class BadFiles(program.ProgramTest):
         """Shards of 64 numbers a row and one target."""
         source = self.folder / f"{name}.csv"
         source.write_text("".join(",".join(str((row * 7 + k) % 13) for k in range(65)) + "\n" for row in range(rows)))
-        self.ok("shard", "csv", source, "--out", self.folder / name, "--targets", 1, *more)
-        return self.folder / name
+        self.ok("shard", "csv", source, "--out", self.folder / name, "--targets", 1, "--test", 0, *more)
+        return self.folder / name / "train"
 
     def refused(self, words, *said, ranks=1, code=DATA, **env):
         result = program.run(*words, ranks=ranks, timeout=30, **env)

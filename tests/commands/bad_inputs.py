@@ -249,13 +249,13 @@ class BadInputs(program.ProgramTest):
         for ranks, value, word in ((1, float("nan"), "NaN"), (2, float("inf"), "infinity")):
             rows = [(i, -i, i % 3) for i in range(60)]
             rows[57] = (1, 123.456, 0)
-            folder = self.table(f"spoiled{ranks}", rows, "--classes", "--shards", 2)
+            folder = self.table(f"spoiled{ranks}", rows, "--classes", "--shards", 2, "--contiguous")
             self.spoil(folder, 123.456, value)
             self.refused(DATA, ["train", self.write_deck(TABLE_DECK.format(run=self.run_folder, data=folder))],
                          f"spoiled{ranks}-0001.h5", "row 27", word, "Hint", ranks=ranks)
 
     def test_targets_that_are_not_finite(self):
-        folder = self.table("targets", [(i, -i, 1, 2, 123.456 if i == 7 else 3) for i in range(20)], "--targets", 3)
+        folder = self.table("targets", [(i, -i, 1, 2, 123.456 if i == 7 else 3) for i in range(20)], "--targets", 3, "--contiguous")
         self.spoil(folder, 123.456, float("nan"))
         deck = TABLE_DECK.format(run=self.run_folder, data=folder) + "[loss]\nkind = mse\n"
         self.refused(DATA, ["train", self.write_deck(deck)], "targets-0000.h5", "row 7", "/y", "NaN", ranks=2)

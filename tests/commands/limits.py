@@ -72,7 +72,7 @@ class Limits(program.ProgramTest):
                 self.assertIsNotNone(found, f"{key}: integer{text}")
                 low, high = int(found[1]), int(found[2])
                 deck = self.deck()
-                for value in (low - 1, high + 1, 2**63 - 1, random.randrange(2**62, 2**63)):
+                for value in (low - 1, high + 1, 2**63 - 1, random.randrange(high + 1, 2**63)):
                     result = self.answered("train", deck, "--dry-run", f"--{key}={value}", codes=(USAGE,))
                     self.assertIn(key, result.errors()[0])
                     self.assertIn("out of range", result.errors()[0])
@@ -101,7 +101,7 @@ class Limits(program.ProgramTest):
         for layers, words in (("layer = upsample scale=65536\nlayer = upsample scale=65536", "elements"),
                               ("layer = conv out=1 kernel=512 padding=256", "taps"),
                               ("layer = conv_transpose out=1 kernel=1 stride=60000", "places in one step"),
-                              ("layer = flatten\nlayer = linear out=100000000", "the network does not fit in memory")):
+                              ("layer = flatten\nlayer = linear out=100000000", "of memory together for parameters")):
             with self.subTest(layers=layers):
                 result = self.answered("train", self.deck(layers), "--dry-run", codes=(USAGE,))
                 self.assertIn(words, result.errors()[0])

@@ -71,18 +71,20 @@ class Predict(TrainedTest):
         self.assertEqual(read_array(with_labels, "/output", "f"), read_array(without, "/output", "f"))
 
     def check_channels(self, precision, code):
-        deck = self.write_deck(CHANNELS.format(data=self.data / "train"))
+        fields = self.folder / "fields"
+        self.ok("shard", "fields", "--out", fields, "--train", 40, "--test", 31, "--size", 6, "--channels", 4)
+        deck = self.write_deck(CHANNELS.format(data=fields / "train"))
         self.ok("train", deck, f"--run.output={self.folder / 'run'}", f"--train.precision={precision}")
         file = self.folder / "p.h5"
-        self.ok("predict", self.folder / "run", "--data", self.data / "test", "--out", file, ranks=2)
+        self.ok("predict", self.folder / "run", "--data", fields / "test", "--out", file, ranks=2)
         found = self.ok("inspect", file, "--json").json()
-        self.assertEqual((found["features"]["shape"], found["features"]["type"]), ([4, 14, 14], {"f": "float32", "d": "float64"}[code]))
+        self.assertEqual((found["features"]["shape"], found["features"]["type"]), ([4, 6, 6, 6], {"f": "float32", "d": "float64"}[code]))
         self.assertNotIn("labels", found)
         values = read_array(file, "/output", code)
-        for row in range(0, 151, 30):
-            image = values[row * 784:(row + 1) * 784]
+        for row in range(0, 31, 6):
+            image = values[row * 864:(row + 1) * 864]
             for channel in range(1, 4):
-                self.assertTrue(affine(image[:196], image[196 * channel:196 * (channel + 1)]), "quarters of a sample are not its channels")
+                self.assertTrue(affine(image[:216], image[216 * channel:216 * (channel + 1)]), "quarters of a sample are not its channels")
             self.assertFalse(affine(image[0::4], image[1::4][::-1]))
 
     def test_channels_come_first(self):

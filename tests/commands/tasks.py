@@ -260,7 +260,7 @@ class Tasks(program.ProgramTest):
         names = [self.out / "tasks" / f"{number:03}" for number in range(3)]
         outputs = []
         for name in names:
-            self.ok("predict", name, "--out", self.folder / "one.h5")
+            self.ok("predict", name, "--out", self.folder / "one.h5", "--force")
             outputs.append(read_array(self.folder / "one.h5", "/output", "f"))
         rows = len(outputs[0]) // 10
         expected = []

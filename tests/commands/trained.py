@@ -39,12 +39,11 @@ keep = 3
 CHANNELS = """
 [data]
 train = {data}
-labels = /x             # 1x28x28: as many numbers as the output has
-batch = 50
-scale = 1/255
+target = features
+batch = 20
 [model]
-input = 1x28x28
-layer = avg_pool kernel=2
+input = 4x6x6x6
+layer = conv out=1 kernel=3 padding=1
 layer = conv out=4 kernel=1
 [loss]
 kind = mse

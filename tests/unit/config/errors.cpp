@@ -38,6 +38,7 @@ BOOST_AUTO_TEST_CASE(one_lost_letter_is_found_again) {
       origins[typo.erase(i, 1)].insert(key.name);
     }
   for (const KeySpec& key : deck_keys()) origins.erase(key.name);
+  origins.erase("data.anes");  // one letter from data.axes, too
   for (const auto& [typo, names] : origins)
     if (names.size() == 1)
       check_refused(deck_text(), {fmt::format("did you mean '{}'?", *names.begin())}, {typo + "=1"});
@@ -64,7 +65,9 @@ BOOST_AUTO_TEST_CASE(wrong_types) {
 BOOST_AUTO_TEST_CASE(ranges) {
   int tried = 0;
   const auto refuse = [&](const KeySpec& key, double value) {
-    const std::string text = key.type == KeySpec::Type::integer ? std::to_string(static_cast<std::int64_t>(value))
+    // Beyond 2^53 a double cannot hold the number behind an end.
+    const auto whole = static_cast<std::int64_t>(value);
+    const std::string text = key.type == KeySpec::Type::integer ? std::to_string(value == key.high ? whole + 1 : whole)
                                                                 : fmt::format("{}", value);
     check_refused(deck_text(), {"command line", key.name, "= " + text, "out of range", "Expected"},
                   {key.name + "=" + text});

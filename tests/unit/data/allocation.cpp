@@ -56,7 +56,7 @@ BOOST_AUTO_TEST_CASE(buffers_are_made_once) {
     }
     watching = false;
     // Only to queue the reading of a window, and then little; a batch has 100 kB, a window's plan 6 kB.
-    BOOST_TEST(at_work <= 4u * (cached ? 1u : 4u) + 1u);
+    BOOST_TEST(at_work <= 4u * 4u + 1u);
     BOOST_TEST(largest <= 2048u);
     BOOST_TEST(steps > 100u);
   }

@@ -165,9 +165,10 @@ BOOST_AUTO_TEST_CASE(standardised_columns_have_mean_0_and_deviation_1_over_the_t
   }
   // The attributes bring the numbers of the file back, in the test part too.
   const auto attributes = source.attributes();
-  BOOST_REQUIRE(attributes.size() == 4u);
+  BOOST_REQUIRE(attributes.size() >= 4u);
   std::vector<double> mean, deviation;
   for (const auto& attribute : attributes) {
+    if (attribute.name != "mean" && attribute.name != "deviation") continue;
     auto& all = attribute.name == "mean" ? mean : deviation;
     all.insert(all.end(), attribute.values.begin(), attribute.values.end());
   }
