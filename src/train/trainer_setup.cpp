@@ -22,12 +22,17 @@ namespace {
 constexpr const char* memory_hint = "a smaller data.batch, data.cache or data.window, fewer ranks a node, optimizer.shard = true, or other axes of [parallel]; "
                                     "trireme plan says what each rank needs";
 
+constexpr const char* size_hint = "fewer channels or features, parallel.tensor or parallel.pipeline over more nodes, optimizer.shard = true, or fewer ranks a node; "
+                                  "trireme plan says what each rank needs";
+
 template <class T>
 const Communicator& checked(const Deck& deck, const Communicator& comm) {
   if (deck.text("data.train").empty()) throw usage_error("{}: data.train is not given; training needs a data set", deck.origin());
   const GridShape grid = grid_shape(deck, comm.size());
   const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, GridPlace(grid, comm.rank()));
-  require_node_memory(comm, run_memory(deck, grid, network).total(), "parameters, gradients, state and activations", memory_hint);
+  const RunMemory memory = run_memory(deck, grid, network);
+  const bool of_samples = memory.activations + memory.workspace > memory.parameters;
+  require_node_memory(comm, memory.total(), "parameters, gradients, state and activations", of_samples ? memory_hint : size_hint);
   return comm;
 }
 

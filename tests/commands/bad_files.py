@@ -25,6 +25,8 @@ input = 64
 layer = linear name=head out=1
 [loss]
 kind = mse
+[optimizer]
+lr = 1e-5
 [train]
 epochs = 1000000
 log_every = 1

@@ -6,13 +6,11 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import with_h5py  # noqa: E402, F401
 import program  # noqa: E402
 
-try:
-    import h5py
-    import numpy as np
-except ImportError:
-    h5py = None
+import h5py  # noqa: E402
+import numpy as np  # noqa: E402
 
 DECK = """
 [run]

@@ -61,7 +61,7 @@ class Predict(TrainedTest):
         with unittest.mock.patch.dict(os.environ, PORTABLE):
             shards = sorted((self.data / "train").glob("*.h5"))
             self.assertEqual(len(shards), 3)
-            parts = [read_array(self.predict("part.h5", where=shard), "/output", "f") for shard in shards]
+            parts = [read_array(self.predict("part.h5", "--force", where=shard), "/output", "f") for shard in shards]
             whole = read_array(self.predict("whole.h5", ranks=3, where=self.data / "train"), "/output", "f")
         self.assertEqual(whole, sum(parts, []))
 
@@ -72,19 +72,19 @@ class Predict(TrainedTest):
 
     def check_channels(self, precision, code):
         fields = self.folder / "fields"
-        self.ok("shard", "fields", "--out", fields, "--train", 40, "--test", 31, "--size", 6, "--channels", 4)
+        self.ok("shard", "fields", "--out", fields, "--train", 40, "--test", 31, "--size", 8, "--channels", 4)
         deck = self.write_deck(CHANNELS.format(data=fields / "train"))
         self.ok("train", deck, f"--run.output={self.folder / 'run'}", f"--train.precision={precision}")
         file = self.folder / "p.h5"
         self.ok("predict", self.folder / "run", "--data", fields / "test", "--out", file, ranks=2)
         found = self.ok("inspect", file, "--json").json()
-        self.assertEqual((found["features"]["shape"], found["features"]["type"]), ([4, 6, 6, 6], {"f": "float32", "d": "float64"}[code]))
+        self.assertEqual((found["features"]["shape"], found["features"]["type"]), ([4, 8, 8, 8], {"f": "float32", "d": "float64"}[code]))
         self.assertNotIn("labels", found)
         values = read_array(file, "/output", code)
         for row in range(0, 31, 6):
-            image = values[row * 864:(row + 1) * 864]
+            image = values[row * 2048:(row + 1) * 2048]
             for channel in range(1, 4):
-                self.assertTrue(affine(image[:216], image[216 * channel:216 * (channel + 1)]), "quarters of a sample are not its channels")
+                self.assertTrue(affine(image[:512], image[512 * channel:512 * (channel + 1)]), "quarters of a sample are not its channels")
             self.assertFalse(affine(image[0::4], image[1::4][::-1]))
 
     def test_channels_come_first(self):

@@ -42,7 +42,7 @@ train = {data}
 target = features
 batch = 20
 [model]
-input = 4x6x6x6
+input = 4x8x8x8
 layer = conv out=1 kernel=3 padding=1
 layer = conv out=4 kernel=1
 [loss]

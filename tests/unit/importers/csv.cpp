@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(standardised_columns_have_mean_0_and_deviation_1_over_the_t
     ++at;
   }
   options.standardize_targets = false;
-  BOOST_TEST(CsvSource(folder / "t.csv", options).attributes().size() == 2u);
+  BOOST_TEST(CsvSource(folder / "t.csv", options).attributes().size() == 3u);
 }
 
 // Wherever a bad field stands, its line, column and text are in the message.
