@@ -30,10 +30,11 @@ std::vector<double> sum_in_order(const Communicator& comm, std::int64_t slots, s
   return sums;
 }
 
-/// Outputs of a sample that a rank has once the channels are gathered.
+/// Outputs of a sample that a rank has once the channels are gathered. Stages before the last have none: those of the whole network, so that ranks count in as many places.
 template <class T>
-std::int64_t gathered_outputs(const Network<T>& network) {
+std::int64_t gathered_outputs(const Network<T>& network, bool last) {
   const Shape& local = network.local_output();
+  if (!last) return network.output_shape().size();
   return network.output_cuts().empty() ? local.size() : local.size() / local[0] * network.output_shape()[0];
 }
 
@@ -60,7 +61,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       stream_options_{.batch = batch, .ranks = blocks_, .order = BatchStream::Order::blocks},
       io_(io),
       stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network, false)),
-      outputs_(gathered_outputs(network)),
+      outputs_(gathered_outputs(network, last_)),
       loss_(deck, network.output_shape(), outputs_, network.largest_batch()),
       kind_(loss_kind(deck)),
       classes_(kind_ == LossKind::cross_entropy ? network.output_shape().size() : 0),
@@ -76,7 +77,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
   if (kind_ == LossKind::cross_entropy)
     counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", 3 + (confuses_ ? classes_ * classes_ : 0));
   else
-    sums_ = Buffer<OutputSums>("trireme::evaluator::sums", outputs * blocks);
+    sums_ = Buffer<OutputSums>("trireme::evaluator::sums", last_ ? outputs * blocks : 0);
   if (binary_loss(kind_)) counts_ = Buffer<std::int64_t>("trireme::evaluator::counts", binary_counts);
 }
 

@@ -81,7 +81,7 @@ void require_norm_values(const ParallelPlan& plan, const Deck& deck, std::int64_
     };
     if (single(whole)) {
       const bool together = !sync && !division.lanes && !has_single_together(whole, division);
-      throw refuse(fmt::format("a batch of {} sample(s){} has passes of one sample", whole, cause(division, plan.grid())),
+      throw refuse(fmt::format("of a batch of {} sample(s){}, some pass has one sample", whole, cause(division, plan.grid())),
                    fmt::format("set {}a larger data.batch{}{}, or take layer_norm", together ? "sync = true in its line, or " : "",
                                division.lanes ? " or fewer data.lanes" : plan.grid().data > 1 ? ", take fewer ranks" : "",
                                division.micro_batches > 1 ? ", or a smaller parallel.micro_batches" : ""));
@@ -93,7 +93,7 @@ void require_norm_values(const ParallelPlan& plan, const Deck& deck, std::int64_
         for (const std::int64_t candidate : {batch + off, batch - off})
           if (other == batch && candidate > 1 && candidate <= rows && !single(candidate) && !single(rows % candidate)) other = candidate;
       const bool together = !sync && !division.lanes && !has_single_together(last, division);
-      throw refuse(fmt::format("the last batch of an epoch, {} of {} samples{}, has passes of one sample", last, rows, cause(division, plan.grid())),
+      throw refuse(fmt::format("of the last batch of an epoch, {} of {} samples{}, some pass has one sample", last, rows, cause(division, plan.grid())),
                    fmt::format("set {}{}, which drops no sample", together ? "sync = true in its line, or " : "",
                                other == batch ? std::string("another data.batch") : fmt::format("data.batch = {}", other)));
     }

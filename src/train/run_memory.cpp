@@ -57,7 +57,8 @@ RunMemory run_memory(const Deck& deck, const GridShape& grid, const Network<T>& 
   memory.evaluation = targets;
   if (tests) {
     const std::int64_t gathered = network.output_cuts().empty() || outputs == 0 ? outputs : network.output_shape().size();
-    const std::int64_t confusion = classes && gathered <= Metrics::most_confused ? gathered * gathered : 0;
+    const std::int64_t whole = network.output_shape().size();  // counted on stages, too, that have no outputs
+    const std::int64_t confusion = classes && whole <= Metrics::most_confused ? whole * whole : 0;
     const std::int64_t lanes = std::max<std::int64_t>(1, deck.integer("data.lanes") / std::max(1, grid.data));
     memory.evaluation += targets + (network.output_cuts().empty() ? 0 : samples * gathered * size) +
                          (classes ? 8 * confusion : static_cast<std::int64_t>(sizeof(OutputSums)) * gathered * lanes);

@@ -25,8 +25,9 @@ void Trainer<T>::roll_back() {
   const std::int64_t failed = progress_.step;
   const double scale = progress_.lr_scale * deck_.real("numerics.rollback_lr");
   if (++rollbacks_ > deck_.integer("numerics.tries"))
-    throw fail(ExitCode::numerical, "the loss or a gradient of step {} is not finite after {} rollbacks. Training cannot go on; the last checkpoint stays usable. "
-               "Hint: lower optimizer.lr, warm up, or set optimizer.clip_norm", failed, rollbacks_ - 1);
+    throw fail(ExitCode::numerical, "the loss or a gradient of step {} is not finite after {} rollbacks. Training cannot go on; checkpoints stay. "
+               "Hint: lower optimizer.lr, warm up, or set optimizer.clip_norm; where the newest checkpoint leads here again, checkpoint.resume names an older one", failed,
+               rollbacks_ - 1);
   keeper_->finish(false);
   // One that led here twice, with no newer one in between, may hold parameters that are lost already: then the one before it, where there is one.
   const bool again = last_checkpoint_ == rolled_back_to_;

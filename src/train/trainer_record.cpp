@@ -64,8 +64,7 @@ void Trainer<T>::log_shares() {
 
 template <class T>
 bool Trainer<T>::wants_stop() {
-  // The evaluation that a process begins with is not given up for the time limit: else a run could be started for ever without getting on.
-  return stop_signal_.received() != 0 || (comm_.rank() == 0 && time_limit_.near(TimeLimit::now()) && progress_.step > first_step_);
+  return stop_signal_.received() != 0 || (comm_.rank() == 0 && time_limit_.near(TimeLimit::now()));
 }
 
 template <class T>
@@ -127,7 +126,8 @@ std::optional<Metrics> Trainer<T>::measure() {
   };
   exchange();
   try {
-    const auto metrics = evaluator_->run_unless(exec_, [this] { return wants_stop(); });
+    // The evaluation that a process begins with is not given up for the time limit: else a run could be started for ever without getting on.
+    const auto metrics = evaluator_->run_unless(exec_, [this] { return progress_.step > first_step_ ? wants_stop() : stop_signal_.received() != 0; });
     exchange();
     if (metrics && comm_.rank() == 0)
       if (const std::string fault = evaluator_->fault_of(*metrics); !fault.empty()) log::warn("the test loss is {}: {}", metrics->loss, fault);

@@ -69,7 +69,7 @@ class Folders(RestartTest):
             self.wait_until("it trains", lambda: len(folder.checkpoints()) and folder.events("start")[-1]["total_steps"] > 45, job)
             (folder.path / "owner.json").write_text(text)
             result = job.wait(30)
-            self.assertEqual(result.code, 6, result.text)
+            self.assertEqual(result.code, 76, result.text)
             self.assertIn("taken over", result.text)
 
     def test_names_that_are_not_unicode(self):

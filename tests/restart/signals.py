@@ -44,7 +44,8 @@ class Stops(SignalTest):
 
     def test_a_second_interrupt_ends_at_once(self):
         folder = self.folder_of("twice")
-        job = self.started(self.words("twice", *ADAM), TRIREME_SLOW_RANK="0:8000")
+        self.deck = self.write_deck(self.deck.read_text().replace("out=24", "out=1024"))  # a step of many seconds
+        job = self.started(self.words("twice", *ADAM, "--data.batch=600"), TRIREME_SLOW_RANK="0:1000")
         self.wait_until("its start", lambda: folder.events("start"), job)
         for _ in range(2):
             time.sleep(0.5)

@@ -49,21 +49,23 @@ class Study:
         options = self.options
         return [self.program, "train", options.deck, *options.overrides, f"--data.batch={self.batch(run)}", f"--run.output={self.folder / 'runs' / run.name}",
                 f"--train.steps={options.steps}", "--train.epochs=1000000", "--train.log_every=10", "--train.evaluate_every=0", "--train.trace=true",
-                "--checkpoint.every=0", "--checkpoint.resume=never"]
+                "--checkpoint.every=0", "--checkpoint.minutes=0", "--checkpoint.resume=never"]
+
+    def record(self, run):
+        """Where the command of a run is kept: beside its run directory, in which the program suffers only what runs write."""
+        return self.folder / "runs" / f"{run.name}.command.json"
 
     def is_finished(self, run):
-        folder = self.folder / "runs" / run.name
-        record = folder / "command.json"
+        folder, record = self.folder / "runs" / run.name, self.record(run)
         return measurements.is_finished(folder) and record.is_file() and json.loads(record.read_text()) == self.words(run)
 
     def missing(self):
         return [run for run in self.runs() if not self.is_finished(run)]
 
     def prepare(self, run):
-        folder = self.folder / "runs" / run.name
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True)
-        (folder / "command.json").write_text(json.dumps(self.words(run)))
+        shutil.rmtree(self.folder / "runs" / run.name, ignore_errors=True)
+        self.record(run).parent.mkdir(parents=True, exist_ok=True)
+        self.record(run).write_text(json.dumps(self.words(run)))
 
     # Here.
 
