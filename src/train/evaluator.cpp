@@ -30,11 +30,10 @@ std::vector<double> sum_in_order(const Communicator& comm, std::int64_t slots, s
   return sums;
 }
 
-/// Outputs of a sample that a rank has once the channels are gathered. Stages before the last have none: those of the whole network, so that ranks count in as many places.
+/// Outputs of a sample that a rank has once the channels are gathered.
 template <class T>
-std::int64_t gathered_outputs(const Network<T>& network, bool last) {
+std::int64_t gathered_outputs(const Network<T>& network) {
   const Shape& local = network.local_output();
-  if (!last) return network.output_shape().size();
   return network.output_cuts().empty() ? local.size() : local.size() / local[0] * network.output_shape()[0];
 }
 
@@ -61,7 +60,7 @@ Evaluator<T>::Evaluator(const Deck& deck, const ProcessGrid& grid, Network<T>& n
       stream_options_{.batch = batch, .ranks = blocks_, .order = BatchStream::Order::blocks},
       io_(io),
       stager_(deck, data, network.input_shape(), network.output_shape(), network.largest_batch(), staged_part(network, false)),
-      outputs_(gathered_outputs(network, last_)),
+      outputs_(gathered_outputs(network)),
       loss_(deck, network.output_shape(), outputs_, network.largest_batch()),
       kind_(loss_kind(deck)),
       classes_(kind_ == LossKind::cross_entropy ? network.output_shape().size() : 0),
