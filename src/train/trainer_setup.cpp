@@ -31,7 +31,7 @@ const Communicator& checked(const Deck& deck, const Communicator& comm) {
   const GridShape grid = grid_shape(deck, comm.size());
   const Network<T> network(deck, largest_pass(deck, grid), Network<T>::Use::training, GridPlace(grid, comm.rank()));
   const RunMemory memory = run_memory(deck, grid, network);
-  const bool of_samples = memory.activations + memory.workspace > memory.parameters;
+  const bool of_samples = memory.activations > memory.parameters;
   require_node_memory(comm, memory.total(), "parameters, gradients, state and activations", of_samples ? memory_hint : size_hint);
   return comm;
 }
