@@ -124,9 +124,12 @@ std::vector<std::string> shards_of_part(const std::string& part) {
 
 /// The data set that the deck calls `name`, opened, or an error that says what the file holds instead.
 h5::Dataset open_data_set(const h5::File& file, const std::string& path, const std::string& name, const char* key) {
-  h5::Dataset dataset(H5Dopen2(file, name.c_str(), detail::guarded_access()));
+  const h5::Properties access = detail::guarded_access();  // lives on: closing it would clear the error's words
+  h5::Dataset dataset(H5Dopen2(file, name.c_str(), access));
   if (dataset) return dataset;
-  const std::string words = h5::error_stack();
+  int number = 0;
+  const std::string words = h5::error_stack(&number);
+  if (number != 0) throw IoError(ExitCode::data, fmt::format("shard '{}': data set '{}' cannot be opened: {}", path, name, words), number);
   if (const std::string broken = detail::broken_link(file, name); !broken.empty()) throw data_error("{} cannot be opened: {}", detail::what_of(path, name), broken);
   std::vector<std::string> held = h5::data_sets(file);
   for (auto& other : held) other = fmt::format("/{}", other);

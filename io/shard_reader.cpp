@@ -263,8 +263,11 @@ class RowSet {
     const h5::Space memory(
         TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
     if (H5Dread(dataset_, type_, memory, space_, transfer_, out.data()) < 0) {
-      const std::string words = h5::error_stack();
+      int number = 0;
+      const std::string words = h5::error_stack(&number);
       watch_->check(first, count);
+      if (number != 0)
+        throw IoError(ExitCode::data, fmt::format("shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}", path_, first, first + count, name_, words), number);
       throw data_error(
           "shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy or make it "
           "again",

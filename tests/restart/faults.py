@@ -218,9 +218,10 @@ class Others(FaultTest):
         for k, overrides in enumerate(([], ["--parallel.tensor=2"], ["--parallel.pipeline=2"])):
             for rank in (0, 1):
                 name = f"broken{k}{rank}"
+                nth = 20 if k == 2 and rank == 1 else 40  # a pipeline's last stage reads labels alone, which HDF5 keeps once it has them
                 began = time.monotonic()
                 result = program.run(*self.words(name, *MOMENTUM, *self.LONG, *overrides, "--data.cache=0", "--data.chunk=16", "--data.window=64", "--run.io_retries=0"),
-                                     ranks=2, faults=f"read@train/:EIO:nth=40:rank={rank}", timeout=30)
+                                     ranks=2, faults=f"read@train/:EIO:nth={nth}:rank={rank}", timeout=30)
                 self.one_error(result, DATA, f"rank {rank}" if not overrides or rank == 0 else "rank", "train/", "step ")
                 self.assertLess(result.seconds, 20)
                 print(f"{overrides} rank {rank}: {time.monotonic() - began:.1f} s from the start of the job", flush=True)

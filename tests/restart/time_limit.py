@@ -33,9 +33,9 @@ class TimeLimit(RestartTest):
         return folder, codes
 
     def test_own_limit(self):
-        # A margin that leaves half a second: the first start cannot be done by then. Later ones have more, however slow this machine is.
+        # A margin that leaves a twentieth of a second: the first start cannot be done by then. Later ones have more, however slow this machine is.
         words = self.words("parts", *self.WORDS, "--run.time_margin=60")
-        folder, codes = self.parts("parts", words, 2, lambda k: ([f"--run.time_limit={60.5 + k / 2}"], {}))
+        folder, codes = self.parts("parts", words, 2, lambda k: ([f"--run.time_limit={60.05 + k / 2}"], {}))
         self.assertGreater(len(codes), 1)
         self.assert_same_run(folder, self.whole(*self.WORDS, ranks=2))
 
