@@ -139,7 +139,7 @@ class Streams(SignalTest):
         self.check_done(name)
 
     def test_a_reader_that_goes_away(self):
-        self.shell("head", '("$0" "$@" 2>&1; echo "code $?" >&3) 3>&1 | head -3 >/dev/null')
+        self.shell("head", 'exec 3>&1; ("$0" "$@" 2>&1; echo "code $?" >&3) | head -3 >/dev/null')
 
     def test_a_full_disk_behind_the_output(self):
         self.shell("full", '"$0" "$@" >/dev/full; echo "code $?"')
