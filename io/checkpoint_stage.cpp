@@ -114,12 +114,14 @@ void CheckpointStage::copy(const std::vector<CheckpointArray>& arrays) {
 void CheckpointStage::reserve() {
   const std::int64_t wanted = own_bytes();
   if (capacity_ >= wanted) return;
-  constexpr std::size_t huge_page = std::size_t{2} << 20;
-  const std::size_t bytes = (static_cast<std::size_t>(wanted) + huge_page - 1) / huge_page * huge_page;
-  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(huge_page, bytes)));
+  // Large ones in huge pages, where rounding up does not count.
+  constexpr std::size_t huge_page = std::size_t{2} << 20, small_page = 4096;
+  const std::size_t page = static_cast<std::size_t>(wanted) < 16 * huge_page ? small_page : huge_page;
+  const std::size_t bytes = (static_cast<std::size_t>(wanted) + page - 1) / page * page;
+  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(page, bytes)));
   if (!memory_) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish; nothing depends on it
+  if (page == huge_page) madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish; nothing depends on it
 #endif
   std::memset(memory_.get(), 0, bytes);
   capacity_ = wanted;

@@ -19,19 +19,19 @@ const Buffer<T>& find(const Optimizer<T>& optimizer, std::string_view name) {
 
 constexpr std::int64_t piece = std::int64_t{1} << 20;  // elements that go at a time: MPI counts them in an int, and they are few beside what a rank has
 
-struct Range {
+struct RankRange {
   int rank;
   std::int64_t first, last, at;  // as Shards::Range
 };
 
 /// What the ranks own, ascending. Collective.
-std::vector<Range> all_ranges(const Communicator& comm, const Shards& shards) {
+std::vector<RankRange> all_ranges(const Communicator& comm, const Shards& shards) {
   std::vector<std::int64_t> own;
   for (const auto& range : shards.owned()) own.insert(own.end(), {comm.rank(), range.first, range.last, range.at});
   const std::vector<std::int64_t> all = comm.all_gather(std::span<const std::int64_t>(own));
-  std::vector<Range> ranges;
+  std::vector<RankRange> ranges;
   for (std::size_t i = 0; i + 3 < all.size(); i += 4) ranges.push_back({static_cast<int>(all[i]), all[i + 1], all[i + 2], all[i + 3]});
-  std::ranges::sort(ranges, {}, &Range::first);
+  std::ranges::sort(ranges, {}, &RankRange::first);
   return ranges;
 }
 
@@ -95,7 +95,7 @@ HostArena<T> whole_state(const Communicator& comm, const Optimizer<T>& optimizer
 template <class T>
 OwnedState<T> owned_state(const Communicator& comm, const Network<T>& network, const Optimizer<T>& optimizer, std::string_view name) {
   OwnedState<T> state{.rows = {}, .mine = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), find(optimizer, name)), .joined = {}};
-  const std::vector<Range> ranges = all_ranges(comm, optimizer.shards());
+  const std::vector<RankRange> ranges = all_ranges(comm, optimizer.shards());
   std::vector<Transfer> transfers;
   std::int64_t joined = 0;
   struct Cut {
@@ -111,7 +111,7 @@ OwnedState<T> owned_state(const Communicator& comm, const Network<T>& network, c
     const std::int64_t row = parameter.shape.rank() == 0 ? size : size / parameter.shape[0];
     while (ranges[next].last <= offset) ++next;
     for (std::size_t r = next; r < ranges.size() && ranges[r].first < end; ++r) {
-      const Range& range = ranges[r];
+      const RankRange& range = ranges[r];
       const std::int64_t begin = std::max(range.first, offset) - offset, stop = std::min(range.last, end) - offset;
       const std::int64_t first = (begin + row - 1) / row, last = (stop + row - 1) / row, uncut = stop / row;
       if (first >= last) continue;

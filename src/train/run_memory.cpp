@@ -47,7 +47,8 @@ RunMemory run_memory(const Deck& deck, const GridShape& grid, const Network<T>& 
   RunMemory memory;
   memory.parameters = summary.arena_bytes;
   const auto reduce = ReduceOptions::from(deck, grid, network.arena_size());
-  memory.gradients = (network.gradient_elements() + reduce.lane_memory(network.gradient_elements(), network.place().spatial_rank())) * size;
+  memory.gradients = (network.gradient_elements() + reduce.lane_memory(network.gradient_elements(), network.place().spatial_rank())) * size +
+                     reduce.message_memory(network.arena_size(), reducers, size);
   memory.state = states * (deck.boolean("optimizer.shard") ? (summary.arena_bytes + reducers - 1) / reducers : summary.arena_bytes);
   memory.average = deck.real("train.ema") > 0 ? summary.arena_bytes : 0;
   memory.activations = summary.temporary_bytes;
@@ -89,6 +90,7 @@ ResidentMemory resident_memory() {
     const auto kibibytes = [&](std::string_view name) { return line.starts_with(name) ? std::stoll(line.substr(name.size())) * 1024 : 0; };
     memory.now += kibibytes("VmRSS:");
     memory.peak += kibibytes("VmHWM:");
+    memory.mapped += kibibytes("RssFile:") + kibibytes("RssShmem:");
   }
   return memory;
 }
