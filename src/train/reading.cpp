@@ -66,6 +66,8 @@ ValueRule feature_rule(const Deck& deck, const Shape& input, const LabelDemand& 
   }
   if (labels.kind == LabelDemand::Kind::features) bound(deck, rule);
   if (deck.text("data.missing") == "mean") {
+    if (deck.reals("data.mean").empty())
+      throw usage_error("data.missing = mean needs data.mean, which is not given. Hint: trireme inspect DIR --statistics prints it as lines for the deck");
     if (deck.real("data.scale") == 0) throw usage_error("data.missing = mean has no meaning with data.scale = 0");
     rule.instead.clear();
     for (std::size_t c = 0; c < rule.factor.size(); ++c) rule.instead.push_back(-rule.shift[c] / rule.factor[c]);

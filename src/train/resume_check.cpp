@@ -179,7 +179,7 @@ ResumeCheck::ResumeCheck(const SavedRun& saved, const Deck& deck, const Fingerpr
   }
   const std::int64_t accumulate = saved.deck ? saved.deck->integer("train.accumulate") : 1;
   throw checkpoint_error("checkpoint '{}' stands in the middle of epoch {} (after {} batch(es) of it), and what changed moves the order of the samples, so that some would be "
-                         "seen twice in it and others never: {}. Hint: finish the epoch first with the deck and the data as they were (--train.steps={}), begin it anew with "
+                         "seen twice in it and others never: {}. Hint: finish the epoch first with the deck and the data as they were (--train.steps={}, at which cosine and linear schedules then end, too), begin it anew with "
                          "checkpoint.resume_order = restart_epoch, or set run.output to another folder to start anew", saved.file, progress.epoch + 1, progress.batch,
                          fmt::join(moved_, "; "), progress.step + progress.epoch_steps - progress.batch / accumulate);
 }

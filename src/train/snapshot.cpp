@@ -102,9 +102,9 @@ class SharedReader {
 void require_array(const CheckpointReader& reader, const std::filesystem::path& file, const std::string& name, const Shape& shape) {
   const auto found = std::ranges::find(reader.arrays(), name, &CheckpointReader::ArrayInfo::name);
   if (found == reader.arrays().end())
-    throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: it belongs to another deck", file.string(), name);
+    throw checkpoint_error("checkpoint '{}' has no array '{}', which the deck wants. Hint: the run directory holds the run of another deck; set run.name, or run.output to another folder", file.string(), name);
   if (!(found->shape == shape))
-    throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: it belongs to another deck", file.string(), name,
+    throw checkpoint_error("checkpoint '{}': array '{}' has shape {}; the deck's network wants {}. Hint: the run directory holds the run of another deck; set run.name, or run.output to another folder", file.string(), name,
                            found->shape.tuple(), shape.tuple());
 }
 

@@ -143,6 +143,8 @@ void Trainer<T>::resume(bool dry) {
   log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);
+  if (deck_.boolean("data.allow_unwritten") && comm_.rank() == 0)
+    log::warn("data.allow_unwritten = true: rows that were never written, or whose source is missing, are trained on as fill values");
   const std::string moves = augmentation_text(deck_, train_data_, network_.input_shape(), network_.output_shape());
   if (!moves.empty()) log::info("{}", moves);
   if (!dry) {
