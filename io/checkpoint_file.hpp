@@ -23,7 +23,6 @@
 #include <functional>
 #include <map>
 #include <memory>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -33,21 +32,17 @@ namespace trireme {
 
 inline constexpr int checkpoint_format_version = 1;
 
-/// Rows (of dimension 0) that lie one behind the other.
-struct CheckpointRows {
-  std::int64_t first = 0, count = 0;
-  const std::byte* data = nullptr;  // of row `first`
-};
-
 /// An array as it goes into the file. All ranks give the same arrays in the same order. `data` is the whole array on every rank that
 /// holds it, and null on the others; those that hold it write a share each. Elements are float or double (`is_double`).
-/// Or each rank holds rows of its own (`own`, on all ranks): it writes these where they lie, and each row belongs to one rank.
+/// Or each rank holds rows of its own (`rows` >= 0, on all ranks): `data` is row `first_row`, and these rows are this rank's to write.
 struct CheckpointArray {
   std::string name;  // "model/conv1.weight"
   Shape shape;
   bool is_double = false;
   const void* data = nullptr;
-  std::optional<std::vector<CheckpointRows>> own = {};
+  std::int64_t first_row = 0, rows = -1;  // -1: all, where there is data
+
+  bool divided() const { return rows >= 0; }
 };
 
 struct CheckpointContent {
@@ -73,10 +68,13 @@ class CheckpointStage {
   /// other function runs.
   void reserve();
 
+  struct Rows {
+    std::int64_t first = 0, count = 0;
+    const std::byte* data = nullptr;  // of row `first`
+  };
   const std::vector<CheckpointArray>& arrays() const { return arrays_; }  // without data
-  /// What this rank writes of each array.
-  const std::vector<std::vector<CheckpointRows>>& rows() const { return rows_; }
-  /// Bytes that this rank writes; of all arrays together.
+  const std::vector<Rows>& rows() const { return rows_; }
+  /// What this rank writes; of all arrays together.
   std::int64_t own_bytes() const;
   std::int64_t bytes() const;
 
@@ -86,7 +84,7 @@ class CheckpointStage {
   MPI_Comm comm_;
   std::vector<CheckpointArray> arrays_;
   std::vector<char> held_;
-  std::vector<std::vector<CheckpointRows>> rows_;
+  std::vector<Rows> rows_;
   struct Free {
     void operator()(std::byte* memory) const { std::free(memory); }
   };

@@ -16,13 +16,13 @@ namespace {
 
 /// Which rows of each array this rank writes. The arrays that the same ranks hold are laid end to end and cut at equal
 /// bytes, to whole rows: each rank writes long runs, and all write about the same.
-std::vector<std::vector<CheckpointRows>> shares(MPI_Comm comm, const std::vector<CheckpointArray>& arrays) {
+std::vector<CheckpointStage::Rows> shares(MPI_Comm comm, const std::vector<CheckpointArray>& arrays) {
   int rank = 0, size = 1;
   MPI_Comm_rank(comm, &rank);
   MPI_Comm_size(comm, &size);
   const std::size_t n = arrays.size(), ranks = static_cast<std::size_t>(size);
   std::vector<char> mine(n), held(n * ranks);
-  for (std::size_t k = 0; k < n; ++k) mine[k] = arrays[k].data != nullptr && !arrays[k].own;
+  for (std::size_t k = 0; k < n; ++k) mine[k] = arrays[k].data != nullptr && !arrays[k].divided();
   MPI_Allgather(mine.data(), static_cast<int>(n), MPI_CHAR, held.data(), static_cast<int>(n), MPI_CHAR, comm);
 
   struct Line {
@@ -37,17 +37,16 @@ std::vector<std::vector<CheckpointRows>> shares(MPI_Comm comm, const std::vector
   }
 
   std::vector<std::int64_t> divided(n);  // rows that ranks hold for themselves, of all ranks
-  for (std::size_t k = 0; k < n; ++k)
-    if (arrays[k].own)
-      for (const CheckpointRows& run : *arrays[k].own) divided[k] += run.count;
+  for (std::size_t k = 0; k < n; ++k) divided[k] = std::max<std::int64_t>(arrays[k].rows, 0);
   MPI_Allreduce(MPI_IN_PLACE, divided.data(), static_cast<int>(n), MPI_INT64_T, MPI_SUM, comm);
 
-  std::vector<std::vector<CheckpointRows>> range(n);
+  std::vector<CheckpointStage::Rows> range(n);
   for (std::size_t k = 0; k < n; ++k) {
-    if (arrays[k].own) {
+    if (arrays[k].divided()) {
       const std::int64_t count = detail::Rows(arrays[k].shape, arrays[k].is_double).count;
       if (divided[k] != count) throw internal_error("checkpoint array '{}': ranks have {} rows of its {} together", arrays[k].name, divided[k], count);
-      range[k] = *arrays[k].own;
+      range[k].first = arrays[k].first_row;
+      range[k].count = arrays[k].rows;
       continue;
     }
     Line& line = lines[holders[k]];
@@ -64,8 +63,8 @@ std::vector<std::vector<CheckpointRows>> shares(MPI_Comm comm, const std::vector
       const std::int64_t cut = line.bytes / parts * p + line.bytes % parts * p / parts;
       return std::clamp((cut - start + rows.bytes - 1) / rows.bytes, std::int64_t{0}, rows.count);
     };
-    const std::int64_t first = row_at(part), end = row_at(part + 1);
-    if (first < end) range[k].push_back({first, end - first, nullptr});
+    range[k].first = row_at(part);
+    range[k].count = row_at(part + 1) - range[k].first;
   }
   return range;
 }
@@ -74,54 +73,47 @@ std::vector<std::vector<CheckpointRows>> shares(MPI_Comm comm, const std::vector
 
 void CheckpointStage::take(const std::vector<CheckpointArray>& arrays) {
   std::vector<char> held(arrays.size());
-  for (std::size_t k = 0; k < arrays.size(); ++k) held[k] = arrays[k].own || arrays[k].data != nullptr ? 1 : 0;
+  for (std::size_t k = 0; k < arrays.size(); ++k) held[k] = arrays[k].divided() || arrays[k].data != nullptr ? 1 : 0;
   if (rows_.empty()) {
     rows_ = shares(comm_, arrays);
     held_ = held;
-    for (const auto& array : arrays) arrays_.push_back({array.name, array.shape, array.is_double});
+    arrays_ = arrays;
+    for (auto& array : arrays_) array.data = nullptr;
     return;
   }
-  const auto same = [](const CheckpointArray& a, const CheckpointArray& b) { return a.name == b.name && a.shape == b.shape && a.is_double == b.is_double; };
+  const auto same = [](const CheckpointArray& a, const CheckpointArray& b) { return a.name == b.name && a.shape == b.shape && a.is_double == b.is_double && a.first_row == b.first_row && a.rows == b.rows; };
   if (held != held_ || !std::ranges::equal(arrays, arrays_, same)) throw internal_error("a checkpoint's stage was given other arrays than before");
 }
 
 void CheckpointStage::refer(const std::vector<CheckpointArray>& arrays) {
   take(arrays);
-  const auto same = [](const CheckpointRows& a, const CheckpointRows& b) { return a.first == b.first && a.count == b.count; };
-  for (std::size_t k = 0; k < arrays.size(); ++k) {
-    if (arrays[k].own) {
-      if (!std::ranges::equal(*arrays[k].own, rows_[k], same)) throw internal_error("a checkpoint's stage was given other rows of '{}' than before", arrays[k].name);
-      rows_[k] = *arrays[k].own;
-      continue;
-    }
-    for (CheckpointRows& run : rows_[k]) run.data = static_cast<const std::byte*>(arrays[k].data) + run.first * detail::Rows(arrays[k].shape, arrays[k].is_double).bytes;
-  }
+  for (std::size_t k = 0; k < arrays.size(); ++k)
+    if (rows_[k].count > 0)
+      rows_[k].data = static_cast<const std::byte*>(arrays[k].data) + (rows_[k].first - arrays[k].first_row) * detail::Rows(arrays[k].shape, arrays[k].is_double).bytes;
 }
 
 void CheckpointStage::copy(const std::vector<CheckpointArray>& arrays) {
   refer(arrays);
   reserve();
   std::byte* to = memory_.get();
-  for (std::size_t k = 0; k < rows_.size(); ++k)
-    for (CheckpointRows& run : rows_[k]) {
-      const auto bytes = static_cast<std::size_t>(run.count * detail::Rows(arrays_[k].shape, arrays_[k].is_double).bytes);
-      std::memcpy(to, run.data, bytes);
-      run.data = to;
-      to += bytes;
-    }
+  for (std::size_t k = 0; k < rows_.size(); ++k) {
+    if (rows_[k].count == 0) continue;
+    const auto bytes = static_cast<std::size_t>(rows_[k].count * detail::Rows(arrays_[k].shape, arrays_[k].is_double).bytes);
+    std::memcpy(to, rows_[k].data, bytes);
+    rows_[k].data = to;
+    to += bytes;
+  }
 }
 
 void CheckpointStage::reserve() {
   const std::int64_t wanted = own_bytes();
   if (capacity_ >= wanted) return;
-  // Large ones in huge pages, where rounding up does not count.
-  constexpr std::size_t huge_page = std::size_t{2} << 20, small_page = 4096;
-  const std::size_t page = static_cast<std::size_t>(wanted) < 16 * huge_page ? small_page : huge_page;
-  const std::size_t bytes = (static_cast<std::size_t>(wanted) + page - 1) / page * page;
-  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(page, bytes)));
+  constexpr std::size_t huge_page = std::size_t{2} << 20;
+  const std::size_t bytes = (static_cast<std::size_t>(wanted) + huge_page - 1) / huge_page * huge_page;
+  memory_.reset(static_cast<std::byte*>(std::aligned_alloc(huge_page, bytes)));
   if (!memory_) throw std::bad_alloc();
 #ifdef MADV_HUGEPAGE
-  if (page == huge_page) madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish; nothing depends on it
+  madvise(memory_.get(), bytes, MADV_HUGEPAGE);  // a wish; nothing depends on it
 #endif
   std::memset(memory_.get(), 0, bytes);
   capacity_ = wanted;
@@ -129,8 +121,7 @@ void CheckpointStage::reserve() {
 
 std::int64_t CheckpointStage::own_bytes() const {
   std::int64_t bytes = 0;
-  for (std::size_t k = 0; k < rows_.size(); ++k)
-    for (const CheckpointRows& run : rows_[k]) bytes += run.count * detail::Rows(arrays_[k].shape, arrays_[k].is_double).bytes;
+  for (std::size_t k = 0; k < rows_.size(); ++k) bytes += rows_[k].count * detail::Rows(arrays_[k].shape, arrays_[k].is_double).bytes;
   return bytes;
 }
 

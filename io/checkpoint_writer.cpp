@@ -36,13 +36,13 @@ std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& 
   if (descriptor < 0) status.error = errno;
   for (std::size_t k = 0; k < arrays.size() && status.error == 0; ++k) {
     const detail::Rows rows(arrays[k].shape, arrays[k].is_double);
-    for (const CheckpointRows& own : stage.rows()[k])
-      for (std::int64_t done = 0; done < own.count && status.error == 0; done += rows.per_piece) {
-        const std::int64_t count = std::min(rows.per_piece, own.count - done), first = own.first + done;
-        const std::byte* const data = own.data + done * rows.bytes;
-        sums[k] += detail::checksum(data, first, count, rows.bytes);
-        status.error = detail::write_fully(descriptor, data, static_cast<std::size_t>(count * rows.bytes), offsets[k] + first * rows.bytes);
-      }
+    const auto& own = stage.rows()[k];
+    for (std::int64_t done = 0; done < own.count && status.error == 0; done += rows.per_piece) {
+      const std::int64_t count = std::min(rows.per_piece, own.count - done), first = own.first + done;
+      const std::byte* const data = own.data + done * rows.bytes;
+      sums[k] += detail::checksum(data, first, count, rows.bytes);
+      status.error = detail::write_fully(descriptor, data, static_cast<std::size_t>(count * rows.bytes), offsets[k] + first * rows.bytes);
+    }
   }
   if (status.error == 0 && ::fsync(descriptor) != 0) status.error = errno;
   if (descriptor >= 0 && ::close(descriptor) != 0 && status.error == 0) status.error = errno;

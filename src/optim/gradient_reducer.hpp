@@ -55,8 +55,6 @@ struct ReduceOptions {
   LaneTree lane_tree() const;
   /// Memory that lanes take beside an arena of so many elements on a rank: nodes under way and nodes of others, elements.
   std::int64_t lane_memory(std::int64_t arena, int rank) const;
-  /// Bytes that messages take beside an arena of so many elements of `size` bytes: sums that come apart from it; with bf16 what is sent and received, and errors.
-  std::int64_t message_memory(std::int64_t elements, std::int64_t ranks, std::int64_t size) const;
   /// Nodes of the tree that a rank is left with.
   std::int64_t nodes_of(int rank) const;
 };

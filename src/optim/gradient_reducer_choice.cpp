@@ -78,12 +78,6 @@ std::int64_t ReduceOptions::lane_memory(std::int64_t arena, int rank) const {
   return LaneSchedule(lane_tree(), lanes[static_cast<std::size_t>(rank)]).slots() * arena + others * arena / static_cast<std::int64_t>(lanes.size());
 }
 
-std::int64_t ReduceOptions::message_memory(std::int64_t elements, std::int64_t ranks, std::int64_t size) const {
-  if (ranks == 1 || !lanes.empty()) return 0;
-  const std::int64_t own = (elements + ranks - 1) / ranks, rounded = 2;
-  return bf16 ? elements * (size + rounded) + own * (ranks - 1) * rounded : shard ? own * size : 0;
-}
-
 // Size of buckets and way of the sums. Where something is measured, the slowest rank's times decide, which all ranks know.
 template <class T>
 void GradientReducer<T>::choose(std::int64_t gradient_bytes, const ReduceOptions& options) {

@@ -15,23 +15,15 @@ using HostArena = Kokkos::View<T*, Kokkos::HostSpace>;
 /// owners hold, 0 in the arena's gaps. Where the state is whole and on the host it is the state itself, not a copy. Collective over `comm`.
 template <class T>
 HostArena<T> whole_state(const Communicator& comm, const Optimizer<T>& optimizer, std::string_view name);
-
-/// What a rank writes of a sharded state: whole rows (of dimension 0) of the parameters.
+/// Where the arenas are cut among `ranks` ranks that write a state together, ascending from 0 to their end: at whole rows (of dimension 0) of the parameters, and
+/// at about equal shares.
 template <class T>
-struct OwnedState {
-  struct Rows {
-    std::int64_t first, count;
-    const T* data;  // of row `first`
-  };
-  std::vector<std::vector<Rows>> rows;  // parallel to the network's parameters, ascending, none empty
-  HostArena<T> mine;                    // the compact state; on the host the state itself, not a copy
-  std::vector<T> joined;                // rows of which others own a part
-};
+std::vector<std::int64_t> row_cuts(const Network<T>& network, int ranks);
 
-/// Of state `name` the rows whose first element this rank owns, where they lie: ranks' rows together are the whole state, and only rows that a border between
-/// ranks cuts go from rank to rank. Collective over `comm`, the ranks among which `optimizer` is sharded.
+/// Elements [cuts[rank], cuts[rank + 1]) of state `name`, bit for bit what their owners hold, 0 in the arena's gaps. Each rank gives and gets about its share:
+/// no rank has the whole. Collective over `comm`, the ranks among which `optimizer` is sharded.
 template <class T>
-OwnedState<T> owned_state(const Communicator& comm, const Network<T>& network, const Optimizer<T>& optimizer, std::string_view name);
+HostArena<T> state_between(const Communicator& comm, const Optimizer<T>& optimizer, std::string_view name, const std::vector<std::int64_t>& cuts);
 
 /// This rank takes what it owns of elements [first, first + count) of a whole arena; `state` lies as Optimizer::State does, on the host. Not collective.
 template <class T>

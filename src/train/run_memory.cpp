@@ -24,15 +24,11 @@ std::int64_t checkpoint_memory(const Deck& deck, const GridShape& grid, const Ne
   const auto size = static_cast<std::int64_t>(sizeof(T));
   const bool averages = deck.real("train.ema") > 0, owes = deck.text("parallel.wire") == "bf16";
   const std::int64_t ranks = grid.ranks(), reducers = grid.data * grid.spatial_ranks(), arrays = 1 + (averages ? 1 : 0) + states + (owes ? 1 : 0);
-  std::int64_t whole = 0, rows = 0;
-  for (const WholeArray& array : network.whole_parameters()) {
-    whole += array.shape.size() * size;
-    rows += array.shape.size() / std::max<std::int64_t>(1, array.shape.rank() == 0 ? 1 : array.shape[0]) * size;
-  }
+  std::int64_t whole = 0;
+  for (const WholeArray& array : network.whole_parameters()) whole += array.shape.size() * size;
   const bool parts = grid.model_ranks() > grid.spatial_ranks(), shards = deck.boolean("optimizer.shard") && reducers > 1;
-  // Where the ranks hold parts of the model each joins the whole of every array, of a sharded state first its part of the model. Else a sharded state lies where it
-  // is written from, but for rows of which ranks own parts: at most one of each array.
-  const std::int64_t joined = parts ? arrays * whole + (shards ? network.summary().arena_bytes : 0) : (shards ? states * rows : 0) + (owes ? whole : 0);
+  // Where the ranks hold parts of the model each joins the whole of every array.
+  const std::int64_t joined = parts ? arrays * whole : (shards ? states * whole / reducers : 0) + (owes ? whole : 0);
   const std::int64_t copied = deck.boolean("checkpoint.async") ? arrays * whole / ranks : 0;
   return joined + copied;
 }
@@ -47,8 +43,7 @@ RunMemory run_memory(const Deck& deck, const GridShape& grid, const Network<T>& 
   RunMemory memory;
   memory.parameters = summary.arena_bytes;
   const auto reduce = ReduceOptions::from(deck, grid, network.arena_size());
-  memory.gradients = (network.gradient_elements() + reduce.lane_memory(network.gradient_elements(), network.place().spatial_rank())) * size +
-                     reduce.message_memory(network.arena_size(), reducers, size);
+  memory.gradients = (network.gradient_elements() + reduce.lane_memory(network.gradient_elements(), network.place().spatial_rank())) * size;
   memory.state = states * (deck.boolean("optimizer.shard") ? (summary.arena_bytes + reducers - 1) / reducers : summary.arena_bytes);
   memory.average = deck.real("train.ema") > 0 ? summary.arena_bytes : 0;
   memory.activations = summary.temporary_bytes;
@@ -91,7 +86,6 @@ ResidentMemory resident_memory() {
     const auto kibibytes = [&](std::string_view name) { return line.starts_with(name) ? std::stoll(line.substr(name.size())) * 1024 : 0; };
     memory.now += kibibytes("VmRSS:");
     memory.peak += kibibytes("VmHWM:");
-    memory.mapped += kibibytes("RssFile:") + kibibytes("RssShmem:");
   }
   return memory;
 }

@@ -28,10 +28,9 @@ RunMemory run_memory(const Deck& deck, const GridShape& grid, const Network<T>& 
 /// Refuses what the ranks of a node need together, `mine` bytes of it this rank's, where the node has less. `what` says what is counted. Collective.
 void require_node_memory(const Communicator& comm, std::int64_t mine, const char* what, const char* hint);
 
-/// Resident memory of this process in bytes, now and at most so far; 0 where the system does not tell. `mapped`: of what it has now, files (code of the program and
-/// its libraries, which comes as it is first used) and memory that MPI shares between ranks.
+/// Resident memory of this process in bytes, now and at most so far; 0 where the system does not tell.
 struct ResidentMemory {
-  std::int64_t now = 0, peak = 0, mapped = 0;
+  std::int64_t now = 0, peak = 0;
 };
 ResidentMemory resident_memory();
 

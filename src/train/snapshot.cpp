@@ -220,22 +220,23 @@ Snapshot<T> take_snapshot(const Deck& deck, const ProcessGrid& grid, const Netwo
   const auto add_parameters = [&](const std::string& prefix, const T* from) { add(prefix, network.whole_parameters(), network.parameters(), from); };
   add_parameters("model/", to_host(network.value_arena()));
   if (average != nullptr) add_parameters("ema/", to_host(average->values()));
-  // Sharded states stay divided: each rank writes what it owns.
+  // Sharded states stay divided: each rank gets whole rows of about its share, and writes these.
   const bool divided = !optimizer.shards().whole() && grid.model().size() == 1;
+  const std::vector<std::int64_t> cuts = divided ? row_cuts(network, grid.reduction().size()) : std::vector<std::int64_t>();
   for (const auto& state : optimizer.states()) {
     const std::string prefix = "optimizer/" + state.name + "/";
     if (!divided) {
-      HostArena<T> whole = whole_state(grid.reduction(), optimizer, state.name);
-      add_parameters(prefix, whole.data());
-      if (grid.model().size() == 1) keep(std::move(whole));
+      add_parameters(prefix, keep(whole_state(grid.reduction(), optimizer, state.name)));
       continue;
     }
-    const OwnedState<T>& own = taken.owned.emplace_back(owned_state(grid.reduction(), network, optimizer, state.name));
-    for (std::size_t p = 0; p < own.rows.size(); ++p) {
-      std::vector<CheckpointRows> rows;
-      for (const auto& run : own.rows[p]) rows.push_back({run.first, run.count, reinterpret_cast<const std::byte*>(run.data)});
-      const Parameter& parameter = network.parameters()[p];
-      taken.arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, nullptr, std::move(rows)});
+    const T* const from = keep(state_between(grid.reduction(), optimizer, state.name, cuts));
+    const std::int64_t begin = cuts[static_cast<std::size_t>(grid.reduction().rank())], end = cuts[static_cast<std::size_t>(grid.reduction().rank()) + 1];
+    for (const Parameter& parameter : network.parameters()) {
+      const std::int64_t row = parameter.shape.rank() == 0 ? 1 : parameter.shape.size() / std::max<std::int64_t>(1, parameter.shape[0]);
+      const std::int64_t first = std::clamp(begin, parameter.offset, parameter.offset + parameter.shape.size()),
+                         last = std::clamp(end, first, parameter.offset + parameter.shape.size());
+      taken.arrays.push_back({prefix + parameter.name, parameter.shape, std::is_same_v<T, double>, first < last ? from + first - begin : nullptr,
+                              (first - parameter.offset) / row, (last - first) / row});
     }
   }
   if (auto error = reducer.whole_error(exec); !error.empty()) add_parameters(wire_error, taken.wholes.emplace_back(std::move(error)).data());

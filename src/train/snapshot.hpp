@@ -39,7 +39,6 @@ struct Snapshot {
   CheckpointContent content;
   std::vector<HostArena<T>> arenas;    // memory of the arrays
   std::vector<std::vector<T>> wholes;  // where ranks hold parts of the model
-  std::vector<OwnedState<T>> owned;    // where the optimizer's state is sharded
 };
 
 /// Collective.

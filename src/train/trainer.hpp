@@ -140,7 +140,7 @@ class Trainer {
 
   AllocationCounter allocations_;       // the first: of all that follows
   const Deck& deck_;
-  const ResidentMemory before_;         // of the process before this run has anything
+  const std::int64_t resident_before_;  // bytes of the process before this run has anything
   RunMemory planned_;
   const Communicator& comm_;
   StepHook<T>* hook_;

@@ -186,22 +186,20 @@ template <class T>
 nlohmann::json Trainer<T>::memory_report(std::string& text) const {
   const auto summary = network_.summary();
   const ResidentMemory resident = resident_memory();
-  // What a process has without a run: what it had before, and code and MPI's shared memory that it has touched since.
-  const std::int64_t base = before_.now + std::max<std::int64_t>(0, resident.mapped - before_.mapped);
-  std::array<std::int64_t, 11> most{allocations_.of(MemoryUse::activations).peak, summary.temporary_bytes, allocations_.of(MemoryUse::workspace).peak,
+  std::array<std::int64_t, 10> most{allocations_.of(MemoryUse::activations).peak, summary.temporary_bytes, allocations_.of(MemoryUse::workspace).peak,
                                    summary.workspace_bytes, allocations_.of(MemoryUse::messages).peak,
                                    summary.message_bytes + loss_message_elements(deck_, network_) * network_.largest_batch() * static_cast<std::int64_t>(sizeof(T)),
-                                   allocations_.all().peak, planned_.total(), before_.now, resident.peak, base};
+                                   allocations_.all().peak, planned_.total(), resident_before_, resident.peak};
   comm_.all_reduce(std::span<std::int64_t>(most), MPI_MAX);
-  nlohmann::json report{{"allocated", most[6]}, {"planned", most[7]}, {"resident_before", most[8]}, {"resident_base", most[10]}, {"resident_peak", most[9]}};
+  nlohmann::json report{{"allocated", most[6]}, {"planned", most[7]}, {"resident_before", most[8]}, {"resident_peak", most[9]}};
   text = "memory allocated at most on a rank:";
   const char* const names[] = {"activations", "workspace", "messages"};
   for (std::size_t i = 0; i < 3; ++i) {
     report[names[i]] = {{"allocated", most[2 * i]}, {"planned", most[2 * i + 1]}};
     text += fmt::format(" {} {} (planned {}),", names[i], human_bytes(static_cast<double>(most[2 * i])), human_bytes(static_cast<double>(most[2 * i + 1])));
   }
-  text += fmt::format(" all {}; resident {} (planned {}, and {} of the program and its libraries)", human_bytes(static_cast<double>(most[6])), human_bytes(static_cast<double>(most[9])),
-                      human_bytes(static_cast<double>(most[7])), human_bytes(static_cast<double>(most[10])));
+  text += fmt::format(" all {}; resident {} (planned {}, and {} before the run)", human_bytes(static_cast<double>(most[6])), human_bytes(static_cast<double>(most[9])),
+                      human_bytes(static_cast<double>(most[7])), human_bytes(static_cast<double>(most[8])));
   return report;
 }
 

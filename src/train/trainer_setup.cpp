@@ -54,7 +54,7 @@ std::vector<std::int64_t> cuts(const Network<T>& network) {
 template <class T>
 Trainer<T>::Trainer(const Deck& deck, const Communicator& comm, StepHook<T>* hook, bool dry)
     : deck_(deck),
-      before_(resident_memory()),
+      resident_before_(resident_memory().now),
       comm_(checked<T>(deck, comm)),
       hook_(hook),
       stream_seed_(stream_seed(deck)),
@@ -139,7 +139,7 @@ void Trainer<T>::resume(bool dry) {
   log::info("memory a rank: {} planned: parameters {}, gradients {}, state {}, activations {}, workspace {}, messages {}, evaluation {}, checkpoint {}, data {}; "
             "beside it the program itself, {} now", bytes(planned_.total()), bytes(planned_.parameters), bytes(planned_.gradients),
             bytes(planned_.state + planned_.average), bytes(planned_.activations), bytes(planned_.workspace), bytes(planned_.messages), bytes(planned_.evaluation),
-            bytes(planned_.checkpoint), bytes(planned_.data), bytes(before_.now));
+            bytes(planned_.checkpoint), bytes(planned_.data), bytes(resident_before_));
   log::info("data: {} training samples in {} shard(s){}; batch {}{}, {} steps an epoch, {} steps in all", train_data_.size(), train_data_.shards().size(),
             test_data_ ? fmt::format(", {} test samples", test_data_->size()) : std::string(), batch_, accumulate_ > 1 ? fmt::format(" ({} a step)", accumulate_) : std::string(),
             epoch_steps_, total_steps_);
