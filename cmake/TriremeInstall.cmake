@@ -13,6 +13,8 @@ install(TARGETS ${libraries} trireme_flags trireme_hdf5 trireme_all EXPORT trire
 install(DIRECTORY src/ DESTINATION include/trireme FILES_MATCHING PATTERN "*.hpp")
 install(DIRECTORY io kokkos_kernels DESTINATION include/trireme FILES_MATCHING PATTERN "*.hpp")
 install(DIRECTORY inputs jobs DESTINATION ${CMAKE_INSTALL_DATADIR}/trireme)
+install(FILES share/trireme.1 DESTINATION ${CMAKE_INSTALL_MANDIR}/man1)
+install(FILES share/trireme.bash DESTINATION ${CMAKE_INSTALL_DATADIR}/bash-completion/completions RENAME trireme)
 install(EXPORT trireme NAMESPACE trireme:: DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/trireme)
 configure_package_config_file(cmake/triremeConfig.cmake.in triremeConfig.cmake
   INSTALL_DESTINATION ${CMAKE_INSTALL_LIBDIR}/cmake/trireme)

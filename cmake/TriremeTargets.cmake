@@ -1,4 +1,5 @@
-# trireme_library(NAME [KOKKOS] SOURCES a.cpp ... LINK targets ...): one folder, one static library trireme_NAME.
+# trireme_library(NAME [KOKKOS] [SOURCES a.cpp ...] [REGISTRIES optimizer ...] LINK targets ...): one folder, one static library trireme_NAME.
+# Without SOURCES it has all *.cpp files of the folder. REGISTRIES: tables of kinds that it holds (TriremeRegistries.cmake).
 # KOKKOS marks sources that include Kokkos: they are compiled as the language that Kokkos was built for.
 
 add_library(trireme_flags INTERFACE)
@@ -29,7 +30,13 @@ function(trireme_as_kokkos_language)
 endfunction()
 
 function(trireme_library name)
-  cmake_parse_arguments(ARG "KOKKOS" "" "SOURCES;LINK;PRIVATE_LINK" ${ARGN})
+  cmake_parse_arguments(ARG "KOKKOS" "" "SOURCES;REGISTRIES;LINK;PRIVATE_LINK" ${ARGN})
+  if(NOT ARG_SOURCES)
+    file(GLOB ARG_SOURCES CONFIGURE_DEPENDS "${CMAKE_CURRENT_SOURCE_DIR}/*.cpp")
+  endif()
+  foreach(registry IN LISTS ARG_REGISTRIES)
+    list(APPEND ARG_SOURCES "${TRIREME_GENERATED}/${registry}_kinds.cpp")
+  endforeach()
   add_library(trireme_${name} STATIC ${ARG_SOURCES})
   add_library(trireme::${name} ALIAS trireme_${name})
   set_target_properties(trireme_${name} PROPERTIES POSITION_INDEPENDENT_CODE ON EXPORT_NAME ${name})

@@ -1,6 +1,7 @@
 # trireme_test(NAME SOURCES ... [RANKS 1 2 3 4] [KOKKOS] [LINK targets] [TIMEOUT seconds]): a Boost.Test program, registered
 # with CTest once for each number of ranks. The default is one rank, run without mpiexec.
 find_package(Boost 1.70 REQUIRED COMPONENTS unit_test_framework)
+include(TriremeFastTests)
 set(TRIREME_MPIEXEC_FLAGS "" CACHE STRING "Flags for mpiexec in tests, as --oversubscribe where the launcher needs it")
 
 # Ranks that wait spin. Where there are more of them than cores a test would mostly wait for the scheduler: this preload yields.
@@ -24,6 +25,7 @@ function(trireme_test name)
   if(NOT ARG_RANKS)
     add_test(NAME ${name} COMMAND test_${name})
     set_tests_properties(${name} PROPERTIES TIMEOUT ${ARG_TIMEOUT} PROCESSORS 2 ENVIRONMENT "OMP_NUM_THREADS=2;OMP_PROC_BIND=false")
+    trireme_label(${name})
   endif()
   foreach(n IN LISTS ARG_RANKS)
     set(preload "")
@@ -33,5 +35,6 @@ function(trireme_test name)
     add_test(NAME ${name}.${n} COMMAND ${MPIEXEC_EXECUTABLE} ${MPIEXEC_NUMPROC_FLAG} ${n} ${TRIREME_MPIEXEC_FLAGS} $<TARGET_FILE:test_${name}>)
     set_tests_properties(${name}.${n} PROPERTIES TIMEOUT ${ARG_TIMEOUT} PROCESSORS ${n}
       ENVIRONMENT "OMP_NUM_THREADS=1;OMP_PROC_BIND=false;${preload}")
+    trireme_label(${name}.${n} ${name})
   endforeach()
 endfunction()

@@ -21,7 +21,7 @@ int axis_named(std::string_view name) {
   return at == names.end() ? -1 : static_cast<int>(at - names.begin());
 }
 
-/// Of each axis of the model's shape its number among `names`.
+/// For each axis of a model shape, its index in `names`.
 std::vector<int> axes_of(const Shape& model) {
   std::vector<int> axes{0};
   for (int d = 1; d < model.rank(); ++d) axes.push_back(4 - model.rank() + d);
@@ -41,14 +41,14 @@ AxisOrder AxisOrder::parse(const std::string& text, const std::string& key) {
     const int axis = axis_named(word);
     if (axis < 0)
       throw usage_error(
-          "{} = {}: '{}' is no axis. Expected the axes as the file has them, separated by commas, of sample (only first), channel, z, y (or lat), x (or "
-          "lon); y, x, channel is channels last",
+          "{} = {}: '{}' is not an axis. Expected the axes in the file's order, separated by commas: sample (only first), channel, z, y (or lat), x (or lon). "
+          "Example: y, x, channel is channels last",
           key, text, word);
-    if (std::ranges::find(order.axes_, axis) != order.axes_.end()) throw usage_error("{} = {}: '{}' names an axis a second time", key, text, word);
+    if (std::ranges::find(order.axes_, axis) != order.axes_.end()) throw usage_error("{} = {}: '{}' repeats an axis", key, text, word);
     order.axes_.push_back(axis);
     order.text_ += (order.text_.empty() ? "" : ", ") + word;
   }
-  if (order.names_rows_ && words.empty()) throw usage_error("{} = {} names no axis of a sample. Example: y, x, channel", key, text);
+  if (order.names_rows_ && words.empty()) throw usage_error("{} = {} has no axis of a sample. Example: y, x, channel", key, text);
   return order;
 }
 
@@ -92,20 +92,20 @@ bool same_order(const Shape& stored, const Shape& wanted) {
   if (a == b) return true;
   if (a.size() != b.size()) return false;
   if (a.rank() <= 1 || b.rank() <= 1) return true;
-  // Leading extents are joined into the channels, as times and channels are; pixels stay pixels.
+  // Leading extents, such as time, are merged into the channels; pixels are unchanged.
   const Shape pixels = without_ones(wanted.without_first());
   return a.rank() > pixels.rank() && std::ranges::equal(a.span().last(pixels.span().size()), pixels.span());
 }
 
 std::string axes_for(const Shape& stored, const Shape& wanted) {
   if (stored.size() != wanted.size() || wanted.rank() > 4 || wanted.rank() < 2) return {};
-  // The model's axes that a stored sample can have: all, or those that are not of extent 1.
+  // The model axes that a stored sample can have: all, or those with an extent other than 1.
   std::vector<int> axes, places;
   const std::vector<int> all = axes_of(wanted);
   for (int d = 0; d < wanted.rank(); ++d)
     if (stored.rank() == wanted.rank() || wanted[d] != 1) axes.push_back(all[static_cast<std::size_t>(d)]), places.push_back(d);
   if (stored.rank() != static_cast<int>(axes.size())) return {};
-  // Channels last comes first: it is what most files have.
+  // Channels last is tried first, because most files have it.
   std::vector<std::size_t> turn(axes.size());
   std::iota(turn.begin(), turn.end(), std::size_t{0});
   std::ranges::rotate(turn, turn.begin() + 1);

@@ -1,4 +1,4 @@
-// The order of a sample's axes in a file, where it is not the model's (channel, z, y, x).
+// The order of a sample's axes in a file, if it differs from the model's order (channel, z, y, x).
 #pragma once
 
 #include <cstdint>
@@ -12,24 +12,25 @@ namespace trireme {
 
 class AxisOrder {
  public:
-  /// As the model has them.
+  /// The model's order.
   AxisOrder() = default;
-  /// "y, x, channel": the stored axes, the slowest first; `sample` may stand before them. lat is y, lon is x. Usage errors name `key`.
+  /// Parses "y, x, channel": the stored axes, the slowest first; `sample` may be the first one. lat means y, lon means x. Usage errors name `key`.
   static AxisOrder parse(const std::string& text, const std::string& key);
 
   bool given() const { return !axes_.empty(); }
-  /// Axes of a sample.
+  /// Number of axes of a sample.
   int count() const { return static_cast<int>(axes_.size()); }
-  /// Whether `sample` was among them: then files hold rows of samples, never one sample each.
+  /// Whether the list contains `sample`: then files hold rows of samples, never one sample each.
   bool names_rows() const { return names_rows_; }
 
-  /// The extents of a stored sample in the model's order: channel, z, y, x, without those that are not stored. Nothing is moved where no order was given.
+  /// Converts the extents of a stored sample to the model's order: channel, z, y, x, without axes that are not stored. Without a given order nothing
+  /// changes.
   Shape in_model_order(const Shape& stored) const;
-  /// The inverse.
+  /// The inverse of in_model_order().
   Shape as_stored(const Shape& ordered) const;
-  /// Of each stored axis its place in a shape of the model, (channel, extents...), of this rank; -1 where the model has no such axis.
+  /// For each stored axis its index in a model shape (channel, extents...) of rank `model_rank`; -1 if the model has no such axis.
   std::vector<int> places(int model_rank) const;
-  /// The stored axes in the model's order: the k-th axis of in_model_order() is stored axis order()[k].
+  /// The permutation of in_model_order(): its k-th axis is stored axis order()[k].
   std::vector<int> order() const;
   /// "y, x, channel"
   const std::string& text() const { return text_; }
@@ -41,10 +42,10 @@ class AxisOrder {
 };
 
 Shape without_ones(const Shape& shape);
-/// Whether numbers of one shape, in their order, mean the same under the other: shapes that differ by extents of 1 only, or of which one is flat, or where
-/// leading stored extents are joined into the channels.
+/// Whether numbers in the order of one shape have the same meaning in the other: the shapes differ only by extents of 1, or one of them is flat, or
+/// leading stored extents are merged into the channels.
 bool same_order(const Shape& stored, const Shape& wanted);
-/// What data.axes must say so that samples that are stored in this shape have the wanted one; empty where no order of axes gives it.
+/// The value of data.axes with which stored samples of shape `stored` have the shape `wanted`; empty if there is none.
 std::string axes_for(const Shape& stored, const Shape& wanted);
 
 }  // namespace trireme

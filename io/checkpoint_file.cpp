@@ -35,8 +35,7 @@ Rows::Rows(const Shape& shape, bool is_double) {
 std::uint64_t checksum(const std::byte* data, std::int64_t first, std::int64_t count, std::int64_t row_bytes) {
   std::uint64_t sum = 0;
   for (std::int64_t i = 0; i < count; ++i)
-    sum += XXH3_64bits_withSeed(data + i * row_bytes, static_cast<std::size_t>(row_bytes),
-                                static_cast<XXH64_hash_t>(first + i));
+    sum += XXH3_64bits_withSeed(data + i * row_bytes, static_cast<std::size_t>(row_bytes), static_cast<XXH64_hash_t>(first + i));
   return sum;
 }
 
@@ -52,8 +51,7 @@ std::optional<std::int64_t> step_of(std::string_view name) {
   name.remove_suffix(suffix.size());
   std::int64_t step = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), step);
-  if (name.size() < 8 || name[0] == '-' || error != std::errc{} || end != name.data() + name.size())
-    return std::nullopt;
+  if (name.size() < 8 || name[0] == '-' || error != std::errc{} || end != name.data() + name.size()) return std::nullopt;
   return step;
 }
 
@@ -66,11 +64,14 @@ fs::path checkpoint_path(const fs::path& run_directory, std::int64_t step) {
 namespace {
 
 [[noreturn]] void cannot_list(const fs::path& folder, const std::error_code& error) {
-  throw IoError(ExitCode::checkpoint, fmt::format("'{}' cannot be listed: {}. Hint: whether checkpoints lie there is not known, so nothing is begun anew; check "
-                                                  "permissions and the file system, or set run.output to another folder", folder.string(), error.message()), error.value());
+  throw IoError(ExitCode::checkpoint,
+                fmt::format("'{}' cannot be listed: {}. It may hold checkpoints, so the run does not start over. Hint: check "
+                            "permissions and the file system, or set run.output to another folder",
+                            folder.string(), error.message()),
+                error.value());
 }
 
-/// Names in a folder; none where it does not exist, which of all errors only ENOENT says.
+/// Names in a folder; empty if it does not exist (only ENOENT means this).
 std::vector<fs::path> names_in(const fs::path& folder) {
   std::error_code error;
   std::vector<fs::path> names;
@@ -85,7 +86,7 @@ std::vector<fs::path> list_once(const fs::path& run_directory) {
   const fs::path inner = run_directory / "checkpoints";
   const fs::file_status status = fs::status(inner, error);
   const bool is_file = error == std::errc::not_a_directory || (fs::exists(status) && !fs::is_directory(status));
-  if (is_file) throw checkpoint_error("'{}' is not a folder, so no checkpoints can lie in it. Hint: set run.output to another folder", inner.string());
+  if (is_file) throw checkpoint_error("'{}' is not a folder, so it cannot hold checkpoints. Hint: set run.output to another folder", inner.string());
   if (status.type() == fs::file_type::none) cannot_list(inner, error);
   std::vector<std::pair<std::int64_t, fs::path>> found;
   for (const fs::path& file : names_in(fs::exists(status) ? inner : run_directory))
@@ -99,7 +100,8 @@ std::vector<fs::path> list_once(const fs::path& run_directory) {
 }  // namespace
 
 std::vector<fs::path> list_checkpoints(const fs::path& run_directory) {
-  return with_retries(usual_retries, [&] { return list_once(run_directory); }, true);
+  return with_retries(
+      usual_retries, [&] { return list_once(run_directory); }, true);
 }
 
 std::int64_t checkpoint_step(const fs::path& file) { return step_of(file.filename().string()).value_or(-1); }

@@ -1,16 +1,16 @@
-// The checkpoint: one self-describing HDF5 file written by all ranks, under a temporary name until it is whole.
+// Checkpoints: one self-describing HDF5 file that all ranks write, with a temporary name until it is complete.
 //
-//   /model/<parameter>              global arrays, PyTorch's names and layouts
+//   /model/<parameter>              global arrays, names and layouts as in PyTorch
 //   /optimizer/<state>/<parameter>  the same shapes
-//   /ema/<parameter>                the same shapes; only where the run averages its parameters
-//   /progress                       a group whose attributes are the integers and reals of the run's progress
-//   /deck                           the resolved deck, a fixed-length UTF-8 string, with a checksum as if it were an array of one row
-//   attributes of the root: format_version (1), program "trireme", arrays (how many there are below /model, /optimizer and /ema)
-//   each array's attribute `checksum`: sum over its rows i (dimension 0) of XXH3-64(bytes of row i, little-endian; seed i),
-//   modulo 2^64. A sum of rows, so that any split over ranks can make it.
+//   /ema/<parameter>                the same shapes; only with train.ema
+//   /progress                       a group; its attributes are the integers and reals of the run's progress
+//   /deck                           the resolved deck: a fixed-length UTF-8 string, with a checksum like that of an array of one row
+//   attributes of the root: format_version (1), program "trireme", arrays (their number in /model, /optimizer and /ema)
+//   attribute `checksum` of each array: sum over its rows i (dimension 0) of XXH3-64(bytes of row i, little-endian; seed i), modulo 2^64.
+//   Because it is a sum over rows, any distribution over ranks can compute it.
 //
-// The file's bytes are a function of arrays and content alone, not of the number of ranks or the time of day. Its metadata carry HDF5's
-// own checksums (object headers of HDF5 1.8), so that a flipped bit anywhere in the file is detected or lies where nothing is stored.
+// The bytes of the file depend only on arrays and content, not on the number of ranks or the time. HDF5's own checksums (object headers of HDF5 1.8)
+// protect the metadata, so every flipped bit in the file is either detected or lies in unused space.
 #pragma once
 
 #include <mpi.h>
@@ -32,18 +32,21 @@ namespace trireme {
 
 inline constexpr int checkpoint_format_version = 1;
 
-/// An array as it goes into the file. All ranks give the same arrays in the same order. `data` is the whole array on every rank that
-/// holds it, and null on the others; those that hold it write a share each. Elements are float or double (`is_double`).
-/// Or each rank holds rows of its own (`rows` >= 0, on all ranks): `data` is row `first_row`, and these rows are this rank's to write.
+/// One array of a checkpoint. All ranks pass the same arrays in the same order. Elements are float or double (`is_double`). Either the array is
+/// replicated: `data` is the whole array on every rank that holds it and null on the others, and the holders write a share each. Or it is divided
+/// (`rows` >= 0 on all ranks): each rank writes its own rows; `data` points to row `first_row`, or is null if a FillRows produces the rows.
 struct CheckpointArray {
   std::string name;  // "model/conv1.weight"
   Shape shape;
   bool is_double = false;
   const void* data = nullptr;
-  std::int64_t first_row = 0, rows = -1;  // -1: all, where there is data
+  std::int64_t first_row = 0, rows = -1;  // -1: replicated
 
   bool divided() const { return rows >= 0; }
 };
+
+/// Produces the rows of divided arrays without data in staging memory: place(k) is the address of this rank's rows of array k. May be collective.
+using FillRows = std::function<void(const std::function<std::byte*(std::size_t)>& place)>;
 
 struct CheckpointContent {
   std::string deck;
@@ -51,35 +54,40 @@ struct CheckpointContent {
   std::map<std::string, double> reals;
 };
 
-/// What this rank writes of a checkpoint: rows of some of its arrays, so that all ranks that hold an array write about the same.
-class CheckpointStage {
+/// The rows that this rank writes of a checkpoint. All ranks that hold an array write about the same number of its rows.
+class CheckpointStagingBuffer {
  public:
-  /// `comm`: the ranks that write together; it outlives the first refer() or copy().
-  explicit CheckpointStage(MPI_Comm comm) : comm_(comm) {}
+  /// `comm`: the ranks that write together; it must outlive the first call of refer() or copy().
+  explicit CheckpointStagingBuffer(MPI_Comm comm) : comm_(comm) {}
 
-  // Both are collective at their first call, which decides who writes which rows, and not afterwards: the same arrays, held by the same ranks, must
-  // come again. Internal errors say what broke that.
-  /// Rows lie where the caller has them, and must stay as they are until they are written.
-  void refer(const std::vector<CheckpointArray>& arrays);
-  /// Rows are copied into memory of the stage's own.
-  void copy(const std::vector<CheckpointArray>& arrays);
+  // The first call of these functions is collective and decides which rank writes which rows. Later calls are not collective (except for `fill`) and
+  // must pass the same arrays, held by the same ranks; internal errors report a difference.
+  /// Only decides; does not access the data.
+  void plan(const std::vector<CheckpointArray>& arrays);
+  /// References the rows in memory of the caller; they must not change until they are written. Rows of `fill` are stored in memory of the stage.
+  void refer(const std::vector<CheckpointArray>& arrays, const FillRows& fill = {});
+  /// Copies all rows to memory of the stage.
+  void copy(const std::vector<CheckpointArray>& arrays, const FillRows& fill = {});
 
-  /// Makes that memory, after a first refer(): pages that are touched for the first time cost several times the copy. Not collective; any thread, while no
-  /// other function runs.
+  /// Allocates and touches the memory of the stage, after plan(): the first touch of a page costs several times a copy. Not collective; any thread,
+  /// but not concurrently with other functions.
   void reserve();
 
   struct Rows {
     std::int64_t first = 0, count = 0;
-    const std::byte* data = nullptr;  // of row `first`
+    const std::byte* data = nullptr;  // address of row `first`
   };
   const std::vector<CheckpointArray>& arrays() const { return arrays_; }  // without data
   const std::vector<Rows>& rows() const { return rows_; }
-  /// What this rank writes; of all arrays together.
+  /// Bytes that this rank writes; bytes of all arrays.
   std::int64_t own_bytes() const;
   std::int64_t bytes() const;
 
  private:
-  void take(const std::vector<CheckpointArray>& arrays);
+  bool fills(std::size_t k, const std::vector<CheckpointArray>& arrays) const;
+  std::int64_t bytes_of(std::size_t k) const;
+  void reserve(std::int64_t bytes);
+  void take(const std::vector<CheckpointArray>& arrays, const FillRows& fill, bool copies);
 
   MPI_Comm comm_;
   std::vector<CheckpointArray> arrays_;
@@ -92,34 +100,34 @@ class CheckpointStage {
   std::int64_t capacity_ = 0;
 };
 
-/// How a checkpoint is written.
+/// Options for writing a checkpoint.
 struct CheckpointWriting {
-  /// Part of the temporary name, so that two writers never share a file: .step-00000012.h5.TAG.partial.
+  /// Part of the temporary name, so that two writers never use the same file: .step-00000012.h5.TAG.partial.
   std::string tag = {};
-  /// Called on rank 0 before the file is made and again before it gets its name; what it throws ends the writing.
+  /// Called on rank 0 before the file is created and again before it is renamed; an exception ends the writing.
   std::function<void()> permission = {};
-  /// Runs what calls HDF5, on the thread that does so for this rank; empty: the calling thread.
+  /// Runs HDF5 calls on the thread that makes them on this rank; empty: the calling thread.
   std::function<void(const std::function<void()>&)> on_h5_thread = {};
-  /// Errors that may pass (IoError::may_pass) are met by writing the whole file again so many times, after 0.2 s, 0.4 s, 0.8 s...: after an fsync that
-  /// failed nobody knows which pages reached the disk.
+  /// Number of retries of temporary errors (IoError::may_pass), after 0.2 s, 0.4 s, 0.8 s... Each retry writes the whole file again, because after a
+  /// failed fsync it is unknown which pages are on disk.
   int retries = 0;
-  /// Once true, waits for other ranks end with an error.
+  /// If this becomes true, waits for other ranks throw an error.
   const std::atomic<bool>* abandoned = nullptr;
 };
 
-/// Writes `file` in parallel: temporary name in the same folder, fsync by every rank, close, rename by rank 0, fsync of the folder.
-/// Collective over `comm`, whose ranks are those of the stage; `content` is taken from rank 0. The folder must exist. Either the file stands whole under
-/// its name on return, or every rank throws the same checkpoint error (IoError where the operating system said why) and what stood before still stands.
-void write_checkpoint(const std::filesystem::path& file, const CheckpointStage& stage, const CheckpointContent& content, MPI_Comm comm,
+/// Writes `file` in parallel: temporary name in the same folder, fsync on every rank, close, rename on rank 0, fsync of the folder. Collective over
+/// `comm`, which has the ranks of the stage; `content` is that of rank 0. The folder must exist. On return the file is complete under its name, or
+/// every rank has thrown the same checkpoint error (an IoError if the operating system gave an errno) and an older file of that name is unchanged.
+void write_checkpoint(const std::filesystem::path& file, const CheckpointStagingBuffer& stage, const CheckpointContent& content, MPI_Comm comm,
                       const CheckpointWriting& how);
-/// The same from the caller's memory. Returns the bytes of the arrays.
-std::int64_t write_checkpoint(const std::filesystem::path& file, const std::vector<CheckpointArray>& arrays,
-                              const CheckpointContent& content, MPI_Comm comm);
+/// The same from memory of the caller. Returns the bytes of the arrays.
+std::int64_t write_checkpoint(const std::filesystem::path& file, const std::vector<CheckpointArray>& arrays, const CheckpointContent& content, MPI_Comm comm);
 
 /// Reads a checkpoint on one rank. Not collective.
 class CheckpointReader {
  public:
-  /// Opens and reads all but the arrays. Throws a checkpoint error: not there, not HDF5, truncated, other format version...
+  /// Opens the file and reads all but the arrays. Throws a checkpoint error if it does not exist, is not HDF5, is truncated, has another format
+  /// version...
   explicit CheckpointReader(const std::filesystem::path& file);
   ~CheckpointReader();
 
@@ -132,10 +140,10 @@ class CheckpointReader {
   const CheckpointContent& content() const;
   const std::vector<ArrayInfo>& arrays() const;  // sorted by name
   bool has(const std::string& name) const;
-  /// Reads one array, converted to the type asked for, after checking its checksum. A mismatch is a checkpoint error that names it.
+  /// Reads one array, converts it to the requested type, and verifies its checksum. A mismatch is a checkpoint error that names the array.
   void read(const std::string& name, float* out, std::int64_t size) const;
   void read(const std::string& name, double* out, std::int64_t size) const;
-  /// Reads and checks every array; returns the names of the damaged ones.
+  /// Reads and verifies every array; returns the names of the damaged ones.
   std::vector<std::string> verify() const;
 
  private:
@@ -143,14 +151,19 @@ class CheckpointReader {
   std::unique_ptr<Impl> impl_;
 };
 
-/// checkpoints/step-00001234.h5 files of a run directory (or of a folder of checkpoints), newest (highest step) first. None where there is no such folder. A
-/// folder that cannot be listed (EIO, ESTALE, EACCES...) is tried again, then an IoError of code checkpoint: never the same as one that holds none.
+/// What is wrong with a checkpoint if it is damaged; empty if it is intact. Throws the error of a file that may be intact but cannot be read (no
+/// permission, too many open files, a dangling link, a newer format version...): an older checkpoint must not replace it. On one rank.
+std::string damage_of(const std::filesystem::path& file);
+
+/// The files checkpoints/step-00001234.h5 of a run directory (or of a folder of checkpoints), newest (highest step) first; empty if the folder does
+/// not exist. If the folder cannot be listed (EIO, ESTALE, EACCES...), retries, then throws an IoError of code checkpoint, so that an unreadable
+/// folder is never taken for an empty one.
 std::vector<std::filesystem::path> list_checkpoints(const std::filesystem::path& run_directory);
 std::filesystem::path checkpoint_path(const std::filesystem::path& run_directory, std::int64_t step);
-/// The step that such a file's name tells; -1: it is no checkpoint's name.
+/// The step in the name of a checkpoint file; -1: not the name of a checkpoint.
 std::int64_t checkpoint_step(const std::filesystem::path& file);
-/// Removes what writers that are no more left half done in a folder of checkpoints. One that still lives finds its file gone, and cannot give it a name.
-/// What cannot be removed is left.
+/// Removes the incomplete files of dead writers from a folder of checkpoints. A writer that is still alive then cannot rename its file. Files that
+/// cannot be removed are ignored.
 void remove_unfinished_checkpoints(const std::filesystem::path& folder);
 
 }  // namespace trireme

@@ -30,9 +30,7 @@ h5::Dataset CheckpointLayout::data_set(const std::string& name, hid_t type, cons
   TRIREME_H5_WRITE(H5Pset_obj_track_times(creation, false), where_);
   TRIREME_H5_WRITE(H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY), where_);
   TRIREME_H5_WRITE(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where_);
-  return h5::Dataset(
-      TRIREME_H5_WRITE(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
-                       where_ + ", '/" + name + "'"));
+  return h5::Dataset(TRIREME_H5_WRITE(H5Dcreate2(file_, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), where_ + ", '/" + name + "'"));
 }
 
 h5::Type CheckpointLayout::text_type(std::size_t size) const {
@@ -47,9 +45,9 @@ CheckpointLayout::CheckpointLayout(std::string where, const fs::path& partial) :
   h5::quiet();
   const h5::Properties creation(TRIREME_H5_WRITE(H5Pcreate(H5P_FILE_CREATE), where_));
   const h5::Properties access(TRIREME_H5_WRITE(H5Pcreate(H5P_FILE_ACCESS), where_));
-  // The same content gives the same bytes: no times of day.
+  // No timestamps, so that the same content gives the same bytes.
   TRIREME_H5_WRITE(H5Pset_obj_track_times(creation, false), where_);
-  // From 1.8 on HDF5 gives its metadata checksums: a flipped bit in a name or a step is detected as well.
+  // Since version 1.8 HDF5 stores checksums of metadata, so that a flipped bit in a name or a step is detected.
   TRIREME_H5_WRITE(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST), where_);
   TRIREME_H5_WRITE(H5Pset_alignment(access, 4 << 20, 1 << 20), where_);
   TRIREME_H5_WRITE(H5Pset_meta_block_size(access, 64 << 10), where_);
@@ -63,8 +61,7 @@ void CheckpointLayout::write_content(const CheckpointContent& content, std::size
   {
     const std::string program = checkpoint_program;
     const h5::Type type = text_type(program.size());
-    const h5::Attribute made(
-        TRIREME_H5_WRITE(H5Acreate2(file_, program_attribute, type, one, H5P_DEFAULT, H5P_DEFAULT), where_));
+    const h5::Attribute made(TRIREME_H5_WRITE(H5Acreate2(file_, program_attribute, type, one, H5P_DEFAULT, H5P_DEFAULT), where_));
     TRIREME_H5_WRITE(H5Awrite(made, type, program.data()), where_);
   }
   group("model");
@@ -76,8 +73,7 @@ void CheckpointLayout::write_content(const CheckpointContent& content, std::size
   const h5::Type type = text_type(std::max<std::size_t>(content.deck.size(), 1));
   const h5::Dataset deck(data_set("deck", type, one));
   attribute(deck, checksum_attribute, H5T_STD_U64LE,
-            checksum(reinterpret_cast<const std::byte*>(content.deck.data()), 0, 1,
-                             static_cast<std::int64_t>(content.deck.size())));
+            checksum(reinterpret_cast<const std::byte*>(content.deck.data()), 0, 1, static_cast<std::int64_t>(content.deck.size())));
   TRIREME_H5_WRITE(H5Dwrite(deck, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, content.deck.c_str()), where_);
 }
 
@@ -85,16 +81,14 @@ std::vector<std::int64_t> CheckpointLayout::place(const std::vector<CheckpointAr
   std::vector<std::int64_t> offsets;
   for (const auto& array : arrays) {
     for (auto at = array.name.find('/'); at != std::string::npos; at = array.name.find('/', at + 1))
-      if (const std::string parent = array.name.substr(0, at); H5Lexists(file_, parent.c_str(), H5P_DEFAULT) <= 0)
-        group(parent);
+      if (const std::string parent = array.name.substr(0, at); H5Lexists(file_, parent.c_str(), H5P_DEFAULT) <= 0) group(parent);
     const std::vector<hsize_t> extents(array.shape.span().begin(), array.shape.span().end());
-    const h5::Space space(
-        TRIREME_H5_WRITE(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), where_));
+    const h5::Space space(TRIREME_H5_WRITE(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), where_));
     datasets_.push_back(data_set(array.name, array.is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, space));
     const haddr_t offset = array.shape.size() == 0 ? 0 : H5Dget_offset(datasets_.back());
     if (offset == HADDR_UNDEF) h5::throw_failure("H5Dget_offset", where_, ExitCode::checkpoint);
     offsets.push_back(static_cast<std::int64_t>(offset));
-    // The attribute takes its place now, its value comes when the rows have been hashed.
+    // The attribute is created now; its value is written after the rows have been hashed.
     attribute(datasets_.back(), checksum_attribute, H5T_STD_U64LE, std::uint64_t{0});
   }
   status_.check(where_, ExitCode::checkpoint);
@@ -103,8 +97,7 @@ std::vector<std::int64_t> CheckpointLayout::place(const std::vector<CheckpointAr
 
 void CheckpointLayout::finish(const std::vector<std::uint64_t>& checksums) {
   for (std::size_t k = 0; k < checksums.size(); ++k) {
-    const h5::Attribute made(
-        TRIREME_H5_WRITE(H5Aopen(datasets_[k], checksum_attribute, H5P_DEFAULT), where_));
+    const h5::Attribute made(TRIREME_H5_WRITE(H5Aopen(datasets_[k], checksum_attribute, H5P_DEFAULT), where_));
     TRIREME_H5_WRITE(H5Awrite(made, h5::native_type<std::uint64_t>(), &checksums[k]), where_);
   }
   datasets_.clear();

@@ -1,6 +1,10 @@
-// Reads a checkpoint on one rank, and believes no array before its checksum is seen to agree.
+// Reads a checkpoint on one rank. Every array is used only after its checksum was verified.
+#include <fmt/ranges.h>
+
 #include <algorithm>
+#include <cerrno>
 #include <functional>
+#include <system_error>
 #include <type_traits>
 
 #include "base/error.hpp"
@@ -21,6 +25,23 @@ T read_number(hid_t object, const char* name, const std::string& context) {
   return h5::number_attribute<T>(object, name, context, ExitCode::checkpoint);
 }
 
+/// A checkpoint of a format version that this program does not read.
+struct OtherFormat : Error {
+  using Error::Error;
+};
+
+/// Whether an error of the operating system can come from wrong addresses or sizes in a damaged file, and not only from outside.
+bool may_be_damage(int number) { return number == 0 || number == EINVAL || number == EOVERFLOW || number == EFBIG; }
+
+/// The message of an error that says nothing about the content of the file.
+std::string unread(std::string text) {
+  const auto at = std::min(text.find(" Hint: "), text.size());
+  const std::string hint = at < text.size() ? text.substr(at) : " Hint: make the file readable";
+  text.resize(at);
+  if (!text.ends_with('.')) text += '.';
+  return text + " The file may be intact, so no older checkpoint is used in its place." + hint + "; to continue from an older checkpoint, move this file away";
+}
+
 herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) {
   static_cast<std::vector<std::string>*>(names)->emplace_back(name);
   return 0;
@@ -30,8 +51,7 @@ herr_t collect_name(hid_t, const char* name, const H5A_info_t*, void* names) {
 
 struct CheckpointReader::Impl {
   explicit Impl(const std::filesystem::path& path)
-      : where("checkpoint '" + path.string() + "'"),
-        file(h5::open_file(path.string(), "checkpoint", ExitCode::checkpoint)) {
+      : where("checkpoint '" + path.string() + "'"), file(h5::open_file(path.string(), "checkpoint", ExitCode::checkpoint)) {
     check_format();
     read_progress();
     read_deck();
@@ -39,26 +59,24 @@ struct CheckpointReader::Impl {
   }
 
   void check_format() const {
-    const char* const hint = "Hint: a checkpoint is what trireme writes to RUN/checkpoints/step-*.h5";
+    const char* const hint = "Hint: trireme writes checkpoints to RUN/checkpoints/step-*.h5";
     if (H5Aexists(file, detail::version_attribute) <= 0 || H5Aexists(file, detail::program_attribute) <= 0)
-      throw checkpoint_error(
-          "{} is an HDF5 file, but not a checkpoint of Trireme: it has no attributes '{}' and '{}'. {}", where,
-          detail::version_attribute, detail::program_attribute, hint);
+      throw checkpoint_error("{} is an HDF5 file, but not a checkpoint of Trireme: it has no attributes '{}' and '{}'. {}", where, detail::version_attribute,
+                             detail::program_attribute, hint);
     const std::string program = h5::text_attribute(file, detail::program_attribute, where, ExitCode::checkpoint);
     if (program != detail::checkpoint_program)
-      throw checkpoint_error("{} was written by '{}', not by '{}'. {}", where, program, detail::checkpoint_program,
-                             hint);
+      throw checkpoint_error("{} was written by '{}', not by '{}'. {}", where, program, detail::checkpoint_program, hint);
     const auto version = read_number<std::int64_t>(file, detail::version_attribute, where);
     if (version < 1 || version > checkpoint_format_version)
-      throw checkpoint_error(
-          "{} has format version {}; this Trireme reads versions 1 to {}. Hint: use the Trireme that wrote it, or a "
-          "newer one",
-          where, version, checkpoint_format_version);
+      throw OtherFormat(ExitCode::checkpoint,
+                        fmt::format("{} has format version {}; this version of Trireme reads versions 1 to {}. Hint: use the version of Trireme that wrote "
+                                    "it, or a newer one",
+                                    where, version, checkpoint_format_version));
     for (const char* name : {"model", "optimizer", "progress", "deck"})
       if (H5Lexists(file, name, H5P_DEFAULT) <= 0)
         throw checkpoint_error(
             "{} has no '/{}'; a checkpoint has /model, /optimizer, /progress and /deck. "
-            "Hint: use the checkpoint before it",
+            "Hint: use the previous checkpoint",
             where, name);
   }
 
@@ -78,10 +96,10 @@ struct CheckpointReader::Impl {
       else
         throw checkpoint_error("{}: attribute '{}' must be one int64 or float64; found {}", context, name, h5::attribute_form(attribute));
     }
-    // Places in the run: none of them counts below zero.
+    // Positions in the run; none of them is negative.
     for (const char* name : {"step", "epoch", "batch", "epoch_samples", "epoch_steps"})
       if (const auto found = content.integers.find(name); found != content.integers.end() && found->second < 0)
-        throw checkpoint_error("{}: '{}' is {}; it counts from 0. Hint: the file was changed or damaged; use the checkpoint before it", context, name,
+        throw checkpoint_error("{}: '{}' is {}; it must be at least 0. Hint: the file was changed or damaged; use the previous checkpoint", context, name,
                                found->second);
   }
 
@@ -95,12 +113,11 @@ struct CheckpointReader::Impl {
     hsize_t bytes = 0;
     TRIREME_H5_READ(H5Fget_filesize(file, &bytes), context);
     if (H5Tget_size(type) > bytes)
-      throw checkpoint_error("{} is said to be {} bytes long, the whole file is {}. Hint: use the checkpoint before it", context, H5Tget_size(type), bytes);
+      throw checkpoint_error("{} has a length of {} bytes, but the whole file has {}. Hint: use the previous checkpoint", context, H5Tget_size(type), bytes);
     content.deck.assign(H5Tget_size(type), '\0');
     TRIREME_H5_READ(H5Dread(dataset, type, H5S_ALL, H5S_ALL, H5P_DEFAULT, content.deck.data()), context);
     content.deck.resize(std::min(content.deck.find('\0'), content.deck.size()));
-    const auto sum = detail::checksum(reinterpret_cast<const std::byte*>(content.deck.data()), 0, 1,
-                                      static_cast<std::int64_t>(content.deck.size()));
+    const auto sum = detail::checksum(reinterpret_cast<const std::byte*>(content.deck.data()), 0, 1, static_cast<std::int64_t>(content.deck.size()));
     require_equal("deck", read_number<std::uint64_t>(dataset, detail::checksum_attribute, context), sum);
   }
 
@@ -115,15 +132,13 @@ struct CheckpointReader::Impl {
         throw checkpoint_error("{}: expected float32 or float64 numbers, found {}", context, h5::type_text(type));
       const std::vector<std::int64_t> extents = h5::extents(dataset, context, ExitCode::checkpoint);
       if (extents.size() > Shape::max_rank)
-        throw checkpoint_error("{} has {} dimensions; arrays of checkpoints have at most {}", context, extents.size(), static_cast<int>(Shape::max_rank));
+        throw checkpoint_error("{} has {} dimensions; arrays in checkpoints have at most {}", context, extents.size(), static_cast<int>(Shape::max_rank));
       const Shape shape{std::span<const std::int64_t>(extents)};
       arrays.push_back({std::move(name), shape, element == 8, shape.size() * static_cast<std::int64_t>(element)});
     }
     const auto count = read_number<std::int64_t>(file, detail::count_attribute, where);
     if (count != static_cast<std::int64_t>(arrays.size()))
-      throw checkpoint_error(
-          "{} is damaged: {} arrays were written to it, {} can be found. Hint: use the checkpoint before it", where,
-          count, arrays.size());
+      throw checkpoint_error("{} is damaged: {} arrays were written to it, {} were found. Hint: use the previous checkpoint", where, count, arrays.size());
   }
 
   const ArrayInfo* find(const std::string& name) const {
@@ -134,34 +149,30 @@ struct CheckpointReader::Impl {
   void require_equal(const std::string& name, std::uint64_t expected, std::uint64_t found) const {
     if (expected != found)
       throw checkpoint_error(
-          "{}: array '{}' is damaged: its checksum was {:016x} when it was written and is {:016x} now. "
-          "Hint: use the checkpoint before it",
+          "{}: array '{}' is damaged: its checksum was {:016x} when it was written and is now {:016x}. "
+          "Hint: use the previous checkpoint",
           where, name, expected, found);
   }
 
-  /// Reads the array piece by piece into what `place(first element)` points at, calls `done(first element, elements)`
-  /// after each, and checks the checksum at the end.
-  void stream(const ArrayInfo& array, const std::function<std::byte*(std::int64_t)>& place,
-              const std::function<void(std::int64_t, std::int64_t)>& done) const {
+  /// Reads the array piece by piece into the memory at `place(first element)`, calls `done(first element, elements)` after each piece, and verifies
+  /// the checksum at the end.
+  void stream(const ArrayInfo& array, const std::function<std::byte*(std::int64_t)>& place, const std::function<void(std::int64_t, std::int64_t)>& done) const {
     const std::string context = where + ", '/" + array.name + "'";
     const detail::Rows rows(array.shape, array.is_double);
     const h5::Dataset dataset(TRIREME_H5_READ(H5Dopen2(file, array.name.c_str(), H5P_DEFAULT), context));
     const h5::Space space(TRIREME_H5_READ(H5Dget_space(dataset), context));
     const hid_t type = array.is_double ? h5::native_type<double>() : h5::native_type<float>();
     const std::int64_t row_elements = rows.bytes / (array.is_double ? 8 : 4);
-    std::vector<hsize_t> start(static_cast<std::size_t>(array.shape.rank()), 0),
-        size(array.shape.span().begin(), array.shape.span().end());
+    std::vector<hsize_t> start(static_cast<std::size_t>(array.shape.rank()), 0), size(array.shape.span().begin(), array.shape.span().end());
     std::uint64_t sum = 0;
     for (std::int64_t first = 0; first < rows.count; first += rows.per_piece) {
       const std::int64_t count = std::min(rows.per_piece, rows.count - first);
       if (!start.empty()) {
         start[0] = static_cast<hsize_t>(first);
         size[0] = static_cast<hsize_t>(count);
-        TRIREME_H5_READ(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
-                        context);
+        TRIREME_H5_READ(H5Sselect_hyperslab(space, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), context);
       }
-      const h5::Space memory(
-          TRIREME_H5_READ(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), context));
+      const h5::Space memory(TRIREME_H5_READ(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), context));
       std::byte* const out = place(first * row_elements);
       TRIREME_H5_READ(H5Dread(dataset, type, memory, space, H5P_DEFAULT, out), context);
       sum += detail::checksum(out, first, count, rows.bytes);
@@ -181,20 +192,18 @@ struct CheckpointReader::Impl {
     if (array == nullptr) {
       std::vector<std::string> names;
       for (const auto& other : arrays) names.push_back(other.name);
-      throw checkpoint_error(
-          "{} has no array '{}'; the nearest of its {} is '{}'. Hint: the deck's [model] and [optimizer] must be those "
-          "of the checkpoint",
-          where, name, names.size(), nearest(name, names));
+      const std::string near = near_name(name, names);
+      throw checkpoint_error("{} has no array '{}' among its {}{}. Hint: use the deck's [model] and [optimizer] of the checkpoint", where, name, names.size(),
+                             near.empty() ? "" : fmt::format("; the most similar name is '{}'", near));
     }
     if (array->shape.size() != size)
       throw checkpoint_error(
-          "{}: array '{}' has shape {}, that is {} numbers; {} are wanted. Hint: the deck's [model] must be that of "
-          "the checkpoint",
+          "{}: array '{}' has shape {}, which is {} numbers; expected {}. Hint: use the deck's [model] of the "
+          "checkpoint",
           where, name, array->shape.tuple(), array->shape.size(), size);
     if (array->is_double == std::is_same_v<T, double>) {
       stream(
-          *array, [&](std::int64_t first) { return reinterpret_cast<std::byte*>(out + first); },
-          [](std::int64_t, std::int64_t) {});
+          *array, [&](std::int64_t first) { return reinterpret_cast<std::byte*>(out + first); }, [](std::int64_t, std::int64_t) {});
       return;
     }
     using Stored = std::conditional_t<std::is_same_v<T, double>, float, double>;
@@ -220,12 +229,8 @@ const CheckpointContent& CheckpointReader::content() const { return impl_->conte
 const std::vector<CheckpointReader::ArrayInfo>& CheckpointReader::arrays() const { return impl_->arrays; }
 bool CheckpointReader::has(const std::string& name) const { return impl_->find(name) != nullptr; }
 
-void CheckpointReader::read(const std::string& name, float* out, std::int64_t size) const {
-  impl_->read(name, out, size);
-}
-void CheckpointReader::read(const std::string& name, double* out, std::int64_t size) const {
-  impl_->read(name, out, size);
-}
+void CheckpointReader::read(const std::string& name, float* out, std::int64_t size) const { impl_->read(name, out, size); }
+void CheckpointReader::read(const std::string& name, double* out, std::int64_t size) const { impl_->read(name, out, size); }
 
 std::vector<std::string> CheckpointReader::verify() const {
   std::vector<std::string> damaged;
@@ -235,13 +240,32 @@ std::vector<std::string> CheckpointReader::verify() const {
       impl_->stream(
           array, [&](std::int64_t) { return scratch.data(); }, [](std::int64_t, std::int64_t) {});
     } catch (const IoError& error) {
-      if (error.may_pass()) throw;  // says nothing of the file
+      if (!may_be_damage(error.number())) throw;  // the file itself may be intact
       damaged.push_back(array.name);
     } catch (const Error&) {
       damaged.push_back(array.name);
     }
   }
   return damaged;
+}
+
+std::string damage_of(const std::filesystem::path& file) {
+  namespace fs = std::filesystem;
+  std::error_code error;
+  if (fs::is_symlink(fs::symlink_status(file, error)) && fs::status(file, error).type() == fs::file_type::not_found)
+    throw Error(ExitCode::checkpoint,
+                unread(fmt::format("checkpoint '{}' is a symbolic link to '{}', which does not exist", file.string(), fs::read_symlink(file, error).string())));
+  try {
+    const auto arrays = CheckpointReader(file).verify();
+    return arrays.empty() ? "" : fmt::format("checkpoint '{}' is damaged in {}", file.string(), fmt::join(arrays, ", "));
+  } catch (const OtherFormat& other) {
+    throw Error(other.code(), unread(other.what()));
+  } catch (const IoError& failed) {
+    if (!may_be_damage(failed.number())) throw IoError(failed.code(), unread(failed.what()), failed.number());
+    return failed.what();
+  } catch (const Error& failed) {
+    return failed.what();
+  }
 }
 
 }  // namespace trireme

@@ -1,10 +1,9 @@
-// Writes a checkpoint with all ranks. Rank 0 has HDF5 lay the file out: names, shapes, and a contiguous place for each
-// array. Then every rank writes its rows to those places, from its stage, and last rank 0 adds the checksums
-// and publishes the name.
+// Writes a checkpoint with all ranks. Rank 0 creates the layout of the file through HDF5: names, shapes, and a contiguous range for each array. Then
+// every rank writes its rows from its stage into these ranges. Finally rank 0 adds the checksums and renames the file.
 //
-// Why not through HDF5's MPI driver: its metadata calls are collective, and a rank whose disk is full leaves them with
-// an error while the others wait in them for ever. Here only one rank calls HDF5, for the metadata alone, and what each rank writes is the
-// same: long runs of one shared file. The file's bytes do not depend on the number of ranks.
+// Why not HDF5's MPI driver: its metadata calls are collective, and a rank whose disk is full leaves them with an error while the others wait in them
+// forever. Here only one rank calls HDF5, and only for metadata. Each rank writes the same data as with the driver: long ranges of one shared file.
+// The bytes of the file do not depend on the number of ranks.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -27,8 +26,9 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Writes this rank's rows and brings them to the disk; returns their parts of the checksums. Not collective.
-std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& partial, const CheckpointStage& stage, const std::vector<std::int64_t>& offsets) {
+/// Writes this rank's rows and flushes them to disk; returns their contributions to the checksums. Not collective.
+std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& partial, const CheckpointStagingBuffer& stage,
+                                      const std::vector<std::int64_t>& offsets) {
   const auto& arrays = stage.arrays();
   std::vector<std::uint64_t> sums(arrays.size(), 0);
   detail::WriteStatus status;
@@ -50,20 +50,20 @@ std::vector<std::uint64_t> write_rows(const std::string& where, const fs::path& 
   return sums;
 }
 
-/// Runs what calls HDF5 where it may be called, and throws here what it throws there.
+/// Runs HDF5 calls on the thread that may make them, and rethrows their exceptions here.
 void call_h5(const CheckpointWriting& how, const std::function<void()>& action) {
   if (how.on_h5_thread) return how.on_h5_thread(action);
   action();
 }
 
-void write_and_publish(const detail::Writers& writers, const fs::path& file, const fs::path& partial, const CheckpointStage& stage,
+void write_and_publish(const detail::Writers& writers, const fs::path& file, const fs::path& partial, const CheckpointStagingBuffer& stage,
                        const CheckpointContent& content, const CheckpointWriting& how) {
   const std::string where = "checkpoint '" + file.string() + "'";
   const bool first = writers.rank() == 0;
   const std::size_t count = stage.arrays().size();
 
   std::unique_ptr<detail::CheckpointLayout> layout;
-  // HDF5's handles are let go of on its own thread, whatever happens.
+  // HDF5 handles are always released on HDF5's thread.
   const auto release = [&] {
     if (layout) call_h5(how, [&] { layout.reset(); });
   };
@@ -91,7 +91,7 @@ void write_and_publish(const detail::Writers& writers, const fs::path& file, con
       if (!error && how.permission) how.permission();
       if (!error) error = detail::publish(partial, file);
       if (error) {
-        const std::string message = fmt::format("{} cannot be brought to the disk: {}", where, error.message());
+        const std::string message = fmt::format("{} cannot be flushed to disk: {}", where, error.message());
         throw IoError(ExitCode::checkpoint, message, error.value());
       }
     });
@@ -104,7 +104,8 @@ void write_and_publish(const detail::Writers& writers, const fs::path& file, con
 
 }  // namespace
 
-void write_checkpoint(const fs::path& file, const CheckpointStage& stage, const CheckpointContent& content, MPI_Comm comm, const CheckpointWriting& how) {
+void write_checkpoint(const fs::path& file, const CheckpointStagingBuffer& stage, const CheckpointContent& content, MPI_Comm comm,
+                      const CheckpointWriting& how) {
   const detail::Writers writers(comm, how.abandoned);
   const fs::path partial = detail::partial_name(how.tag.empty() ? file : fs::path(file).concat("." + how.tag));
   for (int tried = 0;; ++tried) {
@@ -113,7 +114,7 @@ void write_checkpoint(const fs::path& file, const CheckpointStage& stage, const 
     } catch (const IoError& error) {  // on all ranks
       std::error_code ignored;
       if (writers.rank() == 0) fs::remove(partial, ignored);
-      // Whoever took the folder over in the meantime explains a file that is gone better than the file system does.
+      // If another run took over the folder in the meantime, its error explains a missing file better than that of the file system.
       writers.together([&] {
         if (writers.rank() != 0 || !how.permission || error.code() != ExitCode::checkpoint) return;
         try {
@@ -128,7 +129,7 @@ void write_checkpoint(const fs::path& file, const CheckpointStage& stage, const 
 }
 
 std::int64_t write_checkpoint(const fs::path& file, const std::vector<CheckpointArray>& arrays, const CheckpointContent& content, MPI_Comm comm) {
-  CheckpointStage stage(comm);
+  CheckpointStagingBuffer stage(comm);
   stage.refer(arrays);
   write_checkpoint(file, stage, content, comm, {});
   return stage.bytes();

@@ -10,9 +10,7 @@ namespace trireme::detail {
 
 namespace fs = std::filesystem;
 
-fs::path partial_name(const fs::path& file) {
-  return file.parent_path() / fmt::format(".{}.partial", file.filename().string());
-}
+fs::path partial_name(const fs::path& file) { return file.parent_path() / fmt::format(".{}.partial", file.filename().string()); }
 
 std::error_code sync_to_disk(const fs::path& path) {
   const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
@@ -27,9 +25,8 @@ std::error_code publish(const fs::path& partial, const fs::path& file) {
   fs::rename(partial, file, error);
   if (error) return error;
   error = sync_to_disk(file.has_parent_path() ? file.parent_path() : fs::path("."));
-  // Some file systems do not sync folders, and say so: there the rename is as durable as it gets.
-  return error == std::errc::invalid_argument || error == std::errc::operation_not_supported ? std::error_code{}
-                                                                                             : error;
+  // Some file systems cannot sync folders and return an error: then the rename is as durable as possible.
+  return error == std::errc::invalid_argument || error == std::errc::operation_not_supported ? std::error_code{} : error;
 }
 
 }  // namespace trireme::detail

@@ -4,8 +4,7 @@
 
 namespace trireme::detail {
 
-FileEnd::FileEnd(hid_t object, const std::string& context)
-    : file_(TRIREME_H5(H5Iget_file_id(object), context)), path_(h5::name_of_file(file_)) {
+FileEnd::FileEnd(hid_t object, const std::string& context) : file_(TRIREME_H5(H5Iget_file_id(object), context)), path_(h5::name_of_file(file_)) {
   hsize_t bytes = 0;
   TRIREME_H5(H5Fget_filesize(file_, &bytes), context);
   bytes_ = static_cast<std::int64_t>(bytes);
@@ -21,8 +20,8 @@ void FileEnd::check(const std::string& shard, const std::string& what) const {
   if (failed != 0 || now.st_size >= bytes_) return;
   const std::string file = path_ == shard ? "it" : "its source '" + path_ + "'";
   throw data_error(
-      "shard '{}' was cut short while it was read: {} had {} bytes when it was opened and has {} now; {} may be wrong. Hint: copy the file again and start "
-      "again; do not change shards while they are read",
+      "shard '{}' was truncated while it was read: {} had {} bytes when it was opened and now has {}; {} may be wrong. Hint: copy the file again and restart; "
+      "do not change shards while they are read",
       shard, file, bytes_, static_cast<std::int64_t>(now.st_size), what);
 }
 

@@ -18,13 +18,13 @@ namespace {
 
 using Driver = h5::Handle<H5FDunregister>;
 
-/// What travels to open() inside the access properties.
+/// Data passed to open() in the access properties.
 struct DriverInfo {
   WriteStatus* status;
 };
 
 struct OpenFile {
-  H5FD_t base;  // first: HDF5 sees only this
+  H5FD_t base;  // must be first: HDF5 sees only this
   int descriptor;
   haddr_t allocated, end;
   WriteStatus* status;
@@ -59,8 +59,7 @@ herr_t close_file(H5FD_t* base) {
 }
 
 herr_t query(const H5FD_t*, unsigned long* flags) {
-  *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE |
-           H5FD_FEAT_AGGREGATE_SMALLDATA;
+  *flags = H5FD_FEAT_AGGREGATE_METADATA | H5FD_FEAT_ACCUMULATE_METADATA | H5FD_FEAT_DATA_SIEVE | H5FD_FEAT_AGGREGATE_SMALLDATA;
   return 0;
 }
 
@@ -80,7 +79,7 @@ herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, void*
     const ssize_t got = ::pread(file.descriptor, at, size, static_cast<off_t>(address));
     if (got < 0 && errno == EINTR) continue;
     if (got < 0) return -1;
-    if (got == 0) {  // behind the end: never written
+    if (got == 0) {  // beyond the end: never written
       std::memset(at, 0, size);
       return 0;
     }
@@ -91,9 +90,8 @@ herr_t read(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, void*
 
 herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, const void* buffer) {
   OpenFile& file = self(base);
-  // After the first failure the file is lost: there is no sense in filling the disk further.
-  if (file.status->error == 0)
-    note(file, write_fully(file.descriptor, buffer, size, static_cast<std::int64_t>(address)));
+  // After the first failure the file is lost: writing more would only fill the disk.
+  if (file.status->error == 0) note(file, write_fully(file.descriptor, buffer, size, static_cast<std::int64_t>(address)));
   file.end = std::max(file.end, address + size);
   return 0;
 }
@@ -101,8 +99,7 @@ herr_t write(H5FD_t* base, H5FD_mem_t, hid_t, haddr_t address, size_t size, cons
 herr_t truncate(H5FD_t* base, hid_t, hbool_t) {
   OpenFile& file = self(base);
   if (file.end == file.allocated) return 0;
-  if (file.status->error == 0 && ::ftruncate(file.descriptor, static_cast<off_t>(file.allocated)) != 0)
-    note(file, errno);
+  if (file.status->error == 0 && ::ftruncate(file.descriptor, static_cast<off_t>(file.allocated)) != 0) note(file, errno);
   file.end = file.allocated;
   return 0;
 }
@@ -135,14 +132,13 @@ H5FD_class_t driver_class() {
 
 void WriteStatus::check(const std::string& context, ExitCode code) const {
   if (error == 0) return;
-  const char* const hint = error == ENOSPC || error == EDQUOT || error == EFBIG
-                               ? "free some space, or write elsewhere"
-                               : "the folder must exist and be writable";
+  const char* const hint =
+      error == ENOSPC || error == EDQUOT || error == EFBIG ? "free disk space, or write to another folder" : "the folder must exist and be writable";
   throw IoError(code, fmt::format("{} cannot be written: {}. Hint: {}", context, std::generic_category().message(error), hint), error);
 }
 
-h5::File create_file(const std::filesystem::path& path, WriteStatus& status, const h5::Properties& creation,
-                     const h5::Properties& access, const std::string& context, ExitCode code) {
+h5::File create_file(const std::filesystem::path& path, WriteStatus& status, const h5::Properties& creation, const h5::Properties& access,
+                     const std::string& context, ExitCode code) {
   h5::quiet();
   const H5FD_class_t description = driver_class();
   const Driver driver(TRIREME_H5_AS(code, H5FDregister(&description), context));

@@ -15,8 +15,8 @@ namespace {
 herr_t collect_description(unsigned, const H5E_error2_t* error, void* data) {
   auto& descriptions = *static_cast<std::vector<std::string>*>(data);
   std::string text = error->desc != nullptr ? error->desc : "";
-  std::ranges::replace(text, '\n', ' ');  // the drivers put the time of day in, with its end of line
-  // Several levels of the library often say the same words.
+  std::ranges::replace(text, '\n', ' ');  // messages of drivers contain the time with a newline
+  // Several levels of the library often repeat the same message.
   if (!text.empty() && std::ranges::find(descriptions, text) == descriptions.end()) descriptions.push_back(text);
   return 0;
 }
@@ -24,19 +24,22 @@ herr_t collect_description(unsigned, const H5E_error2_t* error, void* data) {
 constexpr std::size_t deepest_group = 32, most_names = 10000;
 
 struct Listing {
-  std::string group;                // whose links are being looked at; empty: the first
-  std::vector<std::string> groups;  // still to be looked at
-  std::size_t seen = 0;             // links
-  std::vector<std::string> data_sets;
+  std::string group;                        // group whose links are being visited; empty: the first one
+  std::vector<std::string> groups;          // still to be visited
+  std::size_t seen = 0, most = most_names;  // links
+  std::vector<std::string> data_sets, unreadable;
 };
 
 herr_t list_link(hid_t group, const char* name, const H5L_info_t* info, void* data) {
   auto& listing = *static_cast<Listing*>(data);
-  if (++listing.seen > most_names) return 1;
+  if (++listing.seen > listing.most) return 1;
   const Properties access = detail::guarded_access();
   const hid_t object = H5Oopen(group, name, access);
-  if (object < 0) return 0;  // a dangling link
   const std::string path = listing.group.empty() ? name : listing.group + "/" + name;
+  if (object < 0) {  // a dangling link, or a damaged object
+    listing.unreadable.push_back(path);
+    return 0;
+  }
   const H5I_type_t type = H5Iget_type(object);
   if (type == H5I_DATASET) listing.data_sets.push_back(path);
   const bool deep = static_cast<std::size_t>(std::ranges::count(path, '/')) + 1 >= deepest_group;
@@ -55,11 +58,11 @@ std::string error_stack(int* number) {
   H5Eclear2(H5E_DEFAULT);
   if (number != nullptr) {
     *number = 0;
-    constexpr std::string_view mark = "errno = ";  // the drivers' words
+    constexpr std::string_view mark = "errno = ";  // text of the drivers
     for (const auto& text : descriptions)
       if (const auto at = text.find(mark); at != std::string::npos) std::from_chars(text.data() + at + mark.size(), text.data() + text.size(), *number);
   }
-  // What was wanted and what went wrong say it; the levels between are of interest to HDF5 alone.
+  // Keep the outermost and the innermost message; the levels between matter only to HDF5.
   if (descriptions.size() > 3) descriptions.erase(descriptions.begin() + 1, descriptions.end() - 2);
   std::string line;
   for (const auto& text : descriptions) line += (line.empty() ? "" : ": ") + text;
@@ -89,10 +92,13 @@ std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& con
   return {sizes.begin(), sizes.end()};
 }
 
-std::vector<std::string> data_sets(hid_t group) {
+std::vector<std::string> data_sets(hid_t group) { return list_data_sets(group, most_names).data_sets; }
+
+DatasetList list_data_sets(hid_t group, std::size_t most) {
   Listing listing;
+  listing.most = most;
   listing.groups.emplace_back();
-  while (!listing.groups.empty() && listing.seen <= most_names) {
+  while (!listing.groups.empty() && listing.seen <= most) {
     listing.group = std::move(listing.groups.back());
     listing.groups.pop_back();
     const Group inner(listing.group.empty() ? H5I_INVALID_HID : H5Gopen2(group, listing.group.c_str(), H5P_DEFAULT));
@@ -100,7 +106,7 @@ std::vector<std::string> data_sets(hid_t group) {
   }
   H5Eclear2(H5E_DEFAULT);
   std::ranges::sort(listing.data_sets);
-  return listing.data_sets;
+  return {std::move(listing.data_sets), std::move(listing.unreadable), listing.seen <= most};
 }
 
 bool link_exists(hid_t group, const std::string& path) {
@@ -110,7 +116,14 @@ bool link_exists(hid_t group, const std::string& path) {
   for (const auto& part : split(path, '/')) {
     if (part.empty()) continue;
     at += (at.empty() ? "" : "/") + part;
-    there = there && H5Lexists(group, at.c_str(), access) > 0;
+    const htri_t found = there ? H5Lexists(group, at.c_str(), access) : 0;
+    there = found > 0;
+    if (found >= 0) continue;
+    // A link that leads nowhere does not exist; a file system that fails for a moment says nothing about it.
+    int number = 0;
+    const std::string words = error_stack(&number);
+    if (const IoError error(ExitCode::data, fmt::format("'{}:{}' cannot be looked up: {}", name_of_file(group), at, words), number); error.may_pass())
+      throw error;
   }
   H5Eclear2(H5E_DEFAULT);
   return there && !at.empty();

@@ -1,5 +1,5 @@
-// HDF5 behind move-only handles. Every call is checked where it stands, and the library's error stack goes into the message.
-// Not thread-safe (nor is the library): one thread a rank makes all HDF5 calls at a time, see io_thread.hpp.
+// Move-only handles for HDF5. Every call is checked, and errors contain the library's error stack. Not thread-safe, like the library: one thread per
+// rank at a time makes all HDF5 calls, see io_thread.hpp.
 #pragma once
 
 #include <hdf5.h>
@@ -15,7 +15,7 @@
 
 namespace trireme::h5 {
 
-/// Owns an HDF5 identifier; `Close` is the function that gives it back.
+/// Owns an HDF5 identifier; `Close` releases it.
 template <herr_t (*Close)(hid_t)>
 class Handle {
  public:
@@ -31,7 +31,7 @@ class Handle {
   }
   operator hid_t() const { return id_; }
   explicit operator bool() const { return id_ >= 0; }
-  /// Closes now and reports a failure, where the destructor would not (closing a written file may fail: disk full).
+  /// Closes now and reports a failure, which the destructor would not (closing a written file can fail: disk full).
   void close(const std::string& context);
 
  private:
@@ -46,17 +46,17 @@ using Type = Handle<H5Tclose>;
 using Attribute = Handle<H5Aclose>;
 using Properties = Handle<H5Pclose>;
 
-/// Switches off HDF5's own printing of errors; called once by whoever uses the library first. Safe to repeat.
+/// Turns off HDF5's own printing of errors. Call it before the first use of the library; repeated calls are safe.
 void quiet();
-/// The error stack as one line, innermost last ("unable to open file: truncated file: eof = 100, ..."); clears the stack.
-/// `number`: the errno that a driver met, 0 where none says so.
+/// The error stack as one line, innermost error last ("unable to open file: truncated file: eof = 100, ..."); clears the stack. `number`: errno of a
+/// driver, 0 if unknown.
 std::string error_stack(int* number = nullptr);
 
-/// Checks a call: TRIREME_H5(H5Dread(...), "file.h5:/x"). Returns its value; throws `code` errors with the stack.
+/// Checks a call: TRIREME_H5(H5Dread(...), "file.h5:/x"). Returns its value, or throws a `code` error with the stack.
 #define TRIREME_H5(call, context) ::trireme::h5::check((call), #call, (context), ::trireme::ExitCode::data)
 #define TRIREME_H5_AS(code, call, context) ::trireme::h5::check((call), #call, (context), (code))
 
-/// An IoError, with the errno where a driver met one.
+/// Throws an IoError, with the errno of a driver if there is one.
 [[noreturn]] void throw_failure(const char* call, const std::string& context, ExitCode code);
 
 template <class Value>
@@ -72,30 +72,55 @@ void Handle<Close>::close(const std::string& context) {
   if (Close(id) < 0) throw_failure("closing", context, ExitCode::data);
 }
 
-template <class T> hid_t native_type() = delete;
-template <> inline hid_t native_type<float>() { return H5T_NATIVE_FLOAT; }
-template <> inline hid_t native_type<double>() { return H5T_NATIVE_DOUBLE; }
-template <> inline hid_t native_type<std::uint8_t>() { return H5T_NATIVE_UINT8; }
-template <> inline hid_t native_type<std::int32_t>() { return H5T_NATIVE_INT32; }
-template <> inline hid_t native_type<std::int64_t>() { return H5T_NATIVE_INT64; }
-template <> inline hid_t native_type<std::uint64_t>() { return H5T_NATIVE_UINT64; }
+template <class T>
+hid_t native_type() = delete;
+template <>
+inline hid_t native_type<float>() {
+  return H5T_NATIVE_FLOAT;
+}
+template <>
+inline hid_t native_type<double>() {
+  return H5T_NATIVE_DOUBLE;
+}
+template <>
+inline hid_t native_type<std::uint8_t>() {
+  return H5T_NATIVE_UINT8;
+}
+template <>
+inline hid_t native_type<std::int32_t>() {
+  return H5T_NATIVE_INT32;
+}
+template <>
+inline hid_t native_type<std::int64_t>() {
+  return H5T_NATIVE_INT64;
+}
+template <>
+inline hid_t native_type<std::uint64_t>() {
+  return H5T_NATIVE_UINT64;
+}
 
-/// What a path names that is no file: "a FIFO", "a device"...
+/// Kind of a path that is not a file: "a FIFO", "a device"...
 std::string kind_text(const std::filesystem::file_status& status);
-/// The file that holds an open object, or is one, as it was opened.
+/// Name under which the file of an open object was opened.
 std::string name_of_file(hid_t object);
-/// Opens an existing file for reading, without taking file locks (many parallel file systems have none; Trireme never changes
-/// a file that stands under its final name). Throws a `code` error "{what} '{path}' ..." that says whether the file is absent, empty,
-/// not HDF5, cut short or damaged, not closed by its writer, locked, or one file too many for the process.
+/// Opens an existing file for reading without file locks (many parallel file systems have none, and Trireme never changes a file with its final
+/// name). Throws a `code` error "{what} '{path}' ..." that says whether the file is missing, empty, not HDF5, truncated or damaged, not closed by its
+/// writer, or locked, or whether the process has too many open files.
 File open_file(const std::string& path, const std::string& what, ExitCode code);
 /// Extents of an open data set.
 std::vector<std::int64_t> extents(const Dataset& dataset, const std::string& context, ExitCode code = ExitCode::data);
-/// Whether there is a link of this name, and groups on the way to it; what it leads to may be missing.
+/// Whether a link with this name, and all groups on its path, exist; its target may be missing. Throws an IoError only for errors that may be temporary.
 bool link_exists(hid_t group, const std::string& path);
-/// Paths of data sets below `group`, relative to it, soft and external links to data sets followed, sorted. What cannot be opened is left out, and what a file
-/// that is not what it should be has too much of: groups deeper than 32, names after the first 10,000.
+/// Paths of the data sets below `group`, relative to it, sorted; soft and external links to data sets are followed. Objects that cannot be opened are
+/// omitted. As a protection against damaged files, groups deeper than 32 and names after the first 10,000 are omitted, too.
 std::vector<std::string> data_sets(hid_t group);
-/// What a data set's type is, for people: "float32", "string", "compound"...
+/// The same for at most `most` names, with what was omitted.
+struct DatasetList {
+  std::vector<std::string> data_sets, unreadable;  // unreadable: objects that cannot be opened
+  bool whole;                                      // there are no more than `most` names
+};
+DatasetList list_data_sets(hid_t group, std::size_t most);
+/// Type of a data set, for messages: "float32", "string", "compound"...
 std::string type_text(hid_t type);
 
 }  // namespace trireme::h5

@@ -8,7 +8,7 @@ namespace trireme::h5 {
 
 namespace {
 
-/// Elements of an attribute; 0 where it is empty or HDF5 cannot say.
+/// Number of elements of an attribute; 0 if it is empty or HDF5 cannot tell.
 std::int64_t elements_of(hid_t attribute) {
   const Space space(H5Aget_space(attribute));
   return space ? static_cast<std::int64_t>(H5Sget_simple_extent_npoints(space)) : 0;
@@ -43,7 +43,10 @@ T number_attribute(hid_t object, const char* name, const std::string& context, E
   const Type type(TRIREME_H5_AS(code, H5Aget_type(attribute), context));
   if (!has_type<T>(type) || elements_of(attribute) != 1)
     throw fail(code, "{}: attribute '{}' must be one {}64; found {}", context, name,
-               std::is_floating_point_v<T> ? "float" : std::is_signed_v<T> ? "int" : "uint", attribute_form(attribute));
+               std::is_floating_point_v<T> ? "float"
+               : std::is_signed_v<T>       ? "int"
+                                           : "uint",
+               attribute_form(attribute));
   T value{};
   TRIREME_H5_AS(code, H5Aread(attribute, native_type<T>(), &value), context);
   return value;
@@ -58,8 +61,7 @@ std::string text_attribute(hid_t object, const char* name, const std::string& co
   const Type type(TRIREME_H5_AS(code, H5Aget_type(attribute), context));
   if (!is_fixed_text(type) || elements_of(attribute) != 1)
     throw fail(code, "{}: attribute '{}' must be one string of fixed length; found {}", context, name, attribute_form(attribute));
-  if (H5Tget_size(type) > longest)
-    throw fail(code, "{}: attribute '{}' is a string of {} bytes; at most {} are read", context, name, H5Tget_size(type), longest);
+  if (H5Tget_size(type) > longest) throw fail(code, "{}: attribute '{}' is a string of {} bytes; the limit is {}", context, name, H5Tget_size(type), longest);
   std::string bytes(H5Tget_size(type), '\0');
   TRIREME_H5_AS(code, H5Aread(attribute, type, bytes.data()), context);
   return as_text(std::move(bytes));

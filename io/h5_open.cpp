@@ -1,4 +1,4 @@
-// Opening an HDF5 file, and saying why it cannot be opened.
+// Opens an HDF5 file and explains failures.
 #include <sys/resource.h>
 
 #include <algorithm>
@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// The first bytes of a file, as far as they are printable, for "this is not HDF5".
+/// The first bytes of a file as printable text, for the message "not an HDF5 file".
 std::string first_bytes(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::string text(16, '\0');
@@ -27,22 +27,23 @@ std::string first_bytes(const std::string& path) {
   return text;
 }
 
-/// What to do with a file of another format, by its first bytes; empty: nothing known.
+/// Remedy for a file of another format, recognized by its first bytes; empty: unknown format.
 std::string hint_of_format(std::string_view begin) {
-  if (begin.starts_with("CDF")) return ". Hint: this is netCDF's classic format; nccopy -k nc4 makes netCDF-4 of it, which is HDF5";
+  if (begin.starts_with("CDF")) return ". Hint: this is netCDF's classic format; nccopy -k nc4 converts it to netCDF-4, which is HDF5";
   if (begin.starts_with("MATLAB 5.0")) return ". Hint: this is MATLAB's older format; save(..., '-v7.3') writes HDF5";
   return "";
 }
 
-/// What to do about an errno; empty: nothing known.
+/// Remedy for an errno; empty: unknown.
 std::string hint_of_errno(int number, std::string_view words) {
   if (words.find("lock") != std::string_view::npos)
-    return ". Hint: another process has this file open for writing, or its file system has no locks; wait for the writer to end, or, where there is none, "
-           "export HDF5_USE_FILE_LOCKING=FALSE";
+    return ". Hint: another process has this file open for writing, or its file system has no locks; wait for the writer to end or, if there is none, export "
+           "HDF5_USE_FILE_LOCKING=FALSE";
   if (number == EMFILE) {
     rlimit limit{};
     getrlimit(RLIMIT_NOFILE, &limit);
-    return fmt::format(". Hint: a process may have {} files open (ulimit -n); raise the limit with ulimit -n, up to {}", static_cast<std::uint64_t>(limit.rlim_cur),
+    return fmt::format(". Hint: a process can have at most {} open files (ulimit -n); raise the limit with ulimit -n, up to {}",
+                       static_cast<std::uint64_t>(limit.rlim_cur),
                        limit.rlim_max == RLIM_INFINITY ? "any number" : std::to_string(static_cast<std::uint64_t>(limit.rlim_max)));
   }
   return "";
@@ -70,8 +71,10 @@ namespace {
 
 File open_with(const std::string& path, const std::string& what, ExitCode code, [[maybe_unused]] bool locks) {
   quiet();
-  std::error_code ignored;
-  const fs::file_status status = fs::status(path, ignored);
+  std::error_code ignored, fault;
+  const fs::file_status status = fs::status(path, fault);
+  if (!fs::exists(status) && status.type() != fs::file_type::not_found)
+    throw IoError(code, fmt::format("{} '{}' cannot be read: {}", what, path, fault.message()), fault.value());
   if (!fs::exists(status)) {
     if (fs::is_symlink(fs::symlink_status(path, ignored)))
       throw fail(code, "{} '{}' is a symbolic link to '{}', which does not exist", what, path, fs::read_symlink(path, ignored).string());
@@ -90,7 +93,10 @@ File open_with(const std::string& path, const std::string& what, ExitCode code, 
   const std::string words = error_stack(&number);
   if (!std::ifstream(path)) number = errno;
   if (words.find("locking flag") != std::string::npos)
-    throw fail(code, "{} '{}' is open already: it is its own source by way of others, or is named both as a shard and as a source. Hint: name either the virtual file or its sources", what, path);
+    throw fail(code,
+               "{} '{}' is already open: it is, through other files, its own source, or it is used both as a shard and as a source. Hint: give either the "
+               "virtual file or its sources",
+               what, path);
   if (number != 0) {
     const auto why = std::generic_category().message(number);
     throw IoError(code, fmt::format("{} '{}' cannot be read: {}{}", what, path, why, hint_of_errno(number, words)), number);
@@ -99,16 +105,15 @@ File open_with(const std::string& path, const std::string& what, ExitCode code, 
   if (bytes == 0) throw fail(code, "{} '{}' is empty (0 bytes); expected an HDF5 file", what, path);
   if (words.find("h5clear") != std::string::npos)
     throw fail(code,
-               "{} '{}' was not closed by the program that wrote it: {}. Hint: wait until that program has ended; if it was killed, h5clear -s '{}' marks the file "
-               "as closed (look at what it holds: the end may be missing)",
+               "{} '{}' was not closed by the program that wrote it: {}. Hint: wait until that program has ended; if it was killed, h5clear -s '{}' marks "
+               "the file as closed (check its contents: the end may be missing)",
                what, path, words, path);
   if (H5Fis_hdf5(path.c_str()) <= 0) {
     H5Eclear2(H5E_DEFAULT);
     const std::string begin = first_bytes(path);
     throw fail(code, "{} '{}' is not an HDF5 file: it has {} bytes and begins with \"{}\"{}", what, path, bytes, begin, hint_of_format(begin));
   }
-  throw fail(code, "{} '{}' is cut short or damaged ({} bytes): {}. Hint: copy or make it again", what, path, bytes,
-             words);
+  throw fail(code, "{} '{}' is truncated or damaged ({} bytes): {}. Hint: copy it or create it again", what, path, bytes, words);
 }
 
 }  // namespace

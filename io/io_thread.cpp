@@ -36,7 +36,7 @@ void IoThread::loop() {
       task = std::move(queue_.front());
       queue_.pop_front();
     }
-    task();  // a packaged task: what it throws goes to its future
+    task();  // a packaged task: its exception goes to its future
   }
 }
 

@@ -1,5 +1,5 @@
-// One thread a rank that makes every HDF5 call once training runs (Debian's HDF5 is not thread-safe, and reads shall not wait
-// for compute): a first-in first-out queue of closures.
+// One thread per rank that makes all HDF5 calls while training runs, because Debian's HDF5 is not thread-safe and reads must not wait for
+// computation. A first-in first-out queue of closures.
 #pragma once
 
 #include <condition_variable>
@@ -17,12 +17,12 @@ namespace trireme {
 class IoThread {
  public:
   IoThread();
-  /// Runs what is queued, then ends.
+  /// Runs all queued closures, then ends.
   ~IoThread();
   IoThread(const IoThread&) = delete;
   IoThread& operator=(const IoThread&) = delete;
 
-  /// Queues `action`; its result or exception comes through the future.
+  /// Queues `action`; the future returns its result or exception.
   template <class Action>
   auto submit(Action action) -> std::future<std::invoke_result_t<Action&>> {
     auto task = std::make_shared<std::packaged_task<std::invoke_result_t<Action&>()>>(std::move(action));

@@ -1,11 +1,15 @@
 #include "io/detail/other_files.hpp"
 
+#include <fcntl.h>
 #include <fmt/ranges.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
+#include <cerrno>
 #include <cstdlib>
 #include <filesystem>
+#include <system_error>
 
 #include "base/text.hpp"
 
@@ -24,9 +28,19 @@ std::string variable(const char* name) {
   return value == nullptr ? "" : value;
 }
 
-constexpr std::string_view origin = "${ORIGIN}";  // HDF5's word for the folder of the file itself
+constexpr std::string_view origin = "${ORIGIN}";  // HDF5's name for the folder of the file itself
 
-/// Called by HDF5 before it follows an external link; a negative value stops it.
+/// Throws an IoError if the file cannot be opened for reading.
+void require_readable(const std::string& file) {
+  const int descriptor = ::open(file.c_str(), O_RDONLY | O_CLOEXEC);
+  if (descriptor < 0) {
+    const int number = errno;
+    throw IoError(ExitCode::data, fmt::format("'{}' cannot be read: {}", file, std::generic_category().message(number)), number);
+  }
+  ::close(descriptor);
+}
+
+/// HDF5 calls this before it follows an external link; a negative return value stops it.
 herr_t follow_to_files_only(const char* holder, const char*, const char* name, const char*, unsigned*, hid_t, void*) {
   try {
     first_present(places_of(holder, name, Naming::external_link));
@@ -57,14 +71,18 @@ std::vector<std::string> places_of(const std::string& holder, const std::string&
 }
 
 std::string first_present(const std::vector<std::string>& places) {
-  std::string found;
+  std::string found, folder;
   for (const auto& place : places) {
-    std::error_code ignored;
-    const fs::file_status status = fs::status(place, ignored);
+    std::error_code why;
+    const fs::file_status status = fs::status(place, why);
+    if (!fs::exists(status) && status.type() != fs::file_type::not_found && found.empty())
+      throw IoError(ExitCode::data, fmt::format("'{}' cannot be read: {}", place, why.message()), why.value());
+    if (fs::is_directory(status) && folder.empty()) folder = place;
     if (!fs::exists(status) || fs::is_directory(status)) continue;
     if (!fs::is_regular_file(status)) throw data_error("'{}' is {}, not a file", place, h5::kind_text(status));
     if (found.empty()) found = place;
   }
+  if (found.empty() && !folder.empty()) throw data_error("'{}' is a folder, not a file", folder);
   return found;
 }
 
@@ -88,20 +106,24 @@ std::string broken_link(const h5::File& file, const std::string& name) {
     if (whole) continue;
     std::string value(info.u.val_size + 1, '\0');
     if (H5Lget_val(file, at.c_str(), value.data(), info.u.val_size, access) < 0) return {};
-    if (info.type == H5L_TYPE_SOFT) return fmt::format("'{}' is a soft link to '{}', which is not there", at, value.c_str());
+    if (info.type == H5L_TYPE_SOFT) return fmt::format("'{}' is a soft link to '{}', which does not exist", at, value.c_str());
     const char *target = nullptr, *object = nullptr;
     unsigned flags = 0;
     if (info.type != H5L_TYPE_EXTERNAL || H5Lunpack_elink_val(value.data(), info.u.val_size, &flags, &target, &object) < 0) return {};
     const auto places = places_of(h5::name_of_file(file), target, Naming::external_link);
-    std::string found, why;
+    const std::string link = fmt::format("'{}' is an external link to '{}' in file '{}'", at, object, target);
+    std::string why;
     try {
-      found = first_present(places);
-      why = found.empty() ? fmt::format("there is no such file; looked for {}", fmt::join(places, ", ")) : "that file cannot be opened or does not hold it";
+      const std::string found = first_present(places);
+      if (!found.empty()) require_readable(found);
+      why =
+          found.empty() ? fmt::format("the file does not exist; looked for {}", fmt::join(places, ", ")) : "the file is damaged, or does not have this object";
+    } catch (const IoError& error) {
+      throw IoError(error.code(), fmt::format("{}: {}. Hint: correct the permissions of that file and its folders", link, error.what()), error.number());
     } catch (const Error& error) {
       why = error.what();
     }
-    return fmt::format("'{}' is an external link to '{}' in file '{}': {}. Hint: bring that file back, or name its folder in HDF5_EXT_PREFIX", at, object,
-                       target, why);
+    return fmt::format("{}: {}. Hint: restore that file, or set HDF5_EXT_PREFIX to its folder", link, why);
   }
   return {};
 }

@@ -17,7 +17,7 @@ namespace trireme {
 
 namespace fs = std::filesystem;
 
-// The rows are written as they lie in memory.
+// Rows are written in their memory layout.
 static_assert(std::endian::native == std::endian::little, "prediction files are little-endian");
 
 namespace {
@@ -29,12 +29,12 @@ std::string words_for(const fs::path& file) { return "predictions '" + file.stri
 struct PredictionFile::Impl {
   explicit Impl(const fs::path& name) : path(name), partial(detail::partial_name(name)), where(words_for(name)) {}
 
-  /// Not in the constructor: what it has made is removed if it fails.
+  /// Not in the constructor, so that the destructor removes the file if this fails.
   void create(const PredictionLayout& layout) {
     h5::quiet();
     const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_FILE_CREATE), where));
     const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_FILE_ACCESS), where));
-    // The same predictions give the same bytes: no times of day.
+    // No timestamps, so that the same predictions give the same bytes.
     TRIREME_H5(H5Pset_obj_track_times(creation, false), where);
     TRIREME_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V18, H5F_LIBVER_LATEST), where);
     TRIREME_H5(H5Pset_alignment(access, 1 << 20, 4096), where);
@@ -44,10 +44,9 @@ struct PredictionFile::Impl {
     for (const auto& [key, value] : layout.texts) text(key, value);
     for (const auto& [key, value] : layout.integers) integer(key, value);
     for (const auto& [key, values] : layout.numbers) numbers(key, values);
-    places.output =
-        place("output", layout.is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, layout.output.with_first(layout.rows));
+    places.output = place("output", layout.is_double ? H5T_IEEE_F64LE : H5T_IEEE_F32LE, layout.output.with_first(layout.rows));
     if (layout.classes) places.classes = place("class", H5T_STD_I32LE, Shape{layout.rows});
-    // The ranks that open the file next must find it.
+    // The other ranks open the file next, so its name must be visible.
     TRIREME_H5(H5Fflush(file, H5F_SCOPE_LOCAL), where);
     status.check(where, ExitCode::data);
   }
@@ -71,8 +70,7 @@ struct PredictionFile::Impl {
 
   void integer(const std::string& key, std::int64_t value) const {
     const h5::Space one(TRIREME_H5(H5Screate(H5S_SCALAR), where));
-    const h5::Attribute made(
-        TRIREME_H5(H5Acreate2(file, key.c_str(), H5T_STD_I64LE, one, H5P_DEFAULT, H5P_DEFAULT), where));
+    const h5::Attribute made(TRIREME_H5(H5Acreate2(file, key.c_str(), H5T_STD_I64LE, one, H5P_DEFAULT, H5P_DEFAULT), where));
     TRIREME_H5(H5Awrite(made, h5::native_type<std::int64_t>(), &value), where);
   }
 
@@ -83,17 +81,15 @@ struct PredictionFile::Impl {
     TRIREME_H5(H5Awrite(made, h5::native_type<double>(), values.data()), where);
   }
 
-  /// Makes room for a contiguous array; returns where it begins.
+  /// Reserves space for a contiguous array; returns its offset.
   std::int64_t place(const std::string& name, hid_t type, const Shape& shape) const {
     const std::vector<hsize_t> extents(shape.span().begin(), shape.span().end());
-    const h5::Space space(
-        TRIREME_H5(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), where));
+    const h5::Space space(TRIREME_H5(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), where));
     const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_DATASET_CREATE), where));
     TRIREME_H5(H5Pset_obj_track_times(creation, false), where);
     TRIREME_H5(H5Pset_alloc_time(creation, H5D_ALLOC_TIME_EARLY), where);
     TRIREME_H5(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where);
-    const h5::Dataset made(TRIREME_H5(H5Dcreate2(file, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT),
-                                      where + ", '/" + name + "'"));
+    const h5::Dataset made(TRIREME_H5(H5Dcreate2(file, name.c_str(), type, space, H5P_DEFAULT, creation, H5P_DEFAULT), where + ", '/" + name + "'"));
     const haddr_t offset = shape.size() == 0 ? 0 : H5Dget_offset(made);
     if (offset == HADDR_UNDEF) h5::throw_failure("H5Dget_offset", where, ExitCode::data);
     return static_cast<std::int64_t>(offset);
@@ -101,16 +97,13 @@ struct PredictionFile::Impl {
 
   fs::path path, partial;
   std::string where;
-  detail::WriteStatus status;  // outlives the file
+  detail::WriteStatus status;  // must outlive the file
   h5::File file;
   PredictionPlaces places;
   bool finished = false;
 };
 
-PredictionFile::PredictionFile(const fs::path& file, const PredictionLayout& layout)
-    : impl_(std::make_unique<Impl>(file)) {
-  impl_->create(layout);
-}
+PredictionFile::PredictionFile(const fs::path& file, const PredictionLayout& layout) : impl_(std::make_unique<Impl>(file)) { impl_->create(layout); }
 PredictionFile::~PredictionFile() = default;
 
 const PredictionPlaces& PredictionFile::places() const { return impl_->places; }
@@ -121,7 +114,7 @@ void PredictionFile::finish() {
   whole.status.check(whole.where, ExitCode::data);
   std::error_code error = detail::sync_to_disk(whole.partial);
   if (!error) error = detail::publish(whole.partial, whole.path);
-  if (error) throw data_error("{} cannot be brought to the disk: {}", whole.where, error.message());
+  if (error) throw data_error("{} cannot be flushed to disk: {}", whole.where, error.message());
   whole.finished = true;
 }
 
@@ -139,19 +132,17 @@ PredictionRows::~PredictionRows() {
   if (descriptor_ >= 0) ::close(descriptor_);
 }
 
-void PredictionRows::write(std::int64_t first, std::span<const std::byte> output,
-                           std::span<const std::int32_t> classes) {
+void PredictionRows::write(std::int64_t first, std::span<const std::byte> output, std::span<const std::int32_t> classes) {
   const auto bytes = static_cast<std::int64_t>(output.size());
   const std::int64_t count = bytes / row_bytes_;
-  if (bytes % row_bytes_ != 0 || first < 0 || first + count > rows_ ||
-      static_cast<std::int64_t>(classes.size()) != (classes_ ? count : 0))
-    throw internal_error("{}: {} bytes and {} classes for the rows from {} on; it has {} rows of {} bytes", where_,
-                         bytes, classes.size(), first, rows_, row_bytes_);
+  if (bytes % row_bytes_ != 0 || first < 0 || first + count > rows_ || static_cast<std::int64_t>(classes.size()) != (classes_ ? count : 0))
+    throw internal_error("{}: {} bytes and {} classes were given for the rows from {} on; the file has {} rows of {} bytes", where_, bytes, classes.size(),
+                         first, rows_, row_bytes_);
   detail::WriteStatus status;
   status.error = detail::write_fully(descriptor_, output.data(), output.size(), places_.output + first * row_bytes_);
   if (status.error == 0 && classes_)
-    status.error = detail::write_fully(descriptor_, classes.data(), classes.size_bytes(),
-                                       places_.classes + first * static_cast<std::int64_t>(sizeof(std::int32_t)));
+    status.error =
+        detail::write_fully(descriptor_, classes.data(), classes.size_bytes(), places_.classes + first * static_cast<std::int64_t>(sizeof(std::int32_t)));
   status.check(where_, ExitCode::data);
 }
 

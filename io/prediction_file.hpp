@@ -1,12 +1,12 @@
-// What a network says of every row of a data set: one HDF5 file written by all ranks, under a temporary name until it
-// is whole.
+// Predictions: the output of a network for every row of a data set, in one HDF5 file that all ranks write, with a temporary name until it is
+// complete.
 //
-//   /output  (n, ...)  float32 or float64; one sample has the shape of the network's output in PyTorch's order,
-//   channels first /class   (n)       int32, the class of the largest score; of networks that were trained on classes
-//   attributes of the root: program "trireme", kind "predictions", and what the caller notes (checkpoint, step, data)
+//   /output  (n, ...)  float32 or float64; one sample has the shape of the network's output in PyTorch's order, channels first
+//   /class   (n)       int32, the class with the largest score; only for networks trained on classes
+//   attributes of the root: program "trireme", kind "predictions", and texts of the caller (checkpoint, step, data)
 //
-// As with checkpoints (checkpoint_writer.cpp says why) one rank has HDF5 lay the file out, and every rank writes its
-// rows to their places. Neither class talks to other ranks; the caller does:
+// As with checkpoints (checkpoint_writer.cpp gives the reason), one rank creates the layout through HDF5, and every rank writes its rows into it.
+// Neither class communicates; the caller does:
 //
 //   rank 0: PredictionFile        all ranks: PredictionRows, write(), finish()        rank 0: PredictionFile::finish()
 #pragma once
@@ -34,20 +34,20 @@ struct PredictionLayout {
   std::map<std::string, std::vector<double>> numbers;
 };
 
-/// Where in the file the rows begin, bytes.
+/// Offsets of the rows in the file, in bytes.
 struct PredictionPlaces {
   std::int64_t output = 0, classes = 0;
 };
 
-/// The file as a whole; on one rank. Makes HDF5 calls. All errors are data errors.
+/// The whole file; on one rank. Makes HDF5 calls. All errors are data errors.
 class PredictionFile {
  public:
-  /// Creates the temporary file beside `file`, with room for all rows.
+  /// Creates the temporary file next to `file`, with space for all rows.
   PredictionFile(const std::filesystem::path& file, const PredictionLayout& layout);
-  /// Removes the temporary file unless finish() was reached.
+  /// Removes the temporary file unless finish() completed.
   ~PredictionFile();
   const PredictionPlaces& places() const;
-  /// After the rows of all ranks: closes the file, brings it to the disk and gives it its name.
+  /// Call it after all ranks have written their rows: closes the file, flushes it to disk and renames it.
   void finish();
 
  private:
@@ -55,7 +55,7 @@ class PredictionFile {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Rows of one rank, into the temporary file that a PredictionFile has laid out. No HDF5 calls.
+/// Writes rows of one rank to the temporary file of a PredictionFile. No HDF5 calls.
 class PredictionRows {
  public:
   PredictionRows(const std::filesystem::path& file, const PredictionLayout& layout, const PredictionPlaces& places);
@@ -63,10 +63,9 @@ class PredictionRows {
   PredictionRows(const PredictionRows&) = delete;
   PredictionRows& operator=(const PredictionRows&) = delete;
 
-  /// Writes the rows from `first` on. `output` holds whole rows; `classes` as many numbers as rows, or none where the
-  /// layout has none.
+  /// Writes the rows from `first` on. `output` holds whole rows; `classes` holds one number per row, or is empty if the layout has no classes.
   void write(std::int64_t first, std::span<const std::byte> output, std::span<const std::int32_t> classes);
-  /// Brings what was written to the disk.
+  /// Flushes the written rows to disk.
   void finish();
 
  private:

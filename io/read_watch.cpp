@@ -11,7 +11,8 @@ ReadWatch::ReadWatch(const h5::Dataset& dataset, const std::string& shard, const
     : dataset_(dataset), shard_(shard), name_(name), allow_unwritten_(rules.allow_unwritten), end_(dataset, shard) {
   const std::string what = what_of(shard, name);
   if (is_virtual(dataset, what)) {
-    for (VirtualSource& source : virtual_sources(dataset, what, rules.allow_unwritten)) sources_.push_back({.named = std::move(source), .held = false, .files = {}});
+    for (VirtualSource& source : virtual_sources(dataset, what, rules.allow_unwritten))
+      sources_.push_back({.named = std::move(source), .held = false, .files = {}});
     return;
   }
   const h5::Type type(TRIREME_H5(H5Dget_type(dataset), what));
@@ -36,14 +37,16 @@ void ReadWatch::check(std::int64_t first, std::int64_t count) {
     std::error_code ignored;
     const auto bytes = std::filesystem::file_size(file.path, ignored);
     if (!allow_unwritten_ && !ignored && static_cast<std::int64_t>(bytes) < file.least_bytes)
-      throw data_error("shard '{}': the external file '{}' was cut short while it was read: it has {} bytes of {}; {} may be wrong. Hint: copy it again and start again",
-                       shard_, file.path, bytes, file.least_bytes, what);
+      throw data_error(
+          "shard '{}': the external file '{}' was truncated while it was read: it has {} of {} bytes; {} may be wrong. Hint: copy it again and "
+          "restart",
+          shard_, file.path, bytes, file.least_bytes, what);
   }
   const RowRange rows{first, first + count};
   for (Source& source : sources_) {
     if (!source.named.rows.meets(rows)) continue;
-    // HDF5 opens a source when rows of it are read for the first time, goes on without a word where that fails, and keeps it open where not. What can be opened
-    // again behind that was there. A source of interleaved rows may not have been opened yet: it is looked for each time.
+    // HDF5 opens a source at the first read of its rows, silently continues if that fails, and keeps it open otherwise. A source that can be opened
+    // after the read existed during it. A source of interleaved rows may not have been opened yet, so it is checked each time.
     if (!source.held) {
       source.files.clear();
       const std::int64_t met = std::min(rows.end, source.named.rows.end) - std::max(rows.first, source.named.rows.first);

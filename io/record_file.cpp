@@ -22,8 +22,11 @@ namespace {
 
 IoError failure(const fs::path& file, const char* what, int number) {
   const auto why = std::generic_category().message(number);
-  return IoError(ExitCode::checkpoint, fmt::format("'{}' cannot be {}: {}. Hint: check permissions, space and the file system, or set run.output to another folder",
-                                                   file.string(), what, why), number);
+  return IoError(ExitCode::checkpoint,
+                 fmt::format("'{}' cannot be {}: {}. Hint: check permissions, free space and the file system, or set run.output to "
+                             "another folder",
+                             file.string(), what, why),
+                 number);
 }
 
 class Descriptor {
@@ -42,12 +45,13 @@ class Descriptor {
 };
 
 std::optional<std::string> read_once(const fs::path& file) {
-  const Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // a pipe must not hold the start up
+  const Descriptor descriptor(::open(file.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));  // O_NONBLOCK: do not block on a pipe
   if (descriptor < 0 && errno == ENOENT) return std::nullopt;
   if (descriptor < 0) throw failure(file, "read", errno);
   struct stat status {};
   if (::fstat(descriptor, &status) != 0) throw failure(file, "read", errno);
-  if (!S_ISREG(status.st_mode)) throw checkpoint_error("'{}' is not a regular file. Hint: a run directory holds what trireme wrote; set run.output to another folder", file.string());
+  if (!S_ISREG(status.st_mode))
+    throw checkpoint_error("'{}' is not a regular file. Hint: this is not a run directory that trireme wrote; set run.output to another folder", file.string());
   std::string text;
   std::array<char, 1 << 16> piece;
   while (true) {
@@ -66,7 +70,7 @@ void replace_once(const fs::path& file, const fs::path& partial, std::string_vie
     return failure(file, "written", number);
   };
   if (fs::is_directory(fs::symlink_status(file, ignored))) throw failure(file, "written", EISDIR);
-  fs::remove(partial, ignored);  // of an attempt before
+  fs::remove(partial, ignored);  // of a previous attempt
   Descriptor descriptor(::open(partial.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666));
   if (descriptor < 0) throw failure(file, "written", errno);
   if (const int number = detail::write_fully(descriptor, text.data(), text.size(), 0); number != 0) throw give_up(number);
@@ -81,7 +85,8 @@ bool is_token(std::string_view text) {
 }  // namespace
 
 std::optional<std::string> read_record(const fs::path& file, int retries) {
-  return with_retries(retries, [&] { return read_once(file); }, true);
+  return with_retries(
+      retries, [&] { return read_once(file); }, true);
 }
 
 void replace_record(const fs::path& file, const std::string& tag, std::string_view text, int retries) {
@@ -92,7 +97,7 @@ void replace_record(const fs::path& file, const std::string& tag, std::string_vi
 bool is_unfinished_record(const std::string& name) {
   constexpr std::string_view end = ".partial";
   if (!name.ends_with(end)) return false;
-  if (name == "log.txt.partial" || name == "metrics.jsonl.partial") return true;  // earlier versions called them so
+  if (name == "log.txt.partial" || name == "metrics.jsonl.partial") return true;  // names in earlier versions
   if (name.starts_with(".hang-")) return is_token(std::string_view(name).substr(6, 16));
   if (!name.starts_with(".")) return false;
   const std::string_view middle = std::string_view(name).substr(1, name.size() - 1 - end.size());

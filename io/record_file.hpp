@@ -1,5 +1,5 @@
-// The small files of a run directory (deck.ini, metrics.jsonl, owner.json...): read whole or not at all, and put anew under their names. Nothing is ever
-// written through a symbolic link, nor over a device or a folder that stands under a record's name.
+// The small files of a run directory (deck.ini, metrics.jsonl, owner.json...): each is read completely or not at all, and replaced atomically.
+// Nothing is written through a symbolic link, or to a device or folder with the name of a record.
 #pragma once
 
 #include <filesystem>
@@ -11,15 +11,15 @@
 
 namespace trireme {
 
-/// All bytes of a file; nothing where no file stands under the name (ENOENT: of all errors the only one that says so). Whatever else fails is tried again
-/// `retries` times, and then a checkpoint error: a record that cannot be read at the moment must not be taken for one that is not there.
+/// All bytes of a file; empty if it does not exist (ENOENT, the only error with this meaning). Other errors are retried `retries` times, then throw a
+/// checkpoint error, so that a temporarily unreadable record is never taken for a missing one.
 std::optional<std::string> read_record(const std::filesystem::path& file, int retries = usual_retries);
 
-/// A new file with `text` under the name: made beside it as ".NAME.TAG.partial", brought to the disk, renamed. A symbolic link under the name is replaced.
-/// Errors that may pass are tried again.
+/// Replaces the file by a new one with `text`: writes ".NAME.TAG.partial" next to it, flushes it to disk, and renames it. A symbolic link with the
+/// name is replaced. Retries temporary errors.
 void replace_record(const std::filesystem::path& file, const std::string& tag, std::string_view text, int retries = usual_retries);
 
-/// Whether a file of this name in a run directory is what replace_record(), the watchdog or an earlier version left half done there.
+/// Whether the file name is that of a temporary file of replace_record(), of the watchdog or of an earlier version.
 bool is_unfinished_record(const std::string& name);
 
 }  // namespace trireme

@@ -10,7 +10,7 @@ namespace trireme {
 
 void wait_to_retry(const IoError& error, int tried, int retries, bool says) {
   const auto pause = std::chrono::milliseconds(200) * (1 << std::min(tried, 8));
-  if (says) log::warn("{}; this may pass: tried again in {} ms ({} of {})", error.what(), pause.count(), tried + 1, retries);
+  if (says) log::warn("{}; this may be temporary: retry in {} ms ({} of {})", error.what(), pause.count(), tried + 1, retries);
   std::this_thread::sleep_for(pause);
 }
 

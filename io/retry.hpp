@@ -1,4 +1,4 @@
-// Input and output that is tried again where an error may pass: the server of a network file system restarts, a path fails over.
+// Retries of input and output after temporary errors: the server of a network file system restarts, or a path fails over.
 #pragma once
 
 #include <type_traits>
@@ -7,14 +7,14 @@
 
 namespace trireme {
 
-/// How often where nothing says otherwise: deck key run.io_retries.
+/// Default number of retries; deck key run.io_retries.
 inline constexpr int usual_retries = 4;
 
-/// Says, where `says`, that what met `error` is tried again, for the time number `tried` + 1 of `retries`, and sleeps until then.
+/// Sleeps before retry number `tried` + 1 of `retries` after `error`; logs the retry if `says`.
 void wait_to_retry(const IoError& error, int tried, int retries, bool says = true);
 
-/// The result of `action`. Where it throws an IoError that may pass, or, with `any`, one with whatever errno, it is called again, up to `retries` times, after
-/// 0.2 s, 0.4 s, 0.8 s..., and that is said. `action` must be able to begin anew.
+/// Returns the result of `action`. If it throws an IoError that may be temporary (with `any`: any IoError with an errno), logs this and calls it
+/// again, up to `retries` times, after 0.2 s, 0.4 s, 0.8 s... `action` must be repeatable.
 template <class Action>
 std::invoke_result_t<Action&> with_retries(int retries, Action action, bool any = false) {
   for (int tried = 0;; ++tried) {

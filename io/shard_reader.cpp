@@ -1,13 +1,14 @@
-// Reads runs of rows of one shard.
+// Reads consecutive rows of one shard.
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cstring>
 #include <optional>
 
 #include "base/error.hpp"
 #include "io/detail/decoding.hpp"
+#include "io/detail/open_dataset.hpp"
 #include "io/detail/read_watch.hpp"
+#include "io/detail/shard_arrays.hpp"
 #include "io/detail/shard_types.hpp"
 #include "io/detail/transpose.hpp"
 #include "io/shard.hpp"
@@ -16,40 +17,9 @@ namespace trireme {
 
 namespace {
 
-/// Room for every chunk that one row touches, so that reads of rising rows decompress each chunk once; no more than
-/// this.
-constexpr std::size_t largest_cache = std::size_t{256} << 20;
-// Beyond these sizes only the bounds below count; chunks have less than 4 GiB, extents fit in 64 bits.
-constexpr std::size_t most_bytes = std::size_t{1} << 32, most_chunks = std::size_t{1} << 20;
+constexpr std::int64_t whole_bytes = std::int64_t{4} << 20;  // of rows that are read whole and cut
 
-/// Access properties whose chunk cache suits reading rows in rising runs.
-h5::Properties row_access(const h5::Dataset& dataset, const std::vector<std::int64_t>& extents,
-                          const std::string& context) {
-  h5::Properties access = detail::guarded_access();
-  const h5::Properties creation(TRIREME_H5(H5Dget_create_plist(dataset), context));
-  if (H5Pget_layout(creation) != H5D_CHUNKED) return access;
-  std::vector<hsize_t> chunk(extents.size());
-  TRIREME_H5(H5Pget_chunk(creation, static_cast<int>(chunk.size()), chunk.data()), context);
-  const h5::Type type(TRIREME_H5(H5Dget_type(dataset), context));
-  std::size_t chunk_bytes = H5Tget_size(type), chunks = 1, slots = 1;
-  for (std::size_t i = 0; i < chunk.size(); ++i) {
-    chunk_bytes = std::min<std::size_t>(chunk_bytes * chunk[i], most_bytes);
-    if (i == 0) continue;
-    const std::size_t across = (static_cast<std::size_t>(extents[i]) + chunk[i] - 1) / chunk[i];
-    chunks = std::min(chunks * across, most_chunks);
-    slots = std::min(slots * std::bit_ceil(across), most_chunks);  // HDF5's hash is the chunk's coordinates, each in its own bits, modulo the slots
-  }
-  const std::size_t bytes =
-      std::clamp(chunks * chunk_bytes, std::size_t{1} << 20, std::max(largest_cache, chunk_bytes));
-  slots = std::clamp(2 * slots + 1, std::size_t{521}, std::size_t{1} << 20);
-  // 1.0: a chunk that was read to its end goes first.
-  TRIREME_H5(H5Pset_chunk_cache(access, slots, bytes, 1.0), context);
-  return access;
-}
-
-constexpr std::int64_t whole_bytes = std::int64_t{4} << 20;  // of rows that are read whole, to be cut
-
-/// A part of each row: all channels, a box of the extents.
+/// A part of each row: all channels, and a box of the extents.
 struct Cut {
   std::int64_t channels = 1;
   std::array<std::int64_t, 3> extents{1, 1, 1};
@@ -58,7 +28,7 @@ struct Cut {
   std::int64_t elements() const { return channels * box.pixels(); }
 };
 
-/// Copies the box out of whole rows.
+/// Copies the box from whole rows.
 void cut_rows(const Cut& cut, std::int64_t rows, std::size_t element_bytes, const std::byte* from, std::byte* to) {
   const auto& [d, h, w] = cut.extents;
   const Box& box = cut.box;
@@ -71,11 +41,11 @@ void cut_rows(const Cut& cut, std::int64_t rows, std::size_t element_bytes, cons
       }
 }
 
-/// How a data set's rows are to be seen.
+/// How to interpret the rows of a data set.
 struct RowView {
   ElementType element;  // of the values
   Shape row;            // in the model's order of axes
-  Shape seen;           // how the model sees it
+  Shape seen;           // shape in the model
   AxisOrder axes = {};
   bool netcdf = true;
   std::optional<Moments> moments = {};
@@ -97,10 +67,10 @@ class RowSet {
       if (view.netcdf) decoding_ = detail::netcdf_decoding(plain, stored_, context);
       if (view.moments) detail::add_moments(decoding_, detail::moments_of(plain, context), *view.moments, row.size(), context);
       if (const ElementType now = decoding_.value_type(stored_); now != view.element)
-        throw data_error("shard '{}': data set '{}' now holds {}; it was {} when the run began. Hint: do not change shards while they are read", path, name,
+        throw data_error("shard '{}': data set '{}' now holds {}; it held {} when the run started. Hint: do not change shards while they are read", path, name,
                          name_of(now), name_of(view.element));
       type_ = detail::reading_type(type, stored_, context);
-      access_ = row_access(plain, extents_, context);
+      access_ = detail::row_access(plain, extents_, 0, context);
     }
     dataset_ = h5::Dataset(TRIREME_H5(H5Dopen2(file, name.c_str(), access_), context));
     space_ = h5::Space(TRIREME_H5(H5Dget_space(dataset_), context));
@@ -112,7 +82,7 @@ class RowSet {
     for (const std::int64_t extent : extents_) elements *= extent;
     if (elements != rows * row.size())
       throw data_error(
-          "shard '{}': data set '{}' now has shape {}; {} rows of {} were there when the run began. "
+          "shard '{}': data set '{}' now has shape {}; it had {} rows of {} when the run started. "
           "Hint: do not change shards while they are read",
           path, name, Shape{std::span(extents_)}.tuple(), rows, row.tuple());
     watch_.emplace(dataset_, path, name, rules);
@@ -142,11 +112,11 @@ class RowSet {
  private:
   void check(std::int64_t first, std::int64_t count, std::size_t bytes, std::span<std::byte> out) const {
     if (first < 0 || count < 0 || first + count > rows_ || out.size() != bytes)
-      throw internal_error("shard '{}': rows [{}, {}) of '{}' into {} bytes; it has {} rows of {} bytes, and {} are asked for", path_, first,
+      throw internal_error("shard '{}': rows [{}, {}) of '{}' into {} bytes; the data set has {} rows of {} bytes, and {} bytes are needed", path_, first,
                            first + count, name_, out.size(), rows_, row_bytes_, bytes);
   }
 
-  /// Of each stored axis of a row its place in what the model sees; none where the file's shape does not show the model's axes (784 numbers for 1x28x28).
+  /// For each stored axis of a row its axis in the model's shape; empty if the stored shape does not have the model's axes (784 numbers for 1x28x28).
   void find_places(const AxisOrder& axes) {
     if (axes.given()) {
       lead_ = extents_.size() - static_cast<std::size_t>(axes.count());
@@ -174,7 +144,7 @@ class RowSet {
     if (!equal || shown != seen_.size()) places_.clear();
   }
 
-  /// The box among the file's axes.
+  /// The box in the axes of the file.
   void choose(const Box& box, std::vector<hsize_t>& start, std::vector<hsize_t>& size) const {
     for (std::size_t k = 0; k < places_.size(); ++k) {
       if (places_[k] < 1) continue;  // channels
@@ -186,9 +156,9 @@ class RowSet {
 
   bool works_on_values() const { return permutes_ || decoding_.changes(); }
 
-  /// Blocks of rows, from the file's numbers and order to the model's. `part`: all of a row where there is none.
+  /// Converts blocks of rows from the file's numbers and order to the model's. `part`: empty for whole rows.
   std::int64_t read_values(std::int64_t first, std::int64_t count, const Cut* part, std::span<std::byte> out) {
-    // Moments are of whole rows.
+    // Moments refer to whole rows.
     const bool chosen = part != nullptr && !places_.empty() && decoding_.row_factor.empty();
     std::vector<hsize_t> start(extents_.size(), 0), size(extents_.begin(), extents_.end());
     if (chosen) choose(part->box, start, size);
@@ -231,7 +201,7 @@ class RowSet {
     for (int d = 0; inside && d < dims; ++d) part.extents[static_cast<std::size_t>(3 - dims + d)] = seen_[1 + d];
     for (std::size_t a = 0; a < 3; ++a) inside &= box.first[a] >= 0 && box.extent[a] >= 0 && box.end(a) <= part.extents[a];
     if (!inside || static_cast<std::size_t>(seen_.size()) * element_bytes_ != row_bytes_)
-      throw internal_error("shard '{}': a box [{}+{}, {}+{}, {}+{}] of '{}', whose rows of {} bytes are seen as {}", path_, box.first[0], box.extent[0],
+      throw internal_error("shard '{}': a box [{}+{}, {}+{}, {}+{}] of '{}' with rows of {} bytes and shape {}", path_, box.first[0], box.extent[0],
                            box.first[1], box.extent[1], box.first[2], box.extent[2], name_, row_bytes_, seen_.tuple());
     return part;
   }
@@ -249,27 +219,26 @@ class RowSet {
     return asked;
   }
 
-  /// `start` and `size` but for the rows.
+  /// `start` and `size` except for the rows.
   std::int64_t read(std::int64_t first, std::int64_t count, std::vector<hsize_t>& start, std::vector<hsize_t>& size, std::span<std::byte> out) {
     if (out.empty()) return 0;
     if (!single_) {
       start[0] = static_cast<hsize_t>(first);
       size[0] = static_cast<hsize_t>(count);
     }
-    if (!start.empty())  // a single number has no extents to choose from
-      TRIREME_H5(H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr),
-                 path_ + ":" + name_);
-    // The same rank as in the file: HDF5 then pairs the selections chunk by chunk instead of element by element.
-    const h5::Space memory(
-        TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
+    if (!start.empty())  // a single number has no extents to select from
+      TRIREME_H5(H5Sselect_hyperslab(space_, H5S_SELECT_SET, start.data(), nullptr, size.data(), nullptr), path_ + ":" + name_);
+    // The same rank as in the file: then HDF5 matches the selections chunk by chunk instead of element by element.
+    const h5::Space memory(TRIREME_H5(H5Screate_simple(static_cast<int>(size.size()), size.data(), nullptr), path_ + ":" + name_));
     if (H5Dread(dataset_, type_, memory, space_, transfer_, out.data()) < 0) {
       int number = 0;
       const std::string words = h5::error_stack(&number);
       watch_->check(first, count);
       if (number != 0)
-        throw IoError(ExitCode::data, fmt::format("shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}", path_, first, first + count, name_, words), number);
+        throw IoError(ExitCode::data, fmt::format("shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}", path_, first, first + count, name_, words),
+                      number);
       throw data_error(
-          "shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy or make it "
+          "shard '{}': rows [{}, {}) of data set '{}' cannot be read: {}. Hint: the file is damaged; copy it or create it "
           "again",
           path_, first, first + count, name_, words);
     }
@@ -285,7 +254,7 @@ class RowSet {
   std::size_t element_bytes_;
   std::vector<std::int64_t> extents_;
   detail::Decoding decoding_;
-  std::size_t lead_ = 0;             // extents before those of a row
+  std::size_t lead_ = 0;             // number of extents before those of a row
   std::vector<int> places_, order_;  // order_: the stored axes of a row in the model's order
   bool permutes_ = false;
   std::size_t row_bytes_ = 0;
@@ -293,31 +262,67 @@ class RowSet {
   h5::Properties access_, transfer_;
   h5::Dataset dataset_;
   h5::Space space_;
-  std::optional<detail::ReadWatch> watch_;  // knows dataset_
-  std::vector<std::byte> whole_, values_, ordered_;  // rows on their way to the model's form
+  std::optional<detail::ReadWatch> watch_;           // refers to dataset_
+  std::vector<std::byte> whole_, values_, ordered_;  // rows in several stages of conversion
 };
+
+/// The part of whole rows of shape `seen` in a box.
+Cut cut_of(const Shape& seen, const Box& box) {
+  Cut part{.channels = seen[0], .box = box};
+  for (int d = 1; d < seen.rank(); ++d) part.extents[static_cast<std::size_t>(4 - seen.rank() + d - 1)] = seen[d];
+  return part;
+}
 
 }  // namespace
 
 struct ShardReader::Impl {
-  Impl(const ShardInfo& i, const ShardNames& names, const Shape& sample, const Shape& label, bool verify) : info(i), file(h5::open_file(i.path, "shard", ExitCode::data)) {
-    features = std::make_unique<RowSet>(file, info.path, names.features, info.rows,
-                                        RowView{info.feature_type, info.sample, sample.rank() > 0 ? sample : info.sample, names.axes, names.netcdf,
-                                                names.feature_moments},
+  Impl(const ShardInfo& i, const ShardNames& given, const Shape& sample, const Shape& label, bool verify)
+      : info(i), sample_shape(sample.rank() > 0 ? sample : i.sample), label_shape(label.rank() > 0 ? label : i.label) {
+    const ShardPath where(i.path);
+    file = h5::open_file(where.file, "shard", ExitCode::data);
+    const ShardNames names = detail::as_joined(file, where, given);
+    if (detail::is_joined(names)) {
+      ShardNames read = names;
+      if (!info.has_labels) read.label_arrays.clear();
+      arrays = std::make_unique<detail::ShardArrays>(info.path, read, info.sample, info.label.rank() == 0 ? Shape{1} : info.label, verify);
+      if (arrays->rows() != info.rows || arrays->features().type != info.feature_type || (info.has_labels && arrays->labels().type != info.label_type))
+        throw data_error("shard '{}': it now has {} rows of {}; it had {} rows of {} when the run started. Hint: do not change shards while they are read",
+                         info.path, arrays->rows(), arrays->features().shape.tuple(), info.rows, info.sample.tuple());
+      return;
+    }
+    features = std::make_unique<RowSet>(file, info.path, where.in_file(names.features), info.rows,
+                                        RowView{info.feature_type, info.sample, sample_shape, names.axes, names.netcdf, names.feature_moments},
                                         info.single_sample, names, verify);
     if (info.has_labels)
-      labels = std::make_unique<RowSet>(file, info.path, names.labels, info.rows,
-                                        RowView{info.label_type, info.label, label.rank() > 0 ? label : info.label, names.label_axes, names.netcdf,
-                                                names.label_moments},
+      labels = std::make_unique<RowSet>(file, info.path, where.in_file(names.labels), info.rows,
+                                        RowView{info.label_type, info.label, label_shape, names.label_axes, names.netcdf, names.label_moments},
                                         info.single_sample, names, verify);
   }
-  RowSet& label_set() {
-    if (!labels) throw internal_error("shard '{}': labels were asked for, but it was described without", info.path);
-    return *labels;
+
+  std::int64_t read(bool of_features, std::int64_t first, std::int64_t count, const Box* box, std::span<std::byte> out) {
+    if (!of_features && !info.has_labels) throw internal_error("shard '{}': labels were requested, but its description has none", info.path);
+    if (!arrays) {
+      RowSet& set = of_features ? *features : *labels;
+      return box == nullptr ? set.read(first, count, out) : set.read(first, count, *box, out);
+    }
+    const auto& field = of_features ? arrays->features() : arrays->labels();
+    const Shape& seen = of_features ? sample_shape : label_shape;
+    if (box == nullptr || (seen.rank() > 0 && std::ranges::equal(field.pixels, seen.without_first().span())))
+      return arrays->read(field, first, count, box, out);
+    // The files hold rows without the model's pixels (784 numbers for 1x28x28): whole rows are read and cut.
+    const std::size_t bytes = size_of(field.type);
+    whole.resize(static_cast<std::size_t>(count * field.shape.size()) * bytes);
+    const std::int64_t asked = arrays->read(field, first, count, nullptr, whole);
+    cut_rows(cut_of(seen, *box), count, bytes, whole.data(), out.data());
+    return asked;
   }
+
   ShardInfo info;
+  Shape sample_shape, label_shape;
   h5::File file;
   std::unique_ptr<RowSet> features, labels;
+  std::unique_ptr<detail::ShardArrays> arrays;  // instead of these
+  std::vector<std::byte> whole;
 };
 
 ShardReader::ShardReader(const ShardInfo& info, const ShardNames& names, const Shape& sample, const Shape& label, bool verify)
@@ -329,16 +334,16 @@ ShardReader& ShardReader::operator=(ShardReader&&) noexcept = default;
 const ShardInfo& ShardReader::info() const { return impl_->info; }
 
 std::int64_t ShardReader::read_features(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-  return impl_->features->read(first, count, out);
+  return impl_->read(true, first, count, nullptr, out);
 }
 std::int64_t ShardReader::read_features(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out) {
-  return impl_->features->read(first, count, box, out);
+  return impl_->read(true, first, count, &box, out);
 }
 std::int64_t ShardReader::read_labels(std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-  return impl_->label_set().read(first, count, out);
+  return impl_->read(false, first, count, nullptr, out);
 }
 std::int64_t ShardReader::read_labels(std::int64_t first, std::int64_t count, const Box& box, std::span<std::byte> out) {
-  return impl_->label_set().read(first, count, box, out);
+  return impl_->read(false, first, count, &box, out);
 }
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// Element types: their sizes, numpy's names, and how they come out of whatever type a file holds.
+// Element types: sizes, numpy's names, and the conversion from HDF5 types.
 #include "io/detail/shard_types.hpp"
 
 #include <array>
@@ -37,11 +37,17 @@ std::optional<ElementType> integer_type(std::size_t size, bool is_signed) {
   return std::nullopt;
 }
 
-/// A damaged header may describe a float without exponent or mantissa; HDF5 reads it all the same, as something else than was written.
+/// A damaged header may describe a float without exponent or mantissa, or with another bias; HDF5 reads it without an error, but as other numbers.
+/// Valid types are IEEE 754's formats (half, single, double), bfloat16, and the long double of x86 and POWER: the bias is 2^(bits - 1) - 1, and the
+/// first bit of the mantissa is implied except on x86.
 bool is_sound_float(hid_t type, std::size_t size) {
   std::size_t sign = 0, exponent = 0, exponent_bits = 0, mantissa = 0, mantissa_bits = 0;
-  return H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) >= 0 && exponent_bits > 0 && mantissa_bits > 0 &&
-         H5Tget_precision(type) > exponent_bits + mantissa_bits && H5Tget_precision(type) <= 8 * size && H5Tget_ebias(type) > 0;
+  if (H5Tget_fields(type, &sign, &exponent, &exponent_bits, &mantissa, &mantissa_bits) < 0 || exponent_bits == 0 || exponent_bits > 15 || mantissa_bits == 0)
+    return false;
+  const H5T_norm_t norm = H5Tget_norm(type);
+  const bool first_bit = norm == H5T_NORM_IMPLIED || (norm != H5T_NORM_ERROR && size > 8);
+  return first_bit && H5Tget_precision(type) > exponent_bits + mantissa_bits && H5Tget_precision(type) <= 8 * size &&
+         H5Tget_ebias(type) == (std::size_t{1} << (exponent_bits - 1)) - 1;
 }
 
 }  // namespace
@@ -99,10 +105,8 @@ std::optional<ElementType> element_type(hid_t type) {
 }
 
 h5::Type reading_type(hid_t file_type, ElementType element, const std::string& context) {
-  // HDF5 converts bit fields to nothing else: they are read in the machine's own form of themselves, which has the same
-  // bytes.
-  if (H5Tget_class(file_type) == H5T_BITFIELD)
-    return h5::Type(TRIREME_H5(H5Tget_native_type(file_type, H5T_DIR_DEFAULT), context));
+  // HDF5 does not convert bit fields to other types: they are read as native bit fields, which have the same bytes.
+  if (H5Tget_class(file_type) == H5T_BITFIELD) return h5::Type(TRIREME_H5(H5Tget_native_type(file_type, H5T_DIR_DEFAULT), context));
   return h5::Type(TRIREME_H5(H5Tcopy(memory_type(element)), context));
 }
 

@@ -1,4 +1,4 @@
-// Writes one shard, row block after row block, under a temporary name until it is whole.
+// Writes one shard in blocks of rows, with a temporary name until it is complete.
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -11,9 +11,9 @@ namespace trireme {
 
 namespace {
 
-constexpr std::int64_t largest_chunk = std::int64_t{1} << 20;  // larger rows are divided, so that a rank that needs a part of them reads little more
+constexpr std::int64_t largest_chunk = std::int64_t{1} << 20;  // larger rows are divided, so that a rank that needs a part of them reads little more than that
 
-/// `rows` rows, or a part of one row where it is large: of as many whole planes, lines... as fit.
+/// `rows` rows per chunk, or a part of one row if it is large: as many whole planes, lines... as fit.
 std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extents, std::int64_t rows, std::size_t row_bytes) {
   std::vector<hsize_t> chunk = extents;
   const auto most = static_cast<hsize_t>(largest_chunk);
@@ -21,7 +21,7 @@ std::vector<hsize_t> chunk_extents(const std::vector<hsize_t>& extents, std::int
   chunk[0] = std::clamp<hsize_t>(std::min(static_cast<hsize_t>(rows), most / bytes), 1, extents[0]);
   for (std::size_t d = 1; d < chunk.size() && bytes > most; ++d) {
     const hsize_t inner = bytes / extents[d], pieces = (extents[d] + std::max<hsize_t>(most / inner, 1) - 1) / std::max<hsize_t>(most / inner, 1);
-    chunk[d] = (extents[d] + pieces - 1) / pieces;  // of about equal size: the last one of them is stored whole
+    chunk[d] = (extents[d] + pieces - 1) / pieces;  // about equal sizes, because the last chunk is stored at full size
     bytes = inner * chunk[d];
   }
   return chunk;
@@ -36,7 +36,7 @@ struct ShardWriter::Impl {
     h5::Type type;
     std::vector<hsize_t> extents;
     std::size_t row_bytes = 0;
-    h5::Attribute stored;  // the checksum, put in at the end
+    h5::Attribute stored;  // the checksum, written at the end
     std::uint64_t checksum = 0;
   };
 
@@ -48,7 +48,7 @@ struct ShardWriter::Impl {
     h5::quiet();
     const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_FILE_CREATE), where));
     const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_FILE_ACCESS), where));
-    // From 1.10 on HDF5 gives all of its metadata checksums, the index of chunks among it.
+    // Since version 1.10 HDF5 stores checksums of all metadata, including the index of chunks.
     if (options.checksums) TRIREME_H5(H5Pset_libver_bounds(access, H5F_LIBVER_V110, H5F_LIBVER_LATEST), where);
     file = detail::create_file(partial, status, creation, access, where, ExitCode::data);
     features = create(options.names.features, options.sample, options.feature_type, options.chunk_rows);
@@ -64,9 +64,7 @@ struct ShardWriter::Impl {
     std::filesystem::remove(partial, ignored);
   }
 
-  std::string context(const std::string& name) const {
-    return "shard '" + file_path.string() + "', data set '" + name + "'";
-  }
+  std::string context(const std::string& name) const { return "shard '" + file_path.string() + "', data set '" + name + "'"; }
 
   RowSet create(const std::string& name, const Shape& row, ElementType element, std::int64_t chunk_rows) const {
     const std::string where = context(name);
@@ -75,8 +73,7 @@ struct ShardWriter::Impl {
     set.extents.push_back(static_cast<hsize_t>(rows));
     for (const std::int64_t extent : row.span()) set.extents.push_back(static_cast<hsize_t>(extent));
     set.type = h5::Type(TRIREME_H5(H5Tcopy(memory_type(element)), where));
-    set.space = h5::Space(
-        TRIREME_H5(H5Screate_simple(static_cast<int>(set.extents.size()), set.extents.data(), nullptr), where));
+    set.space = h5::Space(TRIREME_H5(H5Screate_simple(static_cast<int>(set.extents.size()), set.extents.data(), nullptr), where));
     const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_DATASET_CREATE), where));
     const h5::Properties access(TRIREME_H5(H5Pcreate(H5P_DATASET_ACCESS), where));
     const h5::Properties link(TRIREME_H5(H5Pcreate(H5P_LINK_CREATE), where));
@@ -90,14 +87,13 @@ struct ShardWriter::Impl {
         TRIREME_H5(H5Pset_deflate(creation, static_cast<unsigned>(std::min(options.gzip, 9))), where);
       }
       if (options.checksums) TRIREME_H5(H5Pset_fletcher32(creation), where);
-      // Blocks shorter than a chunk would else have it compressed and decompressed for each of them.
+      // Otherwise blocks shorter than a chunk would compress and decompress the chunk for each of them.
       const std::size_t rows_of_chunks = static_cast<std::size_t>(chunk[0]) * set.row_bytes;
       TRIREME_H5(H5Pset_chunk_cache(access, 521, std::max(rows_of_chunks + rows_of_chunks / 2, std::size_t{1} << 20), 1.0), where);
     } else {
       TRIREME_H5(H5Pset_fill_time(creation, H5D_FILL_TIME_NEVER), where);
     }
-    set.dataset =
-        h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), set.type, set.space, link, creation, access), where));
+    set.dataset = h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), set.type, set.space, link, creation, access), where));
     if (options.checksums) {
       const h5::Space one(TRIREME_H5(H5Screate(H5S_SCALAR), where));
       set.stored = h5::Attribute(TRIREME_H5(H5Acreate2(set.dataset, shard_checksum_attribute, H5T_STD_U64LE, one, H5P_DEFAULT, H5P_DEFAULT), where));
@@ -120,14 +116,13 @@ struct ShardWriter::Impl {
   std::filesystem::path file_path, partial;
   std::int64_t rows, written = 0;
   Options options;
-  detail::WriteStatus status;  // outlives the file
+  detail::WriteStatus status;  // must outlive the file
   h5::File file;
   RowSet features, labels;
   bool finished = false;
 };
 
-ShardWriter::ShardWriter(const std::filesystem::path& path, std::int64_t rows, const Options& options)
-    : impl_(std::make_unique<Impl>(path, rows, options)) {
+ShardWriter::ShardWriter(const std::filesystem::path& path, std::int64_t rows, const Options& options) : impl_(std::make_unique<Impl>(path, rows, options)) {
   impl_->open();
 }
 ShardWriter::~ShardWriter() = default;
@@ -135,14 +130,10 @@ ShardWriter::~ShardWriter() = default;
 void ShardWriter::append(std::span<const std::byte> features, std::span<const std::byte> labels) {
   Impl& shard = *impl_;
   const auto count = static_cast<std::int64_t>(features.size() / shard.features.row_bytes);
-  const std::size_t label_bytes =
-      shard.options.has_labels ? static_cast<std::size_t>(count) * shard.labels.row_bytes : 0;
-  if (features.size() % shard.features.row_bytes != 0 || labels.size() != label_bytes ||
-      shard.written + count > shard.rows)
-    throw internal_error(
-        "shard '{}': {} bytes of features and {} of labels appended after {} of {} rows of {} and {} bytes",
-        shard.file_path.string(), features.size(), labels.size(), shard.written, shard.rows, shard.features.row_bytes,
-        shard.labels.row_bytes);
+  const std::size_t label_bytes = shard.options.has_labels ? static_cast<std::size_t>(count) * shard.labels.row_bytes : 0;
+  if (features.size() % shard.features.row_bytes != 0 || labels.size() != label_bytes || shard.written + count > shard.rows)
+    throw internal_error("shard '{}': {} bytes of features and {} bytes of labels were appended after {} of {} rows of {} and {} bytes",
+                         shard.file_path.string(), features.size(), labels.size(), shard.written, shard.rows, shard.features.row_bytes, shard.labels.row_bytes);
   if (count == 0) return;
   shard.write(shard.features, shard.options.names.features, count, features.data());
   if (shard.options.has_labels) shard.write(shard.labels, shard.options.names.labels, count, labels.data());
@@ -152,8 +143,7 @@ void ShardWriter::append(std::span<const std::byte> features, std::span<const st
 void ShardWriter::finish() {
   Impl& shard = *impl_;
   const std::string where = "shard '" + shard.file_path.string() + "'";
-  if (shard.written != shard.rows)
-    throw internal_error("{}: {} rows were promised, {} were appended", where, shard.rows, shard.written);
+  if (shard.written != shard.rows) throw internal_error("{}: expected {} rows, but {} were appended", where, shard.rows, shard.written);
   for (Impl::RowSet* const set : {&shard.features, &shard.labels}) {
     if (set->stored) TRIREME_H5(H5Awrite(set->stored, H5T_NATIVE_UINT64, &set->checksum), where);
     set->stored.close(where);
@@ -163,7 +153,7 @@ void ShardWriter::finish() {
   shard.status.check(where, ExitCode::data);
   std::error_code error = detail::sync_to_disk(shard.partial);
   if (!error) error = detail::publish(shard.partial, shard.file_path);
-  if (error) throw data_error("{} cannot be brought to the disk: {}", where, error.message());
+  if (error) throw data_error("{} cannot be flushed to disk: {}", where, error.message());
   shard.finished = true;
 }
 

@@ -15,7 +15,7 @@ struct Axis {
   std::int64_t extent, from, to;  // strides in elements
 };
 
-constexpr std::int64_t tile = 64;  // elements of a side: both sides of a tile stay in the nearest cache
+constexpr std::int64_t tile = 64;  // edge length in elements: both sides of a tile fit in the first-level cache
 
 template <std::size_t Bytes>
 void copy_tiled(const Axis& outer, const Axis& inner, const std::byte* from, std::byte* to) {
@@ -23,11 +23,11 @@ void copy_tiled(const Axis& outer, const Axis& inner, const std::byte* from, std
     for (std::int64_t j0 = 0; j0 < inner.extent; j0 += tile)
       for (std::int64_t i = i0; i < std::min(outer.extent, i0 + tile); ++i)
         for (std::int64_t j = j0; j < std::min(inner.extent, j0 + tile); ++j)
-          std::memcpy(to + static_cast<std::size_t>(i * outer.to + j * inner.to) * Bytes, from + static_cast<std::size_t>(i * outer.from + j * inner.from) * Bytes,
-                      Bytes);
+          std::memcpy(to + static_cast<std::size_t>(i * outer.to + j * inner.to) * Bytes,
+                      from + static_cast<std::size_t>(i * outer.from + j * inner.from) * Bytes, Bytes);
 }
 
-/// All but the last two axes one by one.
+/// Iterates over all but the last two axes.
 template <std::size_t Bytes>
 void copy(std::span<const Axis> axes, const std::byte* from, std::byte* to) {
   if (axes.size() == 2) return copy_tiled<Bytes>(axes[0], axes[1], from, to);
@@ -41,7 +41,7 @@ void transpose_rows(std::int64_t rows, std::span<const std::int64_t> extents, st
                     std::byte* to) {
   std::vector<std::int64_t> stride(extents.size(), 1);
   for (std::size_t k = extents.size(); k-- > 1;) stride[k - 1] = stride[k] * extents[k];
-  // Neighbours that stay neighbours are one axis.
+  // Axes that stay adjacent in the same order are merged.
   std::int64_t row = 1;
   for (const std::int64_t extent : extents) row *= extent;
   std::array<Axis, Shape::max_rank + 2> list{};
@@ -59,14 +59,18 @@ void transpose_rows(std::int64_t rows, std::span<const std::int64_t> extents, st
   for (std::size_t k = count; k-- > 1; to_stride *= list[k].extent) list[k].to = to_stride;
   if (count == 1) list[count++] = {1, 1, 1};
   const auto axes = std::span(list).first(count);
-  // The axis that is fastest in the file is brought next to the one that is fastest in memory, so that tiles are of both.
+  // The fastest axis of the file is placed next to the fastest axis in memory, so that tiles contain both.
   const auto fastest = std::min_element(axes.begin() + 1, axes.end() - 1, [](const Axis& a, const Axis& b) { return a.from < b.from; });
   if (fastest != axes.end() - 1) std::rotate(fastest, fastest + 1, axes.end() - 1);
   switch (element_bytes) {
-    case 1: return copy<1>(axes, from, to);
-    case 2: return copy<2>(axes, from, to);
-    case 4: return copy<4>(axes, from, to);
-    default: return copy<8>(axes, from, to);
+    case 1:
+      return copy<1>(axes, from, to);
+    case 2:
+      return copy<2>(axes, from, to);
+    case 4:
+      return copy<4>(axes, from, to);
+    default:
+      return copy<8>(axes, from, to);
   }
 }
 

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# A run longer than the time limit as jobs that wait for each other, for sites where a job may not requeue itself.
-#   jobs/chain.sh LINKS [sbatch's options] jobs/train.sbatch DECK [--section.key=value ...]
-# Each link goes on where the one before stopped. When a link fails (any exit code but 0 and 75) the rest is cancelled; when the run is done the links
-# that are left find nothing to do. Prints the job ids. All links have one job name, and so one run directory; RUN names another.
+# Submits a long run as a chain of dependent jobs, for sites where a job may not requeue itself.
+#   jobs/chain.sh LINKS [OPTION OF SBATCH ...] jobs/train.sbatch DECK [--section.key=value ...]
+# LINKS is the number of jobs. Each job continues where the previous one stopped. If a job fails (any exit code except 0 and 75), Slurm cancels the rest. When
+# the run is complete, the remaining jobs end at once. The script prints the job ids. All jobs have the same name, so they share a run directory; RUN sets
+# another one.
 set -euo pipefail
 
-usage="usage: jobs/chain.sh LINKS [sbatch's options] jobs/train.sbatch DECK [--section.key=value ...]"
+usage="usage: jobs/chain.sh LINKS [OPTION OF SBATCH ...] jobs/train.sbatch DECK [--section.key=value ...]"
 if [ $# -lt 3 ] || ! [[ $1 =~ ^[1-9][0-9]*$ ]]; then echo "$usage" >&2; exit 2; fi
 links=$1
 shift
@@ -17,6 +18,6 @@ for ((link = 1; link <= links; ++link)); do
   else
     job=$(sbatch --parsable --dependency=afterok:"$job" --kill-on-invalid-dep=yes "$@")
   fi
-  job=${job%%;*}  # the cluster's name may follow
+  job=${job%%;*}  # --parsable may append the name of the cluster
   echo "$job"
 done

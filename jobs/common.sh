@@ -1,21 +1,21 @@
-# What the job scripts of this folder share. They source it; it is not run.
+# Functions that the job scripts share. The scripts source this file; do not run it. Environment variables:
 #
 #   TRIREME         the program (default: build/release/trireme)
-#   TRIREME_SITE    a file of sites/ to source first: modules, binding, MPI (the site files set it themselves where a job is submitted)
-#   TRIREME_MPI     what srun speaks with MPI (`srun --mpi=list`; default: pmi2, which suits MPICH; empty: the site's default)
+#   TRIREME_SITE    a file of sites/ to source first: modules, CPU binding, MPI. The site files set it when you source them to submit a job
+#   TRIREME_MPI     value of srun's --mpi (see `srun --mpi=list`; default: pmi2, for MPICH; empty: the site's default)
 #   TRIREME_SRUN    more options for srun, separated by spaces (default: --cpu-bind=cores)
-#   TRIREME_HANG_REQUEUES   how often a job that ended because ranks did not arrive (exit code 7) requeues itself (default: 3)
-#   TRIREME_CHAIN   1: a link of a chain (chain.sh), which never requeues itself
+#   TRIREME_HANG_REQUEUES   how often a job requeues itself after exit code 7 (ranks did not arrive) (default: 3)
+#   TRIREME_CHAIN   1: the job is part of a chain (chain.sh) and never requeues itself
 
-# This job by the name that means it alone: an element of an array may have the number of the whole.
+# The unique id of this job. An element of a job array may have the same SLURM_JOB_ID as the whole array.
 job=$SLURM_JOB_ID
 if [ -n "${SLURM_ARRAY_TASK_ID:-}" ]; then job=${SLURM_ARRAY_JOB_ID}_$SLURM_ARRAY_TASK_ID; fi
 
-# Whether this job still stands as the queue wants it: not cancelled, not over its limit, not already on its way back to the queue.
+# Whether this job is still running: not cancelled, not over its time limit, not already requeued.
 job_is_running() { [ "$(squeue -h -j "$job" -o %T 2>/dev/null)" = RUNNING ]; }
 
-# job_time KNOWN FORMAT: when this job began (%S) or ends (%e), in seconds since 1970. New versions of Slurm tell the job; older ones are asked. Nothing where there
-# is no limit.
+# job_time KNOWN FORMAT: prints the start (%S) or end (%e) of this job in seconds since 1970. New versions of Slurm set a variable (KNOWN); for older versions
+# it asks squeue. Prints nothing if there is no time limit.
 job_time() {
   if [ -n "$1" ]; then echo "$1"; return; fi
   local when
@@ -23,8 +23,8 @@ job_time() {
   [[ $when == [0-9]* ]] && date -d "$when" +%s
 }
 
-# launch WORDS...: srun with what the site wants. -K1: a rank that dies takes the others with it, rather than leave them waiting. USR1 (and TERM) that
-# reach this script go on to all ranks, which then write a checkpoint and exit with 75.
+# launch COMMAND...: runs srun with the options of the site. -K1: if a rank dies, srun ends the other ranks, so that they do not wait. The signals USR1 and TERM
+# are forwarded to all ranks, which then write a checkpoint and exit with 75.
 launch() {
   local options=(-K1 --cpus-per-task="$OMP_NUM_THREADS") code step
   [ -n "${TRIREME_MPI-pmi2}" ] && options+=(--mpi="${TRIREME_MPI-pmi2}")
@@ -36,13 +36,14 @@ launch() {
   while :; do
     wait "$step"
     code=$?
-    kill -0 "$step" 2>/dev/null || break  # else a signal ended the wait, not the step
+    kill -0 "$step" 2>/dev/null || break  # otherwise a signal ended the wait, but the step is still running
   done
   trap - USR1 TERM
   return "$code"
 }
 
-# train RUN WORDS...: `trireme train WORDS` in run directory RUN, from where it stands, then what the exit code asks for. Does not return.
+# train RUN ARGUMENT...: runs `trireme train ARGUMENT...` in run directory RUN and resumes from its newest checkpoint. Then acts on the exit code. It does not
+# return.
 train() {
   local run=$1 code last
   shift
@@ -55,23 +56,23 @@ train() {
   rm -f "$run/exit_code"
   launch "${TRIREME:-build/release/trireme}" train "$@" --run.output="$run" --checkpoint.resume=auto
   code=$?
-  # srun's code is that of whatever ended last, perhaps of a rank that -K1 ended while others had left already; the program's own word is this file's.
+  # The exit code of srun may be that of a rank that -K1 ended. The file contains the exit code of the program itself.
   last=$(cat "$run/exit_code" 2>/dev/null)
-  echo "== $(date -Is) exit code $code, the run's own word: ${last:-none}"
+  echo "== $(date -Is) exit code of srun: $code, exit code of the run: ${last:-none}"
   code=${last:-$code}
 
-  # Ranks that did not arrive: a node may be ill, and another start gets others. Not for ever.
+  # Exit code 7: ranks did not arrive. A node may be faulty, and a new start may get other nodes. The number of restarts is limited.
   local hangs=.trireme-hangs-$job count=0
   if [ "$code" -eq 7 ]; then
     count=$(($(cat "$hangs" 2>/dev/null || echo 0) + 1))
     if [ "$count" -gt "${TRIREME_HANG_REQUEUES:-3}" ]; then rm -f "$hangs"; exit 7; fi
     echo "$count" >"$hangs"
-    echo "== ranks did not arrive: start $count of at most ${TRIREME_HANG_REQUEUES:-3} more"
+    echo "== ranks did not arrive: restart $count of at most ${TRIREME_HANG_REQUEUES:-3}"
   else
     rm -f "$hangs"
     if [ "$code" -ne 75 ]; then exit "$code"; fi
   fi
-  if [ "${TRIREME_CHAIN:-0}" = 1 ]; then exit 0; fi  # the next link goes on
+  if [ "${TRIREME_CHAIN:-0}" = 1 ]; then exit 0; fi  # the next job of the chain continues
   if job_is_running; then scontrol requeue "$job" && exit 0; fi
   exit "$code"
 }

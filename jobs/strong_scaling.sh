@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Strong scaling through the queue: a job for each number of ranks, then a report. Run where jobs are submitted.
-#   jobs/strong_scaling.sh DECK [--ranks 1,2,4] [--sbatch '-p batch -t 30'] [--wait] [...]     the options of scripts/scaling
-# The same command again writes the report, or submits what did not finish.
+# Strong scaling study with Slurm: one job per number of ranks, then a report. Run it on a login node.
+#   jobs/strong_scaling.sh DECK [--ranks 1,2,4] [--sbatch '-p batch -t 30'] [--wait] [...]     For all options: scripts/scaling --help
+# Run the same command again to get the report, or to submit the runs that did not finish.
 exec "$(dirname "$0")/../scripts/scaling" strong "$@" --slurm

@@ -1,7 +1,7 @@
+// Callbacks of Kokkos' tools interface: a label's beginning gives its purpose. A tool that was there before still gets its events.
 #include "kokkos_kernels/allocations.hpp"
 
 #include <Kokkos_Core.hpp>
-
 #include <algorithm>
 #include <mutex>
 #include <string_view>
@@ -22,7 +22,7 @@ MemoryUse use_of(std::string_view label) {
     MemoryUse use;
   };
   constexpr Known known[] = {{"trireme::network::temporary", MemoryUse::activations}, {"trireme::network::workspace", MemoryUse::workspace},
-                             {"trireme::box_exchange::", MemoryUse::messages},        {"trireme::channel_shares::", MemoryUse::messages},
+                             {"trireme::halo_exchange::", MemoryUse::messages},       {"trireme::channel_shares::", MemoryUse::messages},
                              {"trireme::stage_links::", MemoryUse::messages},         {"trireme::rank_sum::", MemoryUse::messages}};
   for (const Known& one : known)
     if (label.starts_with(one.begins)) return one.use;

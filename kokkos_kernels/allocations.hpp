@@ -1,4 +1,5 @@
-// Bytes that Kokkos has really allocated, by what they are for, told by the labels: Kokkos' tools interface reports each allocation and its end.
+// Counts the bytes that Kokkos allocates, by purpose. The labels of allocations determine the purpose; Kokkos' tools interface reports each
+// allocation and deallocation.
 #pragma once
 
 #include <array>
@@ -6,11 +7,11 @@
 
 namespace trireme {
 
-/// What memory of a run is for.
+/// Purpose of memory in a run.
 enum class MemoryUse { activations, workspace, messages, other };
 
-/// Counts from its making to its end, in the whole process, whatever thread allocates; a tool that was there before is told as well. Where several live
-/// the newest counts, and ends first.
+/// Counts during its lifetime, for the whole process and all threads. Calls a previously registered tool, too. Of several objects the newest one
+/// counts, and must be destroyed first.
 class AllocationCounter {
  public:
   AllocationCounter();
@@ -21,11 +22,11 @@ class AllocationCounter {
   struct Bytes {
     std::int64_t now = 0, peak = 0;
   };
-  /// Of one use, and of all together.
+  /// Bytes of one purpose; bytes of all purposes.
   Bytes of(MemoryUse use) const;
   Bytes all() const;
 
-  // For the tools interface.
+  // Callbacks of the tools interface.
   void add(const char* label, std::int64_t bytes);
 
  private:

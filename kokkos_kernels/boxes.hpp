@@ -1,4 +1,4 @@
-// Copies and sums of boxes of pixels between channels-last arrays (n, D, H, W, C) of any extents.
+// Copies and adds boxes of pixels between channels-last arrays (n, D, H, W, C) of any extents.
 #pragma once
 
 #include <array>
@@ -7,7 +7,7 @@
 
 namespace trireme {
 
-/// `extent` pixels of each of n samples, which begin at from_first in an array of pixels `from` and at to_first in one of `to`.
+/// A box of `extent` pixels in each of n samples. It begins at from_first in arrays with `from` pixels, and at to_first in arrays with `to` pixels.
 struct BoxCopy {
   std::int64_t channels = 1;
   std::array<std::int64_t, 3> extent{1, 1, 1};
@@ -17,10 +17,10 @@ struct BoxCopy {
   KOKKOS_FUNCTION std::int64_t elements() const { return extent[0] * extent[1] * extent[2] * channels; }
 };
 
-/// to = from in the box.
+/// to = from within the box.
 template <class T>
 void copy_box(const Execution& exec, std::int64_t n, const BoxCopy& box, Span<const T> from, Span<T> to);
-/// to += from in the box.
+/// to += from within the box.
 template <class T>
 void add_box(const Execution& exec, std::int64_t n, const BoxCopy& box, Span<const T> from, Span<T> to);
 

@@ -3,20 +3,21 @@
 //
 //   z[n, o, g*ocg + m] = bias[g*ocg + m] + sum over taps k and c of w[g*ocg + m, c, k] * x[n, o*stride - padding + k*dilation, g*icg + c]
 //
-// x: (N, ID, IH, IW, IC); z: (N, OD, OH, OW, OC); w: (OC, IC/G, KD, KH, KW) as PyTorch; all kernels take the number of samples n, so that a
-// smaller batch runs on the same plan.
+// x: (N, ID, IH, IW, IC); z: (N, OD, OH, OW, OC); w: (OC, IC/G, KD, KH, KW) as in PyTorch. All kernels take the number of samples n, so that a
+// smaller batch uses the same plan.
 //
-// On the host all three passes walk lists of taps with a tile of results in registers (detail/conv_tiles.hpp): pixels times two registers
-// of channels; or, where channels are too few to fill a register, channels times registers of pixels (detail/conv_planar.hpp).
-// Backward-data is the forward kernel on dy, one list of taps for each phase of the stride; backward-weights holds a tile of
-// (tap, channel) times output channels and walks the pixels. What follows a convolution at once, its tail, is applied to rows that are
-// still near, so that z never travels to memory and back.
+// On the host all three passes iterate over lists of taps and keep a tile of results in registers (detail/conv_tiles.hpp): pixels times two registers
+// of channels; or, if there are too few channels to fill a register, channels times registers of pixels (detail/conv_planar.hpp). Backward-data is
+// the forward kernel on dy, with one list of taps for each phase of the stride. Backward-weights holds a tile of (tap, channel) times output channels
+// and iterates over the pixels. The epilogue, that is, the operations that follow a convolution directly, is applied to rows that are still in cache,
+// so that z is not written to memory and read again.
 #pragma once
 
 #include <array>
 #include <cstdint>
 #include <memory>
 
+#include "kokkos_kernels/epilogue.hpp"
 #include "kokkos_kernels/types.hpp"
 
 namespace trireme {
@@ -37,16 +38,7 @@ struct ConvGeometry {
 /// floor((in + 2 padding - dilation (kernel - 1) - 1) / stride) + 1, PyTorch's Conv2d.
 std::int64_t conv_extent(std::int64_t in, std::int64_t kernel, std::int64_t stride, std::int64_t padding, std::int64_t dilation);
 
-/// What follows a convolution at once: y = act(max_pool(z)), act(v) = v < 0 ? slope v : v, which may also stand before the pooling: the
-/// result is the same. Pooling windows tile the plane: stride as wide as the window, no padding; at most 256 places.
-struct ConvTail {
-  std::array<std::int64_t, 3> window{1, 1, 1};
-  double slope = 1;  // 1: none; 0: relu
-
-  std::int64_t places() const { return window[0] * window[1] * window[2]; }
-  bool pools() const { return places() > 1; }
-  std::array<std::int64_t, 3> extent(const ConvGeometry& g) const { return {g.out[0] / window[0], g.out[1] / window[1], g.out[2] / window[2]}; }
-};
+inline std::array<std::int64_t, 3> Epilogue::extent(const ConvGeometry& g) const { return {g.out[0] / window[0], g.out[1] / window[1], g.out[2] / window[2]}; }
 
 /// The gradient of y, and, where the tail pools, what forward left to lead it back to z: the places that won, and y itself, which tells the
 /// side of the slope. Without pooling the gradient is that of z: the slope is the caller's.
@@ -63,10 +55,10 @@ class ConvPlan {
   /// Whether tails that pool are there; devices have none.
   static constexpr bool has_pooling = on_host;
 
-  explicit ConvPlan(const ConvGeometry& geometry, const ConvTail& tail = {}, Operands operands = Operands::full);
+  explicit ConvPlan(const ConvGeometry& geometry, const Epilogue& tail = {}, ComputeType operands = ComputeType::full);
   const ConvGeometry& geometry() const { return geometry_; }
-  const ConvTail& tail() const { return tail_; }
-  Operands operands() const { return operands_; }
+  const Epilogue& tail() const { return tail_; }
+  ComputeType operands() const { return operands_; }
   /// Elements of scratch that the passes below need for at most n samples (packed weights, per-thread windows, partial weight gradients; rounded
   /// operands; a device's lowered matrix).
   std::int64_t workspace(std::int64_t n) const;
@@ -77,7 +69,8 @@ class ConvPlan {
                Span<T> workspace) const;
   /// dx = (transposed convolution of dz with w)
   void backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx, Span<T> workspace) const;
-  /// dw += ..., dbias += sum over samples and pixels of dz (when not empty; on the host of dz as products take it). The order of summation depends on n and the geometry only.
+  /// dw += ..., dbias += sum over samples and pixels of dz (when not empty; on the host of dz as products take it). The order of summation depends on n and the
+  /// geometry only.
   void backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                         Span<T> workspace) const;
 
@@ -85,8 +78,8 @@ class ConvPlan {
   struct Host;  // the host's lists, made once
 
   ConvGeometry geometry_;
-  ConvTail tail_;
-  Operands operands_ = Operands::full;
+  Epilogue tail_;
+  ComputeType operands_ = ComputeType::full;
   std::int64_t workspace_ = 0;  // of the host's passes on operands as they are
   std::shared_ptr<const Host> host_;
 };

@@ -21,25 +21,25 @@ struct ConvPlan<T>::Host {};
 
 namespace {
 
-enum class Way { direct, gathered, lowered };
+enum class Algorithm { direct, gathered, lowered };
 
 constexpr std::int64_t enough_teams = 200;  // more than a large device has multiprocessors
 
 /// For results (rows, outputs). Where these are few, a library divides the sum among threads too.
 template <class T>
-Way way_of(const ConvGeometry& g, std::int64_t rows, std::int64_t outputs) {
-  if (g.groups != 1) return Way::direct;
-  if (!has_cublaslt() || portable_kernels_forced()) return Way::gathered;
-  if ((rows + 127) / 128 * ((outputs + 15) / 16) < 2 * enough_teams) return Way::lowered;
+Algorithm algorithm_of(const ConvGeometry& g, std::int64_t rows, std::int64_t outputs) {
+  if (g.groups != 1) return Algorithm::direct;
+  if (!has_cublaslt() || portable_kernels_forced()) return Algorithm::gathered;
+  if ((rows + 127) / 128 * ((outputs + 15) / 16) < 2 * enough_teams) return Algorithm::lowered;
   const bool pixel_by_pixel = g.taps() == 1 && g.in == g.out && g.padding == std::array<std::int64_t, 3>{};
-  return std::is_same_v<T, float> && !pixel_by_pixel ? Way::gathered : Way::lowered;
+  return std::is_same_v<T, float> && !pixel_by_pixel ? Algorithm::gathered : Algorithm::lowered;
 }
 
 /// f(LoweredConv) for the type in which operands lie in memory.
 template <class T, class F>
-auto on_operands(const Execution& exec, const ConvGeometry& g, Operands operands, std::int64_t n, const F& f) {
+auto on_operands(const Execution& exec, const ConvGeometry& g, ComputeType operands, std::int64_t n, const F& f) {
   if constexpr (std::is_same_v<T, float>)
-    if (operands == Operands::bf16) return f(LoweredConv<T, Bf16>(exec, g, operands, n));
+    if (operands == ComputeType::bf16) return f(LoweredConv<T, Bf16>(exec, g, operands, n));
   return f(LoweredConv<T, T>(exec, g, operands, n));
 }
 
@@ -56,9 +56,9 @@ void run_tiles(const Execution& exec, const char* label, const Tile& given, std:
   if (teams == 0) return;
   const Tile tile = given;
   const Bound policy = Bound(exec, static_cast<int>(teams), Tile::threads).set_scratch_size(0, Kokkos::PerTeam(static_cast<int>(bytes + alignment)));
-  Kokkos::parallel_for(label, policy, KOKKOS_LAMBDA(const typename Bound::member_type& team) {
-    tile.run(team, static_cast<T*>(team.team_shmem().get_shmem_aligned(bytes, alignment)));
-  });
+  Kokkos::parallel_for(
+      label, policy,
+      KOKKOS_LAMBDA(const typename Bound::member_type& team) { tile.run(team, static_cast<T*>(team.team_shmem().get_shmem_aligned(bytes, alignment))); });
 }
 
 // Whether tensor cores take these operands, with sources in fours.
@@ -106,8 +106,8 @@ void gathered_tiles(const Execution& exec, const char* label, const Lowering& l,
 }
 
 template <class T>
-void gathered_product(const Execution& exec, const char* label, const Lowering& l, std::int64_t rows, std::int64_t all_outputs, Operands operands, const T* x,
-                      const T* weights, const T* bias, T slope, T* y) {
+void gathered_product(const Execution& exec, const char* label, const Lowering& l, std::int64_t rows, std::int64_t all_outputs, ComputeType operands,
+                      const T* x, const T* weights, const T* bias, T slope, T* y) {
   const std::int64_t sources = l.from[0] * l.from[1] * l.from[2] * l.channels, most = samples_at_once(sources) * l.pixels();
   if (rows > most) {
     const std::int64_t rest = rows - most;
@@ -126,7 +126,7 @@ void gathered_product(const Execution& exec, const char* label, const Lowering& 
 
 /// How the sum over pixels of a weight gradient is divided.
 struct WeightParts {
-  int height;           // outputs of a team
+  int height;                              // outputs of a team
   std::int64_t down, across, parts, rows;  // teams a part; parts, and pixels of each
 
   WeightParts(const ConvGeometry& g, std::int64_t n) : height(g.out_channels > 32 ? 64 : g.out_channels > 16 ? 32 : 16) {
@@ -165,12 +165,12 @@ void gathered_partials(const Execution& exec, const ConvGeometry& g, const Weigh
 template <class T>
 void add_partials(const Execution& exec, const ConvGeometry& g, std::int64_t parts, const T* partial, Span<T> dw) {
   const std::int64_t taps = g.taps(), channels = g.in_channels, weights = g.weights();
-  const auto take = KOKKOS_LAMBDA(std::int64_t, std::int64_t i, std::int64_t first, std::int64_t step, std::int64_t last, double (&sums)[1]) {
+  const auto take = KOKKOS_LAMBDA(std::int64_t, std::int64_t i, std::int64_t first, std::int64_t step, std::int64_t last, double(&sums)[1]) {
     double sum = 0;
     for (std::int64_t part = first; part < last; part += step) sum += static_cast<double>(partial[part * weights + i]);
     sums[0] = sum;
   };
-  const auto give = KOKKOS_LAMBDA(std::int64_t, std::int64_t, std::int64_t i, const double (&sums)[1]) {
+  const auto give = KOKKOS_LAMBDA(std::int64_t, std::int64_t, std::int64_t i, const double(&sums)[1]) {
     const std::int64_t column = i % (taps * channels);
     dw((i / (taps * channels) * channels + column % channels) * taps + column / channels) += static_cast<T>(sums[0]);
   };
@@ -178,7 +178,8 @@ void add_partials(const Execution& exec, const ConvGeometry& g, std::int64_t par
 }
 
 template <class T>
-void gathered_weights(const Execution& exec, const ConvGeometry& g, std::int64_t n, Operands operands, const T* x, const T* dy, Span<T> dw, Scratch scratch) {
+void gathered_weights(const Execution& exec, const ConvGeometry& g, std::int64_t n, ComputeType operands, const T* x, const T* dy, Span<T> dw,
+                      Scratch scratch) {
   const std::int64_t sources = g.in_pixels() * g.in_channels, most = samples_at_once(sources);
   if (n > most) {
     gathered_weights(exec, g, most, operands, x, dy, dw, scratch);
@@ -202,63 +203,65 @@ template <class T>
 void finish(const Execution& exec, std::int64_t rows, std::int64_t channels, Span<const T> bias, T slope, Span<T> y) {
   const bool has_bias = bias.data() != nullptr;
   if (!has_bias && slope == T{1}) return;
-  for_matrix(exec, "trireme::conv::finish", rows, channels, KOKKOS_LAMBDA(std::int64_t i, std::int64_t c) {
-    const T z = has_bias ? y(i) + bias(c) : y(i);
-    y(i) = z < T{} ? slope * z : z;
-  });
+  for_matrix(
+      exec, "trireme::conv::finish", rows, channels, KOKKOS_LAMBDA(std::int64_t i, std::int64_t c) {
+        const T z = has_bias ? y(i) + bias(c) : y(i);
+        y(i) = z < T{} ? slope * z : z;
+      });
 }
 
 template <class T>
-void direct_forward(const Execution& exec, const ConvGeometry& geometry, Operands operands, std::int64_t n, Span<const T> x, Span<const T> w, Span<T> y) {
+void direct_forward(const Execution& exec, const ConvGeometry& geometry, ComputeType operands, std::int64_t n, Span<const T> x, Span<const T> w, Span<T> y) {
   const ConvGeometry g = geometry;
   const int dropped = dropped_bits(operands);
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps();
-  Kokkos::parallel_for("trireme::conv::forward", Range(exec, 0, n * g.out_pixels() * g.out_channels), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t m = i % g.out_channels;
-    std::int64_t at = i / g.out_channels;
-    const std::int64_t ow = at % g.out[2], oh = at / g.out[2] % g.out[1], od = at / (g.out[2] * g.out[1]) % g.out[0];
-    const std::int64_t s = at / g.out_pixels();
-    T sum{};
-    for (std::int64_t t = 0; t < taps; ++t) {
-      const std::int64_t kw = t % g.kernel[2], kh = t / g.kernel[2] % g.kernel[1], kd = t / (g.kernel[2] * g.kernel[1]);
-      const std::int64_t d = od * g.stride[0] - g.padding[0] + kd * g.dilation[0], h = oh * g.stride[1] - g.padding[1] + kh * g.dilation[1],
-                         v = ow * g.stride[2] - g.padding[2] + kw * g.dilation[2];
-      if (d < 0 || d >= g.in[0] || h < 0 || h >= g.in[1] || v < 0 || v >= g.in[2]) continue;
-      const std::int64_t from = (((s * g.in[0] + d) * g.in[1] + h) * g.in[2] + v) * g.in_channels + m / ocg * icg;
-      for (std::int64_t c = 0; c < icg; ++c) sum += rounded(x(from + c), dropped) * rounded(w((m * icg + c) * taps + t), dropped);
-    }
-    y(i) = sum;
-  });
+  Kokkos::parallel_for(
+      "trireme::conv::forward", Range(exec, 0, n * g.out_pixels() * g.out_channels), KOKKOS_LAMBDA(std::int64_t i) {
+        const std::int64_t m = i % g.out_channels;
+        std::int64_t at = i / g.out_channels;
+        const std::int64_t ow = at % g.out[2], oh = at / g.out[2] % g.out[1], od = at / (g.out[2] * g.out[1]) % g.out[0];
+        const std::int64_t s = at / g.out_pixels();
+        T sum{};
+        for (std::int64_t t = 0; t < taps; ++t) {
+          const std::int64_t kw = t % g.kernel[2], kh = t / g.kernel[2] % g.kernel[1], kd = t / (g.kernel[2] * g.kernel[1]);
+          const std::int64_t d = od * g.stride[0] - g.padding[0] + kd * g.dilation[0], h = oh * g.stride[1] - g.padding[1] + kh * g.dilation[1],
+                             v = ow * g.stride[2] - g.padding[2] + kw * g.dilation[2];
+          if (d < 0 || d >= g.in[0] || h < 0 || h >= g.in[1] || v < 0 || v >= g.in[2]) continue;
+          const std::int64_t from = (((s * g.in[0] + d) * g.in[1] + h) * g.in[2] + v) * g.in_channels + m / ocg * icg;
+          for (std::int64_t c = 0; c < icg; ++c) sum += rounded(x(from + c), dropped) * rounded(w((m * icg + c) * taps + t), dropped);
+        }
+        y(i) = sum;
+      });
 }
 
 template <class T>
-void direct_backward_data(const Execution& exec, const ConvGeometry& geometry, Operands operands, std::int64_t n, Span<const T> dy, Span<const T> w,
+void direct_backward_data(const Execution& exec, const ConvGeometry& geometry, ComputeType operands, std::int64_t n, Span<const T> dy, Span<const T> w,
                           Span<T> dx) {
   const ConvGeometry g = geometry;
   const int dropped = dropped_bits(operands);
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups, taps = g.taps();
-  Kokkos::parallel_for("trireme::conv::backward_data", Range(exec, 0, n * g.in_pixels() * g.in_channels), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t c = i % g.in_channels, group = c / icg;
-    std::int64_t at = i / g.in_channels;
-    const std::int64_t v = at % g.in[2], h = at / g.in[2] % g.in[1], d = at / (g.in[2] * g.in[1]) % g.in[0];
-    const std::int64_t s = at / g.in_pixels();
-    T sum{};
-    for (std::int64_t t = 0; t < taps; ++t) {
-      const std::int64_t kw = t % g.kernel[2], kh = t / g.kernel[2] % g.kernel[1], kd = t / (g.kernel[2] * g.kernel[1]);
-      const std::int64_t rd = d + g.padding[0] - kd * g.dilation[0], rh = h + g.padding[1] - kh * g.dilation[1],
-                         rw = v + g.padding[2] - kw * g.dilation[2];
-      if (rd < 0 || rh < 0 || rw < 0 || rd % g.stride[0] || rh % g.stride[1] || rw % g.stride[2]) continue;
-      const std::int64_t od = rd / g.stride[0], oh = rh / g.stride[1], ow = rw / g.stride[2];
-      if (od >= g.out[0] || oh >= g.out[1] || ow >= g.out[2]) continue;
-      const std::int64_t from = (((s * g.out[0] + od) * g.out[1] + oh) * g.out[2] + ow) * g.out_channels + group * ocg;
-      for (std::int64_t m = 0; m < ocg; ++m) sum += rounded(dy(from + m), dropped) * rounded(w(((group * ocg + m) * icg + c % icg) * taps + t), dropped);
-    }
-    dx(i) = sum;
-  });
+  Kokkos::parallel_for(
+      "trireme::conv::backward_data", Range(exec, 0, n * g.in_pixels() * g.in_channels), KOKKOS_LAMBDA(std::int64_t i) {
+        const std::int64_t c = i % g.in_channels, group = c / icg;
+        std::int64_t at = i / g.in_channels;
+        const std::int64_t v = at % g.in[2], h = at / g.in[2] % g.in[1], d = at / (g.in[2] * g.in[1]) % g.in[0];
+        const std::int64_t s = at / g.in_pixels();
+        T sum{};
+        for (std::int64_t t = 0; t < taps; ++t) {
+          const std::int64_t kw = t % g.kernel[2], kh = t / g.kernel[2] % g.kernel[1], kd = t / (g.kernel[2] * g.kernel[1]);
+          const std::int64_t rd = d + g.padding[0] - kd * g.dilation[0], rh = h + g.padding[1] - kh * g.dilation[1], rw = v + g.padding[2] - kw * g.dilation[2];
+          if (rd < 0 || rh < 0 || rw < 0 || rd % g.stride[0] || rh % g.stride[1] || rw % g.stride[2]) continue;
+          const std::int64_t od = rd / g.stride[0], oh = rh / g.stride[1], ow = rw / g.stride[2];
+          if (od >= g.out[0] || oh >= g.out[1] || ow >= g.out[2]) continue;
+          const std::int64_t from = (((s * g.out[0] + od) * g.out[1] + oh) * g.out[2] + ow) * g.out_channels + group * ocg;
+          for (std::int64_t m = 0; m < ocg; ++m) sum += rounded(dy(from + m), dropped) * rounded(w(((group * ocg + m) * icg + c % icg) * taps + t), dropped);
+        }
+        dx(i) = sum;
+      });
 }
 
 template <class T>
-void direct_backward_weights(const Execution& exec, const ConvGeometry& geometry, Operands operands, std::int64_t n, Span<const T> x, Span<const T> dy,
+void direct_backward_weights(const Execution& exec, const ConvGeometry& geometry, ComputeType operands, std::int64_t n, Span<const T> x, Span<const T> dy,
                              Span<T> dw) {
   const ConvGeometry g = geometry;
   const int dropped = dropped_bits(operands);
@@ -287,8 +290,8 @@ void direct_backward_weights(const Execution& exec, const ConvGeometry& geometry
 }  // namespace
 
 template <class T>
-ConvPlan<T>::ConvPlan(const ConvGeometry& geometry, const ConvTail& tail, Operands operands)
-    : geometry_(geometry), tail_(tail), operands_(std::is_same_v<T, float> ? operands : Operands::full) {
+ConvPlan<T>::ConvPlan(const ConvGeometry& geometry, const Epilogue& tail, ComputeType operands)
+    : geometry_(geometry), tail_(tail), operands_(std::is_same_v<T, float> ? operands : ComputeType::full) {
   if (tail.pools()) throw internal_error("a device's convolution cannot pool");
 }
 
@@ -316,40 +319,37 @@ std::int64_t ConvPlan<T>::workspace(std::int64_t n) const {
 }
 
 template <class T>
-void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
-                          Span<std::uint8_t>, Span<T> workspace) const {
+void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, Span<std::uint8_t>,
+                          Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  const Way way = way_of<T>(g, n * g.out_pixels(), g.out_channels);
-  if (way == Way::gathered) {
+  const Algorithm algorithm = algorithm_of<T>(g, n * g.out_pixels(), g.out_channels);
+  if (algorithm == Algorithm::gathered) {
     T* const weights = Scratch(workspace).take<T>(g.weights());
     pack_weights(exec, g, w.data(), {.output = 1, .tap = g.in_channels * g.out_channels, .input = g.out_channels}, weights);
     gathered_product<T>(exec, "trireme::conv::gathered_forward", Lowering::of_input(g), n * g.out_pixels(), g.out_channels, operands_, x.data(), weights,
                         bias.data(), static_cast<T>(tail_.slope), y.data());
     return;
   }
-  if (way == Way::lowered)
-    on_operands<T>(exec, geometry_, operands_, n, [&](const auto& lowered) {
-      lowered.forward(x.data(), w.data(), y.data(), Scratch(workspace), product_on<T>(exec));
-    });
+  if (algorithm == Algorithm::lowered)
+    on_operands<T>(exec, geometry_, operands_, n,
+                   [&](const auto& lowered) { lowered.forward(x.data(), w.data(), y.data(), Scratch(workspace), product_on<T>(exec)); });
   else
     direct_forward(exec, geometry_, operands_, n, x, w, y);
   finish(exec, n * geometry_.out_pixels(), geometry_.out_channels, bias, static_cast<T>(tail_.slope), y);
 }
 
 template <class T>
-void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
-                                Span<T> workspace) const {
+void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx, Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
-  const Way way = way_of<T>(g, n * g.in_pixels(), g.in_channels);
-  if (way == Way::gathered) {
+  const Algorithm algorithm = algorithm_of<T>(g, n * g.in_pixels(), g.in_channels);
+  if (algorithm == Algorithm::gathered) {
     T* const weights = Scratch(workspace).take<T>(g.weights());
     pack_weights(exec, g, w.data(), {.output = g.in_channels, .tap = g.out_channels * g.in_channels, .input = 1}, weights);
     gathered_product<T>(exec, "trireme::conv::gathered_backward_data", Lowering::of_gradient(g), n * g.in_pixels(), g.in_channels, operands_,
                         gradient.dy.data(), weights, nullptr, T{1}, dx.data());
-  } else if (way == Way::lowered)
-    on_operands<T>(exec, geometry_, operands_, n, [&](const auto& lowered) {
-      lowered.backward_data(gradient.dy.data(), w.data(), dx.data(), Scratch(workspace), product_on<T>(exec));
-    });
+  } else if (algorithm == Algorithm::lowered)
+    on_operands<T>(exec, geometry_, operands_, n,
+                   [&](const auto& lowered) { lowered.backward_data(gradient.dy.data(), w.data(), dx.data(), Scratch(workspace), product_on<T>(exec)); });
   else
     direct_backward_data(exec, geometry_, operands_, n, gradient.dy, w, dx);
 }
@@ -358,13 +358,12 @@ template <class T>
 void ConvPlan<T>::backward_weights(const Execution& exec, std::int64_t n, Span<const T> x, const ConvGradient<T>& gradient, Span<T> dw, Span<T> dbias,
                                    Span<T> workspace) const {
   constexpr std::int64_t many = std::int64_t{1} << 20;  // this sum is divided in any case
-  const Way way = way_of<T>(geometry_, many, many);
-  if (way == Way::gathered)
+  const Algorithm algorithm = algorithm_of<T>(geometry_, many, many);
+  if (algorithm == Algorithm::gathered)
     gathered_weights<T>(exec, geometry_, n, operands_, x.data(), gradient.dy.data(), dw, Scratch(workspace));
-  else if (way == Way::lowered)
-    on_operands<T>(exec, geometry_, operands_, n, [&](const auto& lowered) {
-      lowered.backward_weights(x.data(), gradient.dy.data(), dw.data(), Scratch(workspace), product_on<T>(exec));
-    });
+  else if (algorithm == Algorithm::lowered)
+    on_operands<T>(exec, geometry_, operands_, n,
+                   [&](const auto& lowered) { lowered.backward_weights(x.data(), gradient.dy.data(), dw.data(), Scratch(workspace), product_on<T>(exec)); });
   else
     direct_backward_weights(exec, geometry_, operands_, n, x, gradient.dy, dw);
   if (dbias.data() == nullptr) return;

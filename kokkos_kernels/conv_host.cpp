@@ -1,11 +1,11 @@
 // Convolution on the host: forward and backward-data, which are one kernel over lists of taps. See conv.hpp.
-#include "kokkos_kernels/types.hpp"
-
 #include "kokkos_kernels/detail/conv_host.hpp"
+
 #include "kokkos_kernels/detail/conv_planar.hpp"
 #include "kokkos_kernels/detail/conv_tail.hpp"
 #include "kokkos_kernels/detail/conv_tiles.hpp"
 #include "kokkos_kernels/detail/operands.hpp"
+#include "kokkos_kernels/types.hpp"
 
 namespace trireme {
 
@@ -23,7 +23,7 @@ std::int64_t pack_weights(const Execution& exec, const ConvGeometry& g, const Ta
   const ChannelBlocks<T> blocks{to};
   const std::int64_t per_group = blocks.lanes(blocks.count()) * phase_taps * from;
   const std::int64_t* const tap_index = phase.taps.data();
-  // All taps of a source channel together: they are neighbours in w.
+  // All taps of a source channel together: they are neighbors in w.
   Kokkos::parallel_for("trireme::conv::pack_weights", Range(exec, 0, g.groups * blocks.count() * from), [=](std::int64_t item) {
     constexpr std::int64_t most = 32;
     const std::int64_t c = item % from, block = item / from % blocks.count(), group = item / from / blocks.count();
@@ -53,13 +53,13 @@ struct PhaseRun {
   const HostPhase& h;
   std::int64_t groups;
   RowSource<T> source;
-  Side destination;   // before the tail
-  ConvTail tail;
+  Side destination;  // before the tail
+  Epilogue tail;
   const T* packed;
-  const T* bias;      // may be null
+  const T* bias;  // may be null
   T* y;
   std::uint8_t* index;
-  T* scratch;         // per thread: window, a made row, z's rows
+  T* scratch;  // per thread: window, a made row, z's rows
 
   bool pools() const { return tail.pools(); }
   std::int64_t from() const { return source.side.channels / groups; }
@@ -81,7 +81,7 @@ void PhaseRun<T>::lane_rows(const SourceRows<T>& rows, std::int64_t depth, std::
   const std::int64_t row_taps = static_cast<std::int64_t>(phase.offsets[2].size());
   const ChannelBlocks<T> blocks{to()};
   const std::int64_t per_group = lanes() * taps() * from();
-  const Interval valid_planes = inside(phase.offsets[0], depth * h.pace[0], source.side.extent[0]);
+  const Interval valid_planes = inside(phase.offsets[0], depth * h.stride[0], source.side.extent[0]);
   for (std::int64_t group = 0; group < groups; ++group)
     for (std::int64_t block = 0; block < blocks.count(); ++block) {
       const int registers = blocks.registers(block);
@@ -96,7 +96,7 @@ void PhaseRun<T>::lane_rows(const SourceRows<T>& rows, std::int64_t depth, std::
                      .row_offsets = h.row_offsets.data(),
                      .plane_weights = kernel_rows * row_taps * from() * width,
                      .row_weights = row_taps * from() * width,
-                     .source_pixel = h.pace[2] * source.side.channels,
+                     .source_pixel = h.stride[2] * source.side.channels,
                      .target_pixel = target.pixel,
                      .lanes = pools() ? width : blocks.used(block),
                      .bias = nullptr,
@@ -112,10 +112,13 @@ void PhaseRun<T>::lane_rows(const SourceRows<T>& rows, std::int64_t depth, std::
       for (std::int64_t plane = first_plane; plane < last_plane; plane += whole ? last_plane - first_plane : 1)
         for (std::int64_t part = 0; part < std::max<std::int64_t>(kernel_rows, 1); part += std::max<std::int64_t>(part_rows, 1))
           for (std::int64_t row = 0; row < row_count; ++row) {
-            const Interval valid = inside(phase.offsets[1], (row0 + row) * h.pace[1], source.side.extent[1]);
+            const Interval valid = inside(phase.offsets[1], (row0 + row) * h.stride[1], source.side.extent[1]);
             const bool nothing = valid.first >= valid.last || valid_planes.first >= valid_planes.last;
-            const TapRange range{plane, nothing ? plane : whole ? valid_planes.last : plane + 1, std::max(valid.first, part),
-                                 std::min(valid.last, part + part_rows)};
+            const TapRange range{plane,
+                                 nothing ? plane
+                                 : whole ? valid_planes.last
+                                         : plane + 1,
+                                 std::max(valid.first, part), std::min(valid.last, part + part_rows)};
             // The first part that has taps (or the only one, if none has) starts from the bias; the last one ends with the slope.
             const bool first = nothing ? part == 0 && plane == first_plane : plane == first_plane && valid.first >= part;
             const bool last = nothing ? first : (whole || plane + 1 == last_plane) && valid.last <= part + part_rows;
@@ -126,7 +129,7 @@ void PhaseRun<T>::lane_rows(const SourceRows<T>& rows, std::int64_t depth, std::
             const std::int64_t origin = rows.origin(h, depth, row0 + row);
             for (std::int64_t p = 0; p < phase.count[2]; p += tile)
               select_tile<T>(static_cast<int>(std::min(tile, phase.count[2] - p)), registers)(job, range, origin + p * job.source_pixel, weights,
-                                                                                             out + p * job.target_pixel);
+                                                                                              out + p * job.target_pixel);
           }
     }
 }
@@ -140,8 +143,8 @@ void PhaseRun<T>::planar_rows(const SourceRows<T>& rows, std::int64_t depth, std
   std::int64_t origins[8];
   T* targets[8];
   for (std::int64_t group = 0; group < groups; ++group) {
-    const PlanarJob<T> job{&h, rows.base + group * from() * h.channel_stride, from(), packed + group * lanes() * taps() * from(), lanes(),
-                           bias != nullptr ? bias + group * to() : nullptr};
+    const PlanarJob<T> job{&h,      rows.base + group * from() * h.channel_stride,  from(), packed + group * lanes() * taps() * from(),
+                           lanes(), bias != nullptr ? bias + group * to() : nullptr};
     const std::int64_t deep = tile_size(all, tiles.depth);
     for (std::int64_t first = 0; first < all; first += deep) {
       const std::int64_t count = std::min(deep, all - first);
@@ -204,7 +207,7 @@ void PhaseRun<T>::item(std::int64_t s, std::int64_t plane, std::int64_t row0, st
 
 /// Elements of z that a thread holds at a time.
 template <class T>
-std::int64_t near_elements(const HostPhase& h, std::int64_t channels, std::int64_t groups, const ConvTail& tail) {
+std::int64_t near_elements(const HostPhase& h, std::int64_t channels, std::int64_t groups, const Epilogue& tail) {
   const ChannelBlocks<T> blocks{channels / groups};
   const std::int64_t rows = tail.window[0] * h.rows;
   if (h.planar) return padded(channels * rows * planar_columns<T>(h.phase.count[2]));
@@ -213,7 +216,7 @@ std::int64_t near_elements(const HostPhase& h, std::int64_t channels, std::int64
 
 /// Elements of scratch that one thread needs.
 template <class T>
-std::int64_t thread_scratch(const HostPhase& h, const Side& source, std::int64_t channels, std::int64_t groups, const ConvTail& tail) {
+std::int64_t thread_scratch(const HostPhase& h, const Side& source, std::int64_t channels, std::int64_t groups, const Epilogue& tail) {
   return h.window + RowSource<T>::made_elements(source) + near_elements<T>(h, channels, groups, tail);
 }
 
@@ -224,46 +227,45 @@ void run(const Execution& exec, std::int64_t n, const PhaseRun<T>& job) {
   const std::int64_t all_rows = h.phase.count[1] / job.tail.window[1] * job.tail.window[1], row_blocks = (all_rows + h.rows - 1) / h.rows;
   const std::int64_t per_thread = thread_scratch<T>(h, job.source.side, job.destination.channels, job.groups, job.tail);
   Kokkos::Experimental::UniqueToken<Execution> token(exec);
-  Kokkos::parallel_for(
-      "trireme::conv::direct", Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(
-                                   exec, 0, n * planes * row_blocks),
-      [&](std::int64_t item) {
-        const std::int64_t row0 = item % row_blocks * h.rows;
-        const auto slot = token.acquire();
-        T* const window = job.scratch + slot * per_thread;
-        T* const made = window + h.window;
-        job.item(item / row_blocks / planes, item / row_blocks % planes, row0, std::min(h.rows, all_rows - row0), window, made,
-                 made + job.source.made_elements());
-        token.release(slot);
-      });
+  Kokkos::parallel_for("trireme::conv::direct",
+                       Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(exec, 0, n * planes * row_blocks),
+                       [&](std::int64_t item) {
+                         const std::int64_t row0 = item % row_blocks * h.rows;
+                         const auto slot = token.acquire();
+                         T* const window = job.scratch + slot * per_thread;
+                         T* const made = window + h.window;
+                         job.item(item / row_blocks / planes, item / row_blocks % planes, row0, std::min(h.rows, all_rows - row0), window, made,
+                                  made + job.source.made_elements());
+                         token.release(slot);
+                       });
 }
 
 }  // namespace
 
 template <class T>
-ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail, Operands operands)
-    : geometry_(g), tail_(tail), operands_(std::is_same_v<T, float> ? operands : Operands::full) {
+ConvPlan<T>::ConvPlan(const ConvGeometry& g, const Epilogue& tail, ComputeType operands)
+    : geometry_(g), tail_(tail), operands_(std::is_same_v<T, float> ? operands : ComputeType::full) {
   const auto host = std::make_shared<Host>();
   const std::int64_t icg = g.in_channels / g.groups, ocg = g.out_channels / g.groups;
   const ChannelBlocks<T> out_blocks{ocg}, in_blocks{icg};
   const bool few_out = ocg <= planar_limit<T> && g.stride[2] == 1, few_in = icg <= planar_limit<T>;
   const std::int64_t row_bytes = (few_out ? g.out_channels * planar_columns<T>(g.out[2]) : g.groups * out_blocks.lanes(out_blocks.count()) * g.out[2]) *
                                  tail.window[0] * static_cast<std::int64_t>(sizeof(T));
-  const PhaseWish forward{.channels = g.in_channels,
-                          .groups = g.groups,
-                          .element = sizeof(T),
-                          .planar = few_out,
-                          .row_multiple = tail.window[1],
-                          .most_rows = few_out || tail.pools() ? near_budget / row_bytes : g.out[1]};
+  const PhaseOptions forward{.channels = g.in_channels,
+                             .groups = g.groups,
+                             .element = sizeof(T),
+                             .planar = few_out,
+                             .row_multiple = tail.window[1],
+                             .most_rows = few_out || tail.pools() ? near_budget / row_bytes : g.out[1]};
   host->forward = prepare(forward_taps(g), g.stride, g.in, forward);
   for (auto& phase : backward_taps(g)) {
     const std::int64_t bytes = g.in_channels * planar_columns<T>(phase.count[2]) * static_cast<std::int64_t>(sizeof(T));
-    const PhaseWish backward{.channels = g.out_channels,
-                             .groups = g.groups,
-                             .element = sizeof(T),
-                             .planar = few_in,
-                             .always_copies = tail.pools(),
-                             .most_rows = few_in ? near_budget / bytes : g.in[1]};
+    const PhaseOptions backward{.channels = g.out_channels,
+                                .groups = g.groups,
+                                .element = sizeof(T),
+                                .planar = few_in,
+                                .always_copies = tail.pools(),
+                                .most_rows = few_in ? near_budget / bytes : g.in[1]};
     host->backward.push_back(prepare(std::move(phase), {1, 1, 1}, g.out, backward));
   }
   host->weights = WeightsPass<T>(g, tail);
@@ -272,8 +274,7 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail, Operands oper
   const std::int64_t threads = Execution().concurrency();
   const std::int64_t packed = padded(g.groups * g.taps() * std::max(out_blocks.lanes(out_blocks.count()) * icg, in_blocks.lanes(in_blocks.count()) * ocg));
   std::int64_t scratch = thread_scratch<T>(host->forward, {g.in, g.in_channels}, g.out_channels, g.groups, tail);
-  for (const HostPhase& phase : host->backward)
-    scratch = std::max(scratch, thread_scratch<T>(phase, {g.out, g.out_channels}, g.in_channels, g.groups, {}));
+  for (const HostPhase& phase : host->backward) scratch = std::max(scratch, thread_scratch<T>(phase, {g.out, g.out_channels}, g.in_channels, g.groups, {}));
   workspace_ = std::max(packed + threads * scratch, host->weights.workspace(threads));
   if (host->winograd) workspace_ = std::max(workspace_, host->winograd->workspace(threads));
   host_ = host;
@@ -281,7 +282,7 @@ ConvPlan<T>::ConvPlan(const ConvGeometry& g, const ConvTail& tail, Operands oper
 
 template <class T>
 std::int64_t ConvPlan<T>::workspace(std::int64_t n) const {
-  if (operands_ == Operands::full) return workspace_;
+  if (operands_ == ComputeType::full) return workspace_;
   const std::int64_t x = n * geometry_.in_pixels() * geometry_.in_channels, dy = n * geometry_.out_pixels() * geometry_.out_channels;
   return workspace_ + std::max(x + dy, std::max(x, dy) + geometry_.weights());
 }
@@ -292,10 +293,10 @@ namespace {
 template <class T>
 class RoundedOperands {
  public:
-  RoundedOperands(const Execution& exec, Operands operands, Span<T> workspace, std::int64_t first)
+  RoundedOperands(const Execution& exec, ComputeType operands, Span<T> workspace, std::int64_t first)
       : exec_(exec), operands_(operands), free_(workspace.data() + first) {}
   void round(Span<const T>& operand, std::int64_t count) {
-    if (operands_ == Operands::full) return;
+    if (operands_ == ComputeType::full) return;
     const Span<T> copy(std::exchange(free_, free_ + count), static_cast<std::size_t>(count));
     round_operands<T>(exec_, operands_, operand, copy);
     operand = copy;
@@ -303,12 +304,12 @@ class RoundedOperands {
 
  private:
   const Execution& exec_;
-  Operands operands_;
+  ComputeType operands_;
   T* free_;
 };
 
 // Elements of the gradient that a plan is given.
-std::int64_t gradient_elements(const ConvGeometry& g, const ConvTail& tail, std::int64_t n) {
+std::int64_t gradient_elements(const ConvGeometry& g, const Epilogue& tail, std::int64_t n) {
   const auto extent = tail.extent(g);
   return n * extent[0] * extent[1] * extent[2] * g.out_channels;
 }
@@ -316,23 +317,29 @@ std::int64_t gradient_elements(const ConvGeometry& g, const ConvTail& tail, std:
 }  // namespace
 
 template <class T>
-void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y,
-                          Span<std::uint8_t> index, Span<T> workspace) const {
+void ConvPlan<T>::forward(const Execution& exec, std::int64_t n, Span<const T> x, Span<const T> w, Span<const T> bias, Span<T> y, Span<std::uint8_t> index,
+                          Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
   RoundedOperands<T> operands(exec, operands_, workspace, workspace_);
   operands.round(x, n * g.in_pixels() * g.in_channels);
   operands.round(w, g.weights());
-  if (host_->winograd_forward)
-    return host_->winograd->forward(exec, n, x.data(), w.data(), bias.data(), tail_, y.data(), index.data(), workspace.data());
+  if (host_->winograd_forward) return host_->winograd->forward(exec, n, x.data(), w.data(), bias.data(), tail_, y.data(), index.data(), workspace.data());
   const std::int64_t packed = pack_weights<T>(exec, g, host_->forward.phase, false, w.data(), workspace.data());
-  run<T>(exec, n, {.h = host_->forward, .groups = g.groups, .source = {.side = {g.in, g.in_channels}, .values = x.data()},
-                   .destination = {g.out, g.out_channels}, .tail = tail_, .packed = workspace.data(), .bias = bias.data(), .y = y.data(),
-                   .index = index.data(), .scratch = workspace.data() + padded(packed)});
+  run<T>(exec, n,
+         {.h = host_->forward,
+          .groups = g.groups,
+          .source = {.side = {g.in, g.in_channels}, .values = x.data()},
+          .destination = {g.out, g.out_channels},
+          .tail = tail_,
+          .packed = workspace.data(),
+          .bias = bias.data(),
+          .y = y.data(),
+          .index = index.data(),
+          .scratch = workspace.data() + padded(packed)});
 }
 
 template <class T>
-void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx,
-                                Span<T> workspace) const {
+void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const ConvGradient<T>& gradient, Span<const T> w, Span<T> dx, Span<T> workspace) const {
   const ConvGeometry& g = geometry_;
   RoundedOperands<T> operands(exec, operands_, workspace, workspace_);
   ConvGradient<T> taken = gradient;
@@ -341,8 +348,17 @@ void ConvPlan<T>::backward_data(const Execution& exec, std::int64_t n, const Con
   if (host_->winograd) return host_->winograd->backward_data(exec, n, gradient_rows(g, tail_, taken), w.data(), dx.data(), workspace.data());
   for (const HostPhase& phase : host_->backward) {
     const std::int64_t packed = pack_weights<T>(exec, g, phase.phase, true, w.data(), workspace.data());
-    run<T>(exec, n, {.h = phase, .groups = g.groups, .source = gradient_rows(g, tail_, taken), .destination = {g.in, g.in_channels}, .tail = {},
-                     .packed = workspace.data(), .bias = nullptr, .y = dx.data(), .index = nullptr, .scratch = workspace.data() + padded(packed)});
+    run<T>(exec, n,
+           {.h = phase,
+            .groups = g.groups,
+            .source = gradient_rows(g, tail_, taken),
+            .destination = {g.in, g.in_channels},
+            .tail = {},
+            .packed = workspace.data(),
+            .bias = nullptr,
+            .y = dx.data(),
+            .index = nullptr,
+            .scratch = workspace.data() + padded(packed)});
   }
 }
 

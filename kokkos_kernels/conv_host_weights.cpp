@@ -1,9 +1,8 @@
 // Backward-weights of a convolution on the host. See conv.hpp.
-#include "kokkos_kernels/types.hpp"
-
 #include "kokkos_kernels/detail/conv_host.hpp"
 #include "kokkos_kernels/detail/conv_planar.hpp"
 #include "kokkos_kernels/detail/conv_tiles.hpp"
+#include "kokkos_kernels/types.hpp"
 
 namespace trireme::detail {
 
@@ -15,11 +14,10 @@ constexpr std::int64_t chunk_bytes = std::int64_t{8} << 20;
 }  // namespace
 
 template <class T>
-WeightsPass<T>::WeightsPass(const ConvGeometry& g, const ConvTail& tail) : g_(g), lines_(g.taps() * (g.in_channels / g.groups)) {
+WeightsPass<T>::WeightsPass(const ConvGeometry& g, const Epilogue& tail) : g_(g), lines_(g.taps() * (g.in_channels / g.groups)) {
   const std::int64_t ocg = g.out_channels / g.groups;
   const bool planar = ocg <= planar_limit<T> && g.stride[2] == 1;
-  h_ = prepare(forward_taps(g), g.stride, g.in,
-               {.channels = g.in_channels, .groups = g.groups, .element = sizeof(T), .planar = planar, .zero_rows = true});
+  h_ = prepare(forward_taps(g), g.stride, g.in, {.channels = g.in_channels, .groups = g.groups, .element = sizeof(T), .planar = planar, .zero_rows = true});
   const ChannelBlocks<T> blocks{ocg};
   buffer_ = padded(g.groups * (lines_ + 1) * (planar ? ocg * Simd<T>::width : blocks.lanes(blocks.count())));
   const auto pooled = tail.extent(g);
@@ -60,8 +58,8 @@ typename WeightsPass<T>::Item WeightsPass<T>::item(const Chunks& c, std::int64_t
 
 /// Channels last: one block of output channels. out: (line, lane), the bias as one more line.
 template <class T>
-void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64_t block, const RowSource<T>& x, const RowSource<T>& dz,
-                                const Scratch& scratch, bool with_bias, T* out) const {
+void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64_t block, const RowSource<T>& x, const RowSource<T>& dz, const Scratch& scratch,
+                                bool with_bias, T* out) const {
   const std::int64_t icg = g_.in_channels / g_.groups, ocg = g_.out_channels / g_.groups, columns = g_.out[2];
   const ChannelBlocks<T> blocks{ocg};
   const int registers = blocks.registers(block);
@@ -90,7 +88,7 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
   }
 
   const std::int64_t origin = source.origin(h_, item.depth, item.row), limit = registers == 2 ? gradient_limit<2> : gradient_limit<1>;
-  const std::int64_t source_row = h_.pace[1] * h_.row_stride, source_pixel = h_.pace[2] * g_.in_channels, dz_row = columns * d.pixel;
+  const std::int64_t source_row = h_.stride[1] * h_.row_stride, source_pixel = h_.stride[2] * g_.in_channels, dz_row = columns * d.pixel;
   std::int64_t offsets[gradient_limit<1>];
   const auto walk = [&](std::int64_t line0, std::int64_t line1, std::int64_t first_row, std::int64_t row_count) {
     const std::int64_t tile = tile_size(line1 - line0, limit);
@@ -109,14 +107,14 @@ void WeightsPass<T>::lanes_item(const Item& item, std::int64_t group, std::int64
   // over the zeros of the copy.
   const std::int64_t row_lines = g_.kernel[2] * icg;
   if (row_lines < 2 * gradient_limit<2>) return walk(0, lines_, 0, item.rows);
-  const Interval planes = inside(h_.phase.offsets[0], item.depth * h_.pace[0], g_.in[0]);
+  const Interval planes = inside(h_.phase.offsets[0], item.depth * h_.stride[0], g_.in[0]);
   for (std::int64_t kd = planes.first; kd < planes.last; ++kd)
     for (std::int64_t kh = 0; kh < g_.kernel[1]; ++kh) {
       // Rows r of the block with 0 <= (row + r) * stride + offset < extent.
       const std::int64_t offset = h_.phase.offsets[1][static_cast<std::size_t>(kh)];
       std::int64_t low = 0, high = item.rows;
-      while (low < high && (item.row + low) * h_.pace[1] + offset < 0) ++low;
-      while (low < high && (item.row + high - 1) * h_.pace[1] + offset >= g_.in[1]) --high;
+      while (low < high && (item.row + low) * h_.stride[1] + offset < 0) ++low;
+      while (low < high && (item.row + high - 1) * h_.stride[1] + offset >= g_.in[1]) --high;
       const std::int64_t line0 = (kd * g_.kernel[1] + kh) * row_lines;
       if (low < high) walk(line0, line0 + row_lines, low, high - low);
     }
@@ -129,10 +127,9 @@ void WeightsPass<T>::planar_item(const Item& item, const RowSource<T>& x, const 
   const std::int64_t icg = g_.in_channels / g_.groups, ocg = g_.out_channels / g_.groups;
   const std::int64_t columns = planar_columns<T>(g_.out[2]), registers = columns / width, channel = item.rows * columns;
   dz.planes(item.sample, item.depth, item.row, item.rows, 0, g_.out[2], scratch.dz, columns, channel, scratch.made);
-  for (std::int64_t row = 0; row < g_.out_channels * item.rows; ++row)
-    std::fill(scratch.dz + row * columns + g_.out[2], scratch.dz + (row + 1) * columns, T{});
+  for (std::int64_t row = 0; row < g_.out_channels * item.rows; ++row) std::fill(scratch.dz + row * columns + g_.out[2], scratch.dz + (row + 1) * columns, T{});
   const SourceRows<T> source = source_rows(h_, x, item.sample, item.depth, item.row, item.rows, scratch.window, scratch.made);
-  const std::int64_t origin = source.origin(h_, item.depth, item.row), source_row = h_.pace[1] * h_.row_stride;
+  const std::int64_t origin = source.origin(h_, item.depth, item.row), source_row = h_.stride[1] * h_.row_stride;
   const PlanarTiles<T> tiles = select_planar_tiles<T>(ocg);
   std::int64_t offsets[8];
   for (std::int64_t group = 0; group < g_.groups; ++group) {
@@ -171,23 +168,22 @@ void WeightsPass<T>::run(const Execution& exec, std::int64_t n, const T* x, cons
   const std::int64_t parts = c.chunks;
 
   Kokkos::Experimental::UniqueToken<Execution> token(exec);
-  Kokkos::parallel_for(
-      "trireme::conv::backward_weights",
-      Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(exec, 0, c.chunks * columns),
-      [&](std::int64_t work) {
-        const std::int64_t chunk = work / columns, group = work % columns / blocks.count(), block = work % blocks.count();
-        const auto slot = token.acquire();
-        T* const mine = threads + slot * per_thread;
-        const Scratch scratch{mine, mine + h_.window, mine + h_.window + made};
-        T* const out = partial + chunk * buffer_ + (h_.planar ? 0 : (group * lanes + blocks.lanes(block)) * (lines_ + 1));
-        std::fill_n(out, h_.planar ? buffer_ : (lines_ + 1) * blocks.registers(block) * Simd<T>::width, T{});
-        for (std::int64_t number = c.items * chunk / c.chunks; number < c.items * (chunk + 1) / c.chunks; ++number)
-          if (h_.planar)
-            planar_item(item(c, number), source, dz, scratch, db != nullptr, out);
-          else
-            lanes_item(item(c, number), group, block, source, dz, scratch, db != nullptr, out);
-        token.release(slot);
-      });
+  Kokkos::parallel_for("trireme::conv::backward_weights",
+                       Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>(exec, 0, c.chunks * columns),
+                       [&](std::int64_t work) {
+                         const std::int64_t chunk = work / columns, group = work % columns / blocks.count(), block = work % blocks.count();
+                         const auto slot = token.acquire();
+                         T* const mine = threads + slot * per_thread;
+                         const Scratch scratch{mine, mine + h_.window, mine + h_.window + made};
+                         T* const out = partial + chunk * buffer_ + (h_.planar ? 0 : (group * lanes + blocks.lanes(block)) * (lines_ + 1));
+                         std::fill_n(out, h_.planar ? buffer_ : (lines_ + 1) * blocks.registers(block) * Simd<T>::width, T{});
+                         for (std::int64_t number = c.items * chunk / c.chunks; number < c.items * (chunk + 1) / c.chunks; ++number)
+                           if (h_.planar)
+                             planar_item(item(c, number), source, dz, scratch, db != nullptr, out);
+                           else
+                             lanes_item(item(c, number), group, block, source, dz, scratch, db != nullptr, out);
+                         token.release(slot);
+                       });
 
   // The sum of the chunks in their order, brought to PyTorch's layout.
   const auto add = [=, this](std::int64_t group, std::int64_t line, std::int64_t m, T sum) {

@@ -1,3 +1,4 @@
+// Output extents, and the lists of taps: for each residue of the destination's place modulo the stride, the kernel's places that reach the source.
 #include "kokkos_kernels/detail/conv_taps.hpp"
 
 #include <algorithm>

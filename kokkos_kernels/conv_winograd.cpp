@@ -1,6 +1,5 @@
 // Convolution through Winograd's minimal filtering on the host. See detail/winograd.hpp.
 #include "kokkos_kernels/detail/winograd.hpp"
-
 #include "kokkos_kernels/detail/winograd_gather.hpp"
 #include "kokkos_kernels/detail/winograd_tiles.hpp"
 
@@ -8,8 +7,8 @@ namespace trireme::detail {
 
 namespace {
 
-constexpr std::int64_t near_budget = 512 * 1024;   // bytes of transformed tiles that a thread holds: they stay in its second-level cache
-constexpr std::int64_t fewest_tiles = 28;          // below which walking the weights costs more than the products
+constexpr std::int64_t near_budget = 512 * 1024;  // bytes of transformed tiles that a thread holds: they stay in its second-level cache
+constexpr std::int64_t fewest_tiles = 28;         // below which walking the weights costs more than the products
 constexpr std::int64_t most_chunks = 32, chunk_bytes = std::int64_t{4} << 20;  // of partial weight gradients; fixed, so that sums do not depend on threads
 
 using Dynamic = Kokkos::RangePolicy<Execution, Kokkos::Schedule<Kokkos::Dynamic>, Kokkos::IndexType<std::int64_t>>;
@@ -38,8 +37,8 @@ Products products(const ConvGeometry& g) {
 
 /// B' d B of all tiles of some rows: position p, tile t, channel c at out[p * stride + t * channels + c].
 template <class T, int D>
-void transform_input(const TileRows& rows, const std::array<std::int64_t, 3>& tiles, const RowSource<T>& source,
-                     const std::array<std::int64_t, 3>& padding, T* out, std::int64_t stride, T* scratch) {
+void transform_input(const TileRows& rows, const std::array<std::int64_t, 3>& tiles, const RowSource<T>& source, const std::array<std::int64_t, 3>& padding,
+                     T* out, std::int64_t stride, T* scratch) {
   const std::int64_t channels = source.side.channels;
   for_tiles<T, D, 4>(rows, tiles, source, padding, scratch,
                      [&](const T** at, std::int64_t tile) { winograd_input<T, D>(at, channels, channels, out + tile * channels, stride); });
@@ -61,7 +60,7 @@ template <class T, int D>
 struct TileOutput {
   static constexpr int depths = D == 4 ? 2 : 1;
   Side side;  // of z
-  ConvTail tail;
+  Epilogue tail;
   T* y;
   std::uint8_t* index;
 
@@ -99,18 +98,29 @@ struct TileOutput {
 
 /// Tiles times channels of all positions, one block of destination channels: to[p * stride + t * lanes].
 template <class T>
-void multiply(std::int64_t positions, std::int64_t tiles, std::int64_t channels, const T* from, std::int64_t from_stride, const T* weights, int registers, T* to,
-              std::int64_t to_stride) {
+void multiply(std::int64_t positions, std::int64_t tiles, std::int64_t channels, const T* from, std::int64_t from_stride, const T* weights, int registers,
+              T* to, std::int64_t to_stride) {
   const TapRun run{0, channels};
   const std::int64_t none = 0, lanes = registers * Simd<T>::width;
   const T nothing[2 * Simd<T>::width] = {};
-  TileJob<T> job{.runs = &run, .run_count = 1, .source = from, .plane_offsets = &none, .row_offsets = &none, .plane_weights = 0, .row_weights = 0,
-                 .source_pixel = channels, .target_pixel = lanes, .lanes = lanes, .bias = nothing, .acts = false, .slope = T{1}};
+  TileJob<T> job{.runs = &run,
+                 .run_count = 1,
+                 .source = from,
+                 .plane_offsets = &none,
+                 .row_offsets = &none,
+                 .plane_weights = 0,
+                 .row_weights = 0,
+                 .source_pixel = channels,
+                 .target_pixel = lanes,
+                 .lanes = lanes,
+                 .bias = nothing,
+                 .acts = false,
+                 .slope = T{1}};
   const std::int64_t step = tile_size(tiles, registers == 2 ? tile_limit<2> : tile_limit<1>);
   for (std::int64_t p = 0; p < positions; ++p, weights += channels * lanes)
     for (std::int64_t t = 0; t < tiles; t += step)
       select_tile<T>(static_cast<int>(std::min(step, tiles - t)), registers)(job, {0, 1, 0, 1}, p * from_stride + t * channels, weights,
-                                                                            to + p * to_stride + t * lanes);
+                                                                             to + p * to_stride + t * lanes);
 }
 
 }  // namespace
@@ -129,7 +139,7 @@ bool Winograd<T>::pays(const ConvGeometry& g) {
 }
 
 template <class T>
-bool Winograd<T>::fits(const ConvGeometry& g, const ConvTail& tail) {
+bool Winograd<T>::fits(const ConvGeometry& g, const Epilogue& tail) {
   return !tail.pools() || tail.window == std::array<std::int64_t, 3>{g.kernel[0] == 3 ? 2 : 1, 2, 2};
 }
 
@@ -219,7 +229,7 @@ void Winograd<T>::run(const Execution& exec, std::int64_t n, const RowSource<T>&
 }
 
 template <class T>
-void Winograd<T>::forward(const Execution& exec, std::int64_t n, const T* x, const T* w, const T* bias, const ConvTail& tail, T* y, std::uint8_t* index,
+void Winograd<T>::forward(const Execution& exec, std::int64_t n, const T* x, const T* w, const T* bias, const Epilogue& tail, T* y, std::uint8_t* index,
                           T* workspace) const {
   pack(exec, false, w, workspace);
   run(exec, n, {.side = {g_.in, g_.in_channels}, .values = x}, {g_.out, g_.out_channels}, g_.padding, workspace, {tail, bias, index}, y,
@@ -246,8 +256,8 @@ template <class T>
 std::int64_t Winograd<T>::weights_scratch() const {
   const Tiles t = tiles(g_.out, g_.in_channels + g_.out_channels);
   const Side x{g_.in, g_.in_channels}, dz{g_.out, g_.out_channels};
-  const std::int64_t gather = depth_ == 4 ? std::max(Gather<T, 4, 4>::scratch(x), Gather<T, 2, 2>::scratch(dz))
-                                          : std::max(Gather<T, 1, 4>::scratch(x), Gather<T, 1, 2>::scratch(dz));
+  const std::int64_t gather =
+      depth_ == 4 ? std::max(Gather<T, 4, 4>::scratch(x), Gather<T, 2, 2>::scratch(dz)) : std::max(Gather<T, 1, 4>::scratch(x), Gather<T, 1, 2>::scratch(dz));
   return gather + positions() * (position_stride(t.most(), g_.in_channels) + position_stride(t.most(), g_.out_channels));
 }
 
@@ -285,8 +295,8 @@ void Winograd<T>::backward_weights(const Execution& exec, std::int64_t n, const 
         const std::int64_t lanes = registers * width, step = tile_size(from, registers == 2 ? gradient_limit<2> : gradient_limit<1>);
         T* const product = out + blocks.lanes(block) * positions() * from + p * from * lanes;
         for (std::int64_t c = 0; c < from; c += step) {
-          select_gradient_tile<T, true>(static_cast<int>(std::min(step, from - c)), registers)(a + p * x_stride, &c, 0, from, b + p * dz_stride + blocks.first(block) - first, 0,
-                                                                      mine_to, 1, count, product + c * lanes);
+          select_gradient_tile<T, true>(static_cast<int>(std::min(step, from - c)), registers)(
+              a + p * x_stride, &c, 0, from, b + p * dz_stride + blocks.first(block) - first, 0, mine_to, 1, count, product + c * lanes);
         }
       }
     T* const bias = out + packed_elements();

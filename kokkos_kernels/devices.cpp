@@ -1,3 +1,4 @@
+// Counts devices through the vendor's runtime, and makes Kokkos allocate its memory for teams before a step does.
 #include "kokkos_kernels/devices.hpp"
 
 #include "base/error.hpp"
@@ -14,8 +15,10 @@ int device_count() {
   int count = 0;
   const cudaError_t status = cudaGetDeviceCount(&count);
   if (status != cudaSuccess || count == 0)
-    throw usage_error("this program was built for CUDA and finds no device that it can use ({}). Hint: run it on a node with a GPU and its driver, or use the "
-                      "build for the host (scripts/build release)", status == cudaSuccess ? "there is none" : cudaGetErrorString(status));
+    throw usage_error(
+        "this program was built for CUDA and finds no device that it can use ({}). Hint: run it on a node with a GPU and its driver, or use the "
+        "build for the host (scripts/build release)",
+        status == cudaSuccess ? "there is none" : cudaGetErrorString(status));
   return count;
 #elif defined(KOKKOS_ENABLE_HIP) || defined(KOKKOS_ENABLE_SYCL)
   return Kokkos::num_devices();

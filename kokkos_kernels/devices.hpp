@@ -1,12 +1,13 @@
-// The devices of this node, before Kokkos starts.
+// The devices of this node, before Kokkos is initialized.
 #pragma once
 
 namespace trireme {
 
-/// How many devices this build's kernels could run on; 0 in a build for the host. A usage error that says why where a build for a device finds none.
+/// Number of devices that this build can use; 0 in a host build. Throws a usage error with the reason if a device build finds none.
 int device_count();
 
-/// Once, when Kokkos has started: has it take the little memory that it would else ask for with each launch of teams, though nobody wants it.
+/// Call it once after Kokkos is initialized: launches one team kernel, so that Kokkos now allocates the small scratch memory that it otherwise requests
+/// at each team launch, although no kernel needs it.
 void settle_team_memory();
 
 }  // namespace trireme

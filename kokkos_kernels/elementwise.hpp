@@ -1,4 +1,4 @@
-// Copies, sums and changes of layout.
+// Copies, sums and changes of layout. Activations are channels-last, (n, pixels, channels); files and PyTorch have (n, channels, pixels).
 #pragma once
 
 #include "kokkos_kernels/types.hpp"
@@ -8,7 +8,7 @@ namespace trireme {
 /// y = x
 template <class T>
 void copy(const Execution& exec, std::int64_t count, Span<const T> x, Span<T> y);
-/// x and y change places.
+/// Swaps x and y.
 template <class T>
 void exchange(const Execution& exec, std::int64_t count, Span<T> x, Span<T> y);
 /// y = value
@@ -24,12 +24,12 @@ void scale(const Execution& exec, std::int64_t count, T factor, Span<const T> x,
 template <class T>
 void sum(const Execution& exec, std::int64_t count, Span<const T> a, Span<const T> b, Span<T> y, bool relu = false);
 
-/// Row r of `to` (width to_width) from column to_first on = columns [from_first, from_first + width) of row r of `from`.
+/// Copies columns [from_first, from_first + width) of each row of `from` to the columns from to_first on of the same row of `to` (width to_width).
 template <class T>
-void copy_columns(const Execution& exec, std::int64_t rows, std::int64_t width, Span<const T> from, std::int64_t from_width,
-                  std::int64_t from_first, Span<T> to, std::int64_t to_width, std::int64_t to_first);
+void copy_columns(const Execution& exec, std::int64_t rows, std::int64_t width, Span<const T> from, std::int64_t from_width, std::int64_t from_first,
+                  Span<T> to, std::int64_t to_width, std::int64_t to_first);
 
-/// (n, pixels, channels) -> (n, to_pixels, to_channels) so that samples read channels-first are the same list of numbers before and after.
+/// (n, pixels, channels) -> (n, to_pixels, to_channels): a reshape of samples in channels-first order.
 template <class T>
 void reshape(const Execution& exec, std::int64_t n, std::int64_t pixels, std::int64_t channels, std::int64_t to_pixels, std::int64_t to_channels,
              Span<const T> x, Span<T> y);
@@ -43,11 +43,11 @@ void channels_last(const Execution& exec, std::int64_t n, std::int64_t pixels, s
 /// y(r, c) += bias(c), then max(0, .) when `relu`; y is rows x columns. bias may be empty.
 template <class T>
 void add_bias(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> bias, Span<T> y, bool relu);
-/// out(c) += sum over rows of x(r, c); rows are summed in order, whatever the number of threads.
+/// out(c) += sum over rows of x(r, c); rows are added in order, with any number of threads.
 template <class T>
 void add_column_sums(const Execution& exec, std::int64_t rows, std::int64_t columns, Span<const T> x, Span<T> out);
 
-/// Sum of squares into result(0), in blocks of fixed size, so that it does not depend on threads. `partial` holds
+/// Sum of squares in result(0), in blocks of fixed size, so that it does not depend on the number of threads. `partial` holds
 /// squared_norm_workspace(count) numbers.
 std::int64_t squared_norm_workspace(std::int64_t count);
 template <class T>

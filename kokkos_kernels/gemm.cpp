@@ -1,3 +1,4 @@
+// Whether the portable kernels are forced. The products: gemm_host.cpp, gemm_device.cpp.
 #include "kokkos_kernels/gemm.hpp"
 
 #include <cstdlib>

@@ -59,7 +59,9 @@ Owned<cublasLtMatrixLayoutOpaque_t> layout(cudaDataType_t type, std::int64_t row
 }
 
 template <class Number>
-constexpr cudaDataType_t type_of = std::is_same_v<Number, Bf16> ? CUDA_R_16BF : std::is_same_v<Number, double> ? CUDA_R_64F : CUDA_R_32F;
+constexpr cudaDataType_t type_of = std::is_same_v<Number, Bf16>     ? CUDA_R_16BF
+                                   : std::is_same_v<Number, double> ? CUDA_R_64F
+                                                                    : CUDA_R_32F;
 
 /// What is known of a shape. cuBLASLt thinks in columns: a row-major matrix is its transpose there, so C = op(A) op(B) is C' = op(B)' op(A)'.
 struct Product {
@@ -70,7 +72,7 @@ struct Product {
 };
 
 /// m, n, k, transposes of A and B, accumulate, operands, size of an operand, of a sum, alignment of all arrays.
-using ShapeKey = std::tuple<std::int64_t, std::int64_t, std::int64_t, bool, bool, bool, Operands, std::size_t, std::size_t, std::uintptr_t>;
+using ShapeKey = std::tuple<std::int64_t, std::int64_t, std::int64_t, bool, bool, bool, ComputeType, std::size_t, std::size_t, std::uintptr_t>;
 
 /// The handle and what was chosen, from the first product until Kokkos ends.
 struct State {
@@ -93,9 +95,9 @@ State& living_state() {
 template <class Operand, class T>
 Product choose(cublasLtHandle_t handle, const Gemm<T>& s, std::uint32_t alignment, std::size_t bytes) {
   Product product;
-  const cublasComputeType_t compute = std::is_same_v<T, double>        ? CUBLAS_COMPUTE_64F
-                                      : s.operands == Operands::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
-                                                                     : CUBLAS_COMPUTE_32F;
+  const cublasComputeType_t compute = std::is_same_v<T, double>         ? CUBLAS_COMPUTE_64F
+                                      : s.operands == ComputeType::tf32 ? CUBLAS_COMPUTE_32F_FAST_TF32
+                                                                        : CUBLAS_COMPUTE_32F;
   cublasLtMatmulDesc_t description = nullptr;
   check(lt().cublasLtMatmulDescCreate(&description, compute, type_of<T>), "cublasLtMatmulDescCreate");
   product.description.reset(description);
@@ -118,8 +120,8 @@ Product choose(cublasLtHandle_t handle, const Gemm<T>& s, std::uint32_t alignmen
     prefer(attribute, alignment);
   cublasLtMatmulHeuristicResult_t best{};
   int found = 0;
-  const cublasStatus_t status = lt().cublasLtMatmulAlgoGetHeuristic(handle, description, product.b.get(), product.a.get(), product.c.get(),
-                                                                    product.c.get(), preference.get(), 1, &best, &found);
+  const cublasStatus_t status = lt().cublasLtMatmulAlgoGetHeuristic(handle, description, product.b.get(), product.a.get(), product.c.get(), product.c.get(),
+                                                                    preference.get(), 1, &best, &found);
   if (status != CUBLAS_STATUS_NOT_SUPPORTED) check(status, "cublasLtMatmulAlgoGetHeuristic");
   product.served = status == CUBLAS_STATUS_SUCCESS && found > 0 && best.state == CUBLAS_STATUS_SUCCESS;
   product.algorithm = best.algo;

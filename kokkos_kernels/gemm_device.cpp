@@ -1,3 +1,4 @@
+// Matrix products of a device: operands rounded to bf16 are stored first, then cuBLASLt multiplies, or one thread per element of C.
 #include "kokkos_kernels/detail/gemm_device.hpp"
 
 #include <type_traits>
@@ -30,7 +31,7 @@ std::string gemm_provider() { return !portable_kernels_forced() && has_cublaslt(
 template <class T>
 std::int64_t gemm_workspace(const Gemm<T>& s) {
   Scratch scratch;
-  if (s.operands == Operands::bf16) scratch.take<Bf16>(s.m * s.k), scratch.take<Bf16>(s.k * s.n);
+  if (s.operands == ComputeType::bf16) scratch.take<Bf16>(s.m * s.k), scratch.take<Bf16>(s.k * s.n);
   scratch.take<std::byte>(library_scratch(s));
   return scratch.elements<T>();
 }
@@ -39,7 +40,7 @@ template <class T>
 void gemm(const Execution& exec, const Gemm<T>& s, Span<const T> a, Span<const T> b, Span<T> c, Span<T> workspace) {
   Scratch scratch(workspace);
   if constexpr (std::is_same_v<T, float>)
-    if (s.operands == Operands::bf16) {
+    if (s.operands == ComputeType::bf16) {
       Bf16 *const stored_a = scratch.take<Bf16>(s.m * s.k), *const stored_b = scratch.take<Bf16>(s.k * s.n);
       store_operands(exec, s.m * s.k, a.data(), stored_a);
       store_operands(exec, s.k * s.n, b.data(), stored_b);

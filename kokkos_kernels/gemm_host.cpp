@@ -1,3 +1,4 @@
+// Matrix products of the host by oneDNN or a CBLAS, else by the portable kernel.
 #include <algorithm>
 #include <type_traits>
 
@@ -51,8 +52,8 @@ bool gemm_vendor([[maybe_unused]] const Gemm<T>& s, [[maybe_unused]] const Strid
   [[maybe_unused]] const std::int64_t lda = strides.a, ldb = strides.b, ldc = strides.c;
 #if defined(TRIREME_HAVE_ONEDNN)
   if constexpr (std::is_same_v<T, float>)
-    return dnnl_sgemm(s.a == Transpose::no ? 'N' : 'T', s.b == Transpose::no ? 'N' : 'T', s.m, s.n, s.k, 1.0f, a, lda, b, ldb,
-                      s.accumulate ? 1.0f : 0.0f, c, ldc) == dnnl_success;
+    return dnnl_sgemm(s.a == Transpose::no ? 'N' : 'T', s.b == Transpose::no ? 'N' : 'T', s.m, s.n, s.k, 1.0f, a, lda, b, ldb, s.accumulate ? 1.0f : 0.0f, c,
+                      ldc) == dnnl_success;
 #endif
 #if defined(TRIREME_HAVE_CBLAS)
   const auto ta = s.a == Transpose::no ? CblasNoTrans : CblasTrans, tb = s.b == Transpose::no ? CblasNoTrans : CblasTrans;
@@ -88,7 +89,7 @@ void gemm_in_pieces(const Execution& exec, const Gemm<T>& s, const Strides& stri
 
 template <class T>
 bool rounds(const Gemm<T>& shape) {
-  return std::is_same_v<T, float> && shape.operands != Operands::full;
+  return std::is_same_v<T, float> && shape.operands != ComputeType::full;
 }
 
 }  // namespace

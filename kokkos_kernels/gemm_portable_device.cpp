@@ -1,3 +1,4 @@
+// The portable matrix product of a device: one thread per element of C.
 #include "kokkos_kernels/detail/gemm_elements.hpp"
 #include "kokkos_kernels/detail/gemm_portable.hpp"
 

@@ -51,8 +51,7 @@ void gemm_portable(const Execution& exec, const Gemm<T>& s, Span<const T> a, Spa
       select_tile<T>(rows, registers)(job, one_tap, row * k, packed + panels.lanes(panel) * k, out + row * n + panels.first(panel));
     }
   });
-  if (s.accumulate)
-    Kokkos::parallel_for("trireme::gemm::add", Range(exec, 0, m * n), [=, c_data = c.data()](std::int64_t i) { c_data[i] += out[i]; });
+  if (s.accumulate) Kokkos::parallel_for("trireme::gemm::add", Range(exec, 0, m * n), [=, c_data = c.data()](std::int64_t i) { c_data[i] += out[i]; });
 }
 
 template std::int64_t gemm_portable_workspace(const Gemm<float>&);

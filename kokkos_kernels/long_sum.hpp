@@ -1,9 +1,8 @@
-// A sum of doubles that keeps what rounding takes: twice a double's digits (Dekker 1971; Knuth, The Art of Computer Programming, 4.2.2). Sums of up to
-// millions of numbers are right to the last digit of a double in any order, so that metrics do not tell how many ranks made them.
+// Sum of doubles with compensation of rounding errors, about twice the digits of a double (Dekker 1971; Knuth, The Art of Computer Programming,
+// 4.2.2). Sums of up to millions of numbers are exact to the last digit of a double in any order, so metrics do not depend on the number of ranks.
 #pragma once
 
 #include <Kokkos_Core.hpp>
-
 #include <cstdint>
 
 namespace trireme {
@@ -14,7 +13,7 @@ struct LongSum {
   KOKKOS_INLINE_FUNCTION void add(double x) { add({x, 0}); }
   KOKKOS_INLINE_FUNCTION void add(const LongSum& x) {
     const double sum = high + x.high;
-    if (!Kokkos::isfinite(sum)) {  // an infinity stays one
+    if (!Kokkos::isfinite(sum)) {  // keep an infinity
       high = sum, low = 0;
       return;
     }
@@ -23,7 +22,7 @@ struct LongSum {
     high = sum + rest;
     low = rest - (high - sum);
   }
-  /// += x^2. Of halves of 26 and 27 bits, whose products are exact: no compiler's fused multiply-add can change them.
+  /// += x^2. x is split into halves of 26 and 27 bits, whose products are exact, so that fused multiply-adds cannot change the result.
   KOKKOS_INLINE_FUNCTION void add_square(double x) {
     if (!Kokkos::isfinite(x)) return add(x * x);
     const double front = front_of(x), back = x - front;

@@ -1,5 +1,10 @@
-// Both passes gather, so that no two threads write one place; channels are the inner loop on the host, and a device's thread takes one.
+// Both passes gather, so that no two threads write one place; channels are the inner loop on the host, and a device's thread takes one. Linear, scale 2:
+//
+//   x        a       b       c          y0 = a (edge), y1 = 3/4 a + 1/4 b, y2 = 1/4 a + 3/4 b, ...
+//   y      0   1   2   3   4   5        dx of b: all outputs that read it, times the same weights
 #include "kokkos_kernels/upsample.hpp"
+
+#include "kokkos_kernels/detail/launch.hpp"
 
 namespace trireme {
 
@@ -46,15 +51,6 @@ KOKKOS_INLINE_FUNCTION T weight_between(std::int64_t o, std::int64_t i, std::int
   return i >= taps.first && i < taps.first + taps.count ? taps.weight(i - taps.first) : T{};
 }
 
-// f(pixel, first channel, channels)
-template <class F>
-void for_pixels(const Execution& exec, const char* label, std::int64_t pixels, std::int64_t channels, const F& f) {
-  if constexpr (on_host)
-    Kokkos::parallel_for(label, Range(exec, 0, pixels), KOKKOS_LAMBDA(std::int64_t pixel) { f(pixel, 0, channels); });
-  else
-    Kokkos::parallel_for(label, Range(exec, 0, pixels * channels), KOKKOS_LAMBDA(std::int64_t i) { f(i / channels, i % channels, 1); });
-}
-
 }  // namespace
 
 UpsampleReach upsample_reach(std::int64_t o, std::int64_t in, std::int64_t scale, bool linear) {
@@ -65,53 +61,54 @@ UpsampleReach upsample_reach(std::int64_t o, std::int64_t in, std::int64_t scale
 template <class T>
 void upsample_forward(const Execution& exec, const UpsampleGeometry& geometry, std::int64_t n, Span<const T> x, Span<T> y) {
   const UpsampleGeometry g = geometry;
-  for_pixels(exec, "trireme::upsample::forward", n * g.out_pixels(), g.channels,
-             KOKKOS_LAMBDA(std::int64_t pixel, std::int64_t first, std::int64_t count) {
-    const std::int64_t w = pixel % g.out[2], h = pixel / g.out[2] % g.out[1], d = pixel / (g.out[2] * g.out[1]) % g.out[0], s = pixel / g.out_pixels();
-    const Taps<T> td = taps_of<T>(g.out_first[0] + d, g.whole[0], g.scale[0], g.linear), th = taps_of<T>(g.out_first[1] + h, g.whole[1], g.scale[1], g.linear),
-                  tw = taps_of<T>(g.out_first[2] + w, g.whole[2], g.scale[2], g.linear);
-    T* const out = y.data() + pixel * g.channels + first;
-    for (std::int64_t c = 0; c < count; ++c) out[c] = T{};
-    for (std::int64_t kd = 0; kd < td.count; ++kd)
-      for (std::int64_t kh = 0; kh < th.count; ++kh)
-        for (std::int64_t kw = 0; kw < tw.count; ++kw) {
-          const T factor = td.weight(kd) * th.weight(kh) * tw.weight(kw);
-          const T* const in = x.data() + first +
-                              (((s * g.in[0] + td.first + kd - g.in_first[0]) * g.in[1] + th.first + kh - g.in_first[1]) * g.in[2] + tw.first + kw - g.in_first[2]) *
-                                  g.channels;
-          for (std::int64_t c = 0; c < count; ++c) out[c] += factor * in[c];
-        }
-  });
+  detail::for_rows(
+      exec, "trireme::upsample::forward", n * g.out_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t pixel, std::int64_t first, std::int64_t count) {
+        const std::int64_t w = pixel % g.out[2], h = pixel / g.out[2] % g.out[1], d = pixel / (g.out[2] * g.out[1]) % g.out[0], s = pixel / g.out_pixels();
+        const Taps<T> td = taps_of<T>(g.out_first[0] + d, g.whole[0], g.scale[0], g.linear),
+                      th = taps_of<T>(g.out_first[1] + h, g.whole[1], g.scale[1], g.linear),
+                      tw = taps_of<T>(g.out_first[2] + w, g.whole[2], g.scale[2], g.linear);
+        T* const out = y.data() + pixel * g.channels + first;
+        for (std::int64_t c = 0; c < count; ++c) out[c] = T{};
+        for (std::int64_t kd = 0; kd < td.count; ++kd)
+          for (std::int64_t kh = 0; kh < th.count; ++kh)
+            for (std::int64_t kw = 0; kw < tw.count; ++kw) {
+              const T factor = td.weight(kd) * th.weight(kh) * tw.weight(kw);
+              const T* const in =
+                  x.data() + first +
+                  (((s * g.in[0] + td.first + kd - g.in_first[0]) * g.in[1] + th.first + kh - g.in_first[1]) * g.in[2] + tw.first + kw - g.in_first[2]) *
+                      g.channels;
+              for (std::int64_t c = 0; c < count; ++c) out[c] += factor * in[c];
+            }
+      });
 }
 
 template <class T>
 void upsample_backward(const Execution& exec, const UpsampleGeometry& geometry, std::int64_t n, Span<const T> dy, Span<T> dx) {
   const UpsampleGeometry g = geometry;
-  for_pixels(exec, "trireme::upsample::backward", n * g.in_pixels(), g.channels,
-             KOKKOS_LAMBDA(std::int64_t pixel, std::int64_t first, std::int64_t count) {
-    const std::int64_t w = pixel % g.in[2], h = pixel / g.in[2] % g.in[1], d = pixel / (g.in[2] * g.in[1]) % g.in[0], s = pixel / g.in_pixels();
-    const std::int64_t id = g.in_first[0] + d, ih = g.in_first[1] + h, iw = g.in_first[2] + w;
-    const Reach rd = reach_in(id, g, 0), rh = reach_in(ih, g, 1), rw = reach_in(iw, g, 2);
-    T* const out = dx.data() + pixel * g.channels + first;
-    for (std::int64_t c = 0; c < count; ++c) out[c] = T{};
-    for (std::int64_t od = rd.low; od < rd.high; ++od) {
-      const T deep = weight_between<T>(od, id, g.whole[0], g.scale[0], g.linear);
-      for (std::int64_t oh = rh.low; oh < rh.high; ++oh) {
-        const T high = deep * weight_between<T>(oh, ih, g.whole[1], g.scale[1], g.linear);
-        for (std::int64_t ow = rw.low; ow < rw.high; ++ow) {
-          const T factor = high * weight_between<T>(ow, iw, g.whole[2], g.scale[2], g.linear);
-          const T* const from =
-              dy.data() + first +
-              (((s * g.out[0] + od - g.out_first[0]) * g.out[1] + oh - g.out_first[1]) * g.out[2] + ow - g.out_first[2]) * g.channels;
-          for (std::int64_t c = 0; c < count; ++c) out[c] += factor * from[c];
+  detail::for_rows(
+      exec, "trireme::upsample::backward", n * g.in_pixels(), g.channels, KOKKOS_LAMBDA(std::int64_t pixel, std::int64_t first, std::int64_t count) {
+        const std::int64_t w = pixel % g.in[2], h = pixel / g.in[2] % g.in[1], d = pixel / (g.in[2] * g.in[1]) % g.in[0], s = pixel / g.in_pixels();
+        const std::int64_t id = g.in_first[0] + d, ih = g.in_first[1] + h, iw = g.in_first[2] + w;
+        const Reach rd = reach_in(id, g, 0), rh = reach_in(ih, g, 1), rw = reach_in(iw, g, 2);
+        T* const out = dx.data() + pixel * g.channels + first;
+        for (std::int64_t c = 0; c < count; ++c) out[c] = T{};
+        for (std::int64_t od = rd.low; od < rd.high; ++od) {
+          const T deep = weight_between<T>(od, id, g.whole[0], g.scale[0], g.linear);
+          for (std::int64_t oh = rh.low; oh < rh.high; ++oh) {
+            const T high = deep * weight_between<T>(oh, ih, g.whole[1], g.scale[1], g.linear);
+            for (std::int64_t ow = rw.low; ow < rw.high; ++ow) {
+              const T factor = high * weight_between<T>(ow, iw, g.whole[2], g.scale[2], g.linear);
+              const T* const from =
+                  dy.data() + first + (((s * g.out[0] + od - g.out_first[0]) * g.out[1] + oh - g.out_first[1]) * g.out[2] + ow - g.out_first[2]) * g.channels;
+              for (std::int64_t c = 0; c < count; ++c) out[c] += factor * from[c];
+            }
+          }
         }
-      }
-    }
-  });
+      });
 }
 
-#define TRIREME_INSTANTIATE(T)                                                                                        \
-  template void upsample_forward(const Execution&, const UpsampleGeometry&, std::int64_t, Span<const T>, Span<T>);    \
+#define TRIREME_INSTANTIATE(T)                                                                                     \
+  template void upsample_forward(const Execution&, const UpsampleGeometry&, std::int64_t, Span<const T>, Span<T>); \
   template void upsample_backward(const Execution&, const UpsampleGeometry&, std::int64_t, Span<const T>, Span<T>);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

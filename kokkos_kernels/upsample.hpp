@@ -1,5 +1,6 @@
-// Enlarging in one to three dimensions by whole factors, as PyTorch's Upsample with align_corners = false: output place o lies at input place
-// (o + 1/2) / scale - 1/2. nearest takes floor(o / scale); linear the two neighbours by their distance, at the edge the last place alone.
+// Upsampling by integer factors in one to three dimensions, as PyTorch's Upsample with align_corners = false: output position o is at input position
+// (o + 1/2) / scale - 1/2. nearest uses floor(o / scale); linear interpolates between the two neighbors; at the edge it uses the last position
+// alone.
 #pragma once
 
 #include <array>
@@ -8,18 +9,18 @@
 
 namespace trireme {
 
-/// Input and output may be boxes of a sample: those of the input hold every place that the output's read.
+/// Input and output may be boxes of a sample: the input box must contain all positions that the output box reads.
 struct UpsampleGeometry {
   std::int64_t channels = 1;
-  std::array<std::int64_t, 3> whole{1, 1, 1}, scale{1, 1, 1};     // extents of the whole input
-  std::array<std::int64_t, 3> in{1, 1, 1}, in_first{0, 0, 0};     // box of the input
-  std::array<std::int64_t, 3> out{1, 1, 1}, out_first{0, 0, 0};   // box of the output
+  std::array<std::int64_t, 3> whole{1, 1, 1}, scale{1, 1, 1};    // extents of the whole input
+  std::array<std::int64_t, 3> in{1, 1, 1}, in_first{0, 0, 0};    // box of the input
+  std::array<std::int64_t, 3> out{1, 1, 1}, out_first{0, 0, 0};  // box of the output
   bool linear = false;
   KOKKOS_FUNCTION std::int64_t in_pixels() const { return in[0] * in[1] * in[2]; }
   KOKKOS_FUNCTION std::int64_t out_pixels() const { return out[0] * out[1] * out[2]; }
 };
 
-/// The input places [low, high) that output place o reads in a dimension of extent `in`.
+/// The input positions [low, high) that output position o reads in a dimension of extent `in`.
 struct UpsampleReach {
   std::int64_t low, high;
 };

@@ -11,7 +11,7 @@
 #include "comm/communicator.hpp"
 #include "comm/environment.hpp"
 #include "commands/commands.hpp"
-#include "commands/kokkos_life.hpp"
+#include "commands/kokkos_runtime.hpp"
 #include "process_start.hpp"
 
 int main(int argc, char** argv) {
@@ -33,7 +33,7 @@ int main(int argc, char** argv) {
       environment.check_launch();
       const Communicator world = Communicator::world();
       const std::vector<std::string> words(argv + 1, argv + argc);
-      std::optional<KokkosLife> kokkos;
+      std::optional<KokkosRuntime> kokkos;
       if (!asks_for_help(words)) kokkos.emplace(world);  // a build for a device gives help on a node without one, too
       if (!stops) starting.reset();
       return run_command(world, words);

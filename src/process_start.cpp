@@ -6,6 +6,7 @@
 #include <csignal>
 #include <cstring>
 
+#include "base/open_output.hpp"
 #include "base/stop_signals.hpp"
 #include "comm/cpu_placement.hpp"
 
@@ -27,7 +28,10 @@ void prepare_process(int argc, const char* const* argv) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   for (int descriptor = 0; descriptor < 3; ++descriptor)  // open() gives the lowest number that is free
-    if (fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) ::open("/dev/null", descriptor == 0 ? O_RDONLY : O_WRONLY);
+    if (fcntl(descriptor, F_GETFD) == -1 && errno == EBADF) {
+      if (descriptor == 1) note_closed_output();
+      ::open("/dev/null", descriptor == 0 ? O_RDONLY : O_WRONLY);
+    }
 }
 
 namespace {

@@ -1,4 +1,4 @@
-// What the writer and the reader of checkpoints share: names inside the file, rows and their checksum.
+// Definitions shared by the writer and the reader of checkpoints: names in the file, rows and their checksum.
 #pragma once
 
 #include <cstddef>
@@ -12,16 +12,16 @@ inline constexpr const char* checkpoint_program = "trireme";
 inline constexpr const char* checksum_attribute = "checksum";
 inline constexpr const char* version_attribute = "format_version";
 inline constexpr const char* program_attribute = "program";
-inline constexpr const char* count_attribute = "arrays";  // how many there are: a damaged group must not hide one
+inline constexpr const char* count_attribute = "arrays";  // number of arrays, so that a damaged group cannot hide one
 
-/// Bytes that are read or written, and hashed, at a time: they are still in the cache for the second of the two.
+/// Bytes that are hashed and read or written at a time; small enough to stay in the cache in between.
 inline constexpr std::int64_t piece_bytes = std::int64_t{8} << 20;
 
-/// An array as rows along dimension 0; rank 0 is one row.
+/// An array as rows along dimension 0; an array of rank 0 is one row.
 struct Rows {
   Rows(const Shape& shape, bool is_double);
   std::int64_t count;
-  std::int64_t bytes;      // of one row
+  std::int64_t bytes;      // per row
   std::int64_t per_piece;  // at least 1
 };
 

@@ -1,4 +1,5 @@
-// A checkpoint's file as rank 0 lays it out through HDF5: names, shapes, and a contiguous place for each array, which all ranks then fill with plain writes.
+// Layout of a checkpoint file, which rank 0 creates through HDF5: names, shapes, and a contiguous range for each array. All ranks then fill these
+// ranges with plain writes.
 #pragma once
 
 #include <cstdint>
@@ -12,16 +13,16 @@
 
 namespace trireme::detail {
 
-/// Made, used and destroyed on the thread that makes this rank's HDF5 calls.
+/// Created, used and destroyed on the thread that makes this rank's HDF5 calls.
 class CheckpointLayout {
  public:
-  /// Creates `partial`. `where` begins every message.
+  /// Creates `partial`. Messages begin with `where`.
   CheckpointLayout(std::string where, const std::filesystem::path& partial);
 
   void write_content(const CheckpointContent& content, std::size_t arrays);
-  /// Makes room for the arrays; returns where in the file each begins.
+  /// Reserves space for the arrays; returns the offset of each array in the file.
   std::vector<std::int64_t> place(const std::vector<CheckpointArray>& arrays);
-  /// Puts the checksums in and closes the file.
+  /// Writes the checksums and closes the file.
   void finish(const std::vector<std::uint64_t>& checksums);
 
  private:
@@ -32,7 +33,7 @@ class CheckpointLayout {
   h5::Type text_type(std::size_t size) const;
 
   std::string where_;
-  WriteStatus status_;  // outlives the file
+  WriteStatus status_;  // must outlive the file
   h5::File file_;
   std::vector<h5::Dataset> datasets_;
 };

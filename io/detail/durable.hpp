@@ -1,4 +1,4 @@
-// A file appears under its name only when it is whole and on the disk.
+// Atomic creation of files: a file gets its name only when it is complete and on disk.
 #pragma once
 
 #include <filesystem>
@@ -6,11 +6,11 @@
 
 namespace trireme::detail {
 
-/// ".NAME.partial" beside `file`: what readers never look at.
+/// Temporary name ".NAME.partial" next to `file`, which readers ignore.
 std::filesystem::path partial_name(const std::filesystem::path& file);
-/// Brings a file's (or a folder's) written data to the disk.
+/// Flushes a file (or a folder) to disk.
 std::error_code sync_to_disk(const std::filesystem::path& path);
-/// Renames `partial`, already synced, to `file` and syncs the folder, so that the name survives a power failure too.
+/// Renames `partial`, already flushed, to `file` and flushes the folder, so that the name survives a power failure.
 std::error_code publish(const std::filesystem::path& partial, const std::filesystem::path& file);
 
 }  // namespace trireme::detail

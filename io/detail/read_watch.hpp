@@ -1,4 +1,4 @@
-// Looks after each read whether the files that it came from are still whole: HDF5 reads what is gone as fill values, without an error.
+// Checks after each read that the files that it came from are still complete: HDF5 replaces lost data by fill values, without an error.
 #pragma once
 
 #include <cstdint>
@@ -14,19 +14,19 @@ namespace trireme::detail {
 
 class ReadWatch {
  public:
-  /// Of an open data set that check_storage() has found whole; it must stay open.
+  /// Watches an open data set that passed check_storage(); it must stay open.
   ReadWatch(const h5::Dataset& dataset, const std::string& shard, const std::string& name, const ShardNames& rules);
-  /// To be called after these rows were read. A data error where some of them may not have come from the file.
+  /// Call it after these rows were read. Throws a data error if some of them may not come from the file.
   void check(std::int64_t first, std::int64_t count);
 
  private:
   /// A source of a virtual data set.
   struct Source {
     VirtualSource named;
-    bool held = false;           // HDF5 has it open, and so have we
-    std::vector<FileEnd> files;  // it, and its own sources
+    bool held = false;           // HDF5 has it open, and so does this object
+    std::vector<FileEnd> files;  // its file, and those of its own sources
   };
-  /// Opens a source as HDF5 has done for the read; false where it may be missing and is.
+  /// Opens a source as HDF5 did for the read; false if it may be missing and is missing.
   bool open(const VirtualSource& source, const h5::Dataset& of, std::vector<FileEnd>& files) const;
 
   const h5::Dataset& dataset_;

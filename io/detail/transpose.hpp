@@ -1,4 +1,4 @@
-// Rows from a file's order of axes to another.
+// Permutes the axes of rows from the file's order to another.
 #pragma once
 
 #include <cstddef>
@@ -7,7 +7,7 @@
 
 namespace trireme::detail {
 
-/// `from` holds rows of these extents, the slowest first; `to` gets them with the axes in the order `order`: its k-th axis is axis order[k] of `from`.
+/// `from` holds rows with these extents, the slowest first; `to` receives them with permuted axes: its k-th axis is axis order[k] of `from`.
 void transpose_rows(std::int64_t rows, std::span<const std::int64_t> extents, std::span<const int> order, std::size_t element_bytes, const std::byte* from,
                     std::byte* to);
 

@@ -1,5 +1,5 @@
-// The ranks that write one file, and how they agree. io/ stands below comm/ and has no Communicator; and these waits sleep: they happen beside
-// a training that wants the cores.
+// Communication between the ranks that write one file. io/ is a layer below comm/ and has no Communicator. Waits sleep, because they run concurrently
+// with a training that needs the cores.
 #pragma once
 
 #include <mpi.h>
@@ -14,16 +14,16 @@ namespace trireme::detail {
 
 class Writers {
  public:
-  /// `abandoned`, where given, ends every wait with an error once it is true: other ranks may never come.
+  /// If `abandoned` is given and becomes true, every wait throws an error, because other ranks may never arrive.
   explicit Writers(MPI_Comm comm, const std::atomic<bool>* abandoned = nullptr);
 
   int rank() const { return rank_; }
   int size() const { return size_; }
 
   // Collective.
-  /// Runs `action` on every rank; if it throws on any, all throw an IoError with the words, exit code and errno of the lowest such rank.
+  /// Runs `action` on every rank; if it throws on any rank, all ranks throw an IoError with message, exit code and errno of the lowest such rank.
   void together(const std::function<void()>& action) const;
-  void broadcast(std::span<std::int64_t> values) const;  // of rank 0
+  void broadcast(std::span<std::int64_t> values) const;  // from rank 0
   void sum(std::span<std::uint64_t> values) const;
 
  private:

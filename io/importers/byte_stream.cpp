@@ -19,8 +19,7 @@ constexpr std::size_t block_bytes = std::size_t{1} << 18;
 
 }  // namespace
 
-// A file alone, or an archive that libarchive reads: from the file where it is not packed, else from its unpacked
-// bytes.
+// A single file, or an archive that libarchive reads: directly from the file if it is not compressed, otherwise from its decompressed bytes.
 struct ByteStream::Impl {
   struct Close {
     void operator()(archive* handle) const { archive_read_free(handle); }
@@ -28,16 +27,16 @@ struct ByteStream::Impl {
   UnpackedFile file;
   std::string path;
   std::string name;
-  std::unique_ptr<archive, Close> handle;  // after the file that it reads
+  std::unique_ptr<archive, Close> handle;  // destroyed before the file that it reads
   archive_entry* entry = nullptr;          // owned by the handle
   bool at_end = false;
-  std::vector<std::byte> block;  // what the archive is read from
-  std::exception_ptr error;      // of its reading
+  std::vector<std::byte> block;  // input buffer of the archive
+  std::exception_ptr error;      // from reading the input
   std::vector<std::byte> dropped;
 
   explicit Impl(const std::filesystem::path& where) : file(where), path(where.string()), name(path) {}
 
-  // ARCHIVE_WARN says that the call did its work.
+  // ARCHIVE_WARN means that the call succeeded.
   void require(int code, const char* what) const {
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) fail(what);
   }
@@ -45,11 +44,11 @@ struct ByteStream::Impl {
   [[noreturn]] void fail(const char* what) const {
     if (error) std::rethrow_exception(error);
     const char* const words = archive_error_string(handle.get());
-    throw data_error("'{}': cannot {}: {}. Hint: is the file whole? Fetch it again, and compare its size or checksum.",
-                     name, what, words ? words : "unknown error");
+    throw data_error("'{}': cannot {}: {}. Hint: the file may be incomplete; download it again, and compare its size or checksum", name, what,
+                     words ? words : "unknown error");
   }
 
-  // libarchive asks for more. No exception may pass through it.
+  // libarchive requests more input. No exception may pass through it.
   static la_ssize_t give(archive* to, void* data, const void** bytes) {
     auto& self = *static_cast<Impl*>(data);
     try {
@@ -57,7 +56,7 @@ struct ByteStream::Impl {
       return static_cast<la_ssize_t>(self.file.read(self.block));
     } catch (...) {
       self.error = std::current_exception();
-      archive_set_error(to, EIO, "its packing is damaged");
+      archive_set_error(to, EIO, "its compressed data is damaged");
       return ARCHIVE_FATAL;
     }
   }
@@ -129,9 +128,7 @@ std::string ByteStream::member() const {
 
 const std::string& ByteStream::name() const { return impl_->name; }
 
-std::size_t ByteStream::read(std::span<std::byte> out) {
-  return impl_->handle ? impl_->read_member(out) : impl_->file.read(out);
-}
+std::size_t ByteStream::read(std::span<std::byte> out) { return impl_->handle ? impl_->read_member(out) : impl_->file.read(out); }
 
 std::int64_t ByteStream::skip(std::int64_t count) {
   impl_->dropped.resize(block_bytes);

@@ -1,5 +1,5 @@
-// The bytes of a file as they were before packing: plain, gzip, bzip2 or xz, or the members of a tar or zip archive in
-// any of these. Always forward, never whole in memory.
+// The uncompressed bytes of a file (plain, gzip, bzip2 or xz), or the members of a tar or zip archive with any of these compressions. Reads forward
+// only; a file is never in memory as a whole.
 #pragma once
 
 #include <cstddef>
@@ -13,15 +13,15 @@ namespace trireme {
 
 class ByteStream {
  public:
-  /// The content of one file. Throws a data error where it cannot be opened.
+  /// The content of one file. Throws a data error if it cannot be opened.
   static ByteStream of_file(const std::filesystem::path& path);
-  /// The members of an archive; next_member() goes to the first.
+  /// The members of an archive; next_member() goes to the first one.
   static ByteStream of_archive(const std::filesystem::path& path);
   ~ByteStream();
   ByteStream(ByteStream&&) noexcept;
   ByteStream& operator=(ByteStream&&) noexcept;
 
-  /// Goes to the next regular file of the archive; false after the last.
+  /// Goes to the next regular file of the archive; false after the last one.
   bool next_member();
   /// The member's path inside the archive.
   std::string member() const;
@@ -30,9 +30,9 @@ class ByteStream {
   const std::string& name() const;
   /// Fills `out`; returns fewer bytes than it holds only at the end. A damaged file is a data error.
   std::size_t read(std::span<std::byte> out);
-  /// Drops `count` bytes; returns fewer only at the end.
+  /// Skips `count` bytes; returns fewer only at the end.
   std::int64_t skip(std::int64_t count);
-  /// Reads the file to its end, where the checksum of its packing stands; whoever needed less of it calls this.
+  /// Reads the file to its end, which verifies the checksum of its compression. Call it if you do not read to the end.
   void finish();
 
  private:

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "base/error.hpp"
+#include "io/importers/importer.hpp"
 
 namespace trireme {
 
@@ -59,20 +60,18 @@ Cifar10Source::Cifar10Source(fs::path source, std::int64_t records_a_file)
     for (const auto& name : names_of(part))
       if (!fs::exists(source_ / name))
         throw data_error(
-            "folder '{}': no file '{}'. Expected {}. Hint: take the binary version of CIFAR-10 (the Python version "
-            "has no .bin files).",
+            "folder '{}': no file '{}'. Expected {}. Hint: use the binary version of CIFAR-10 (the Python version "
+            "has no .bin files)",
             source_.string(), name, expected_files);
 }
 
-void Cifar10Source::stream_file(ByteStream& file, Part part, std::int64_t first_sample, SampleRange wanted,
-                                const SampleSink& sink) const {
+void Cifar10Source::stream_file(ByteStream& file, Part part, std::int64_t first_sample, SampleRange wanted, const SampleSink& sink) const {
   constexpr std::int64_t block = 256;
   const std::int64_t first = std::max(wanted.first - first_sample, std::int64_t{0});
   const std::int64_t end = std::min(wanted.end - first_sample, records_);
   const auto wrong_size = [&](const std::string& found) {
-    return data_error(
-        "'{}': {}; expected {} records of {} bytes, {} in all. Hint: the file is damaged; fetch it again.", file.name(),
-        found, records_, record_bytes, records_ * record_bytes);
+    return data_error("'{}': {}; expected {} records of {} bytes, {} in total. Hint: the file is damaged; download it again", file.name(), found, records_,
+                      record_bytes, records_ * record_bytes);
   };
   std::int64_t seen = file.skip(first * record_bytes);
   std::vector<std::uint8_t> records, pixels;
@@ -88,15 +87,14 @@ void Cifar10Source::stream_file(ByteStream& file, Part part, std::int64_t first_
     for (std::size_t i = 0; i < n; ++i) {
       const std::uint8_t* const record = records.data() + i * record_bytes;
       if (*record > 9)
-        throw data_error(
-            "'{}': record {} has the label {}; expected 0 to 9. Hint: the file is damaged, or not CIFAR-10.",
-            file.name(), at + static_cast<std::int64_t>(i), *record);
+        throw data_error("'{}': record {} has the label {}; expected 0 to 9. Hint: the file is damaged, or is not CIFAR-10", file.name(),
+                         at + static_cast<std::int64_t>(i), *record);
       labels[i] = *record;
       std::copy_n(record + 1, pixel_bytes, pixels.data() + i * pixel_bytes);
     }
     sink(part, static_cast<std::int64_t>(n), std::as_bytes(std::span(pixels)), std::as_bytes(std::span(labels)));
   }
-  if (end == records_ && file.skip(1) > 0) throw wrong_size("it goes on after the last record");
+  if (end == records_ && file.skip(1) > 0) throw wrong_size("it continues after the last record");
 }
 
 void Cifar10Source::stream_folder(const PerPart<SampleRange>& wanted, const SampleSink& sink) const {
@@ -115,9 +113,7 @@ void Cifar10Source::stream_folder(const PerPart<SampleRange>& wanted, const Samp
 void Cifar10Source::stream_archive(const PerPart<SampleRange>& wanted, const SampleSink& sink) const {
   ByteStream archive = ByteStream::of_archive(source_);
   PerPart<std::int64_t> seen{0, 0};
-  const auto done = [&] {
-    return std::ranges::all_of(all_parts, [&](Part part) { return seen[part] >= wanted[part].end; });
-  };
+  const auto done = [&] { return std::ranges::all_of(all_parts, [&](Part part) { return seen[part] >= wanted[part].end; }); };
   std::string others;
   while (!done() && archive.next_member()) {
     const auto part = part_of(fs::path(archive.member()).filename().string());
@@ -127,16 +123,14 @@ void Cifar10Source::stream_archive(const PerPart<SampleRange>& wanted, const Sam
     }
     const std::int64_t first_sample = seen[*part];
     seen[*part] += records_;
-    if (seen[*part] > count(*part)) throw data_error("'{}' stands in the archive more often than once", archive.name());
-    if (wanted[*part].first < seen[*part] && first_sample < wanted[*part].end)
-      stream_file(archive, *part, first_sample, wanted[*part], sink);
+    if (seen[*part] > count(*part)) throw data_error("'{}' is in the archive more than once", archive.name());
+    if (wanted[*part].first < seen[*part] && first_sample < wanted[*part].end) stream_file(archive, *part, first_sample, wanted[*part], sink);
   }
   if (!done())
     throw data_error(
-        "archive '{}': {} train and {} test files of CIFAR-10 found, expected {}; other members: {}. Hint: take the "
-        "binary version of CIFAR-10 (the Python version has no .bin files).",
-        source_.string(), seen[Part::train] / records_, seen[Part::test] / records_, expected_files,
-        others.empty() ? "none" : others);
+        "archive '{}': {} train and {} test files of CIFAR-10 found, expected {}; other members: {}. Hint: use the "
+        "binary version of CIFAR-10 (the Python version has no .bin files)",
+        source_.string(), seen[Part::train] / records_, seen[Part::test] / records_, expected_files, others.empty() ? "none" : others);
   archive.finish();
 }
 
@@ -145,6 +139,12 @@ void Cifar10Source::stream(const PerPart<SampleRange>& wanted, const SampleSink&
     stream_folder(wanted, sink);
   else
     stream_archive(wanted, sink);
+}
+
+TRIREME_IMPORTER(cifar10) {
+  return {.source = "a folder or an archive with data_batch_1.bin to data_batch_5.bin and test_batch.bin",
+          .help = "CIFAR-10 (binary version)",
+          .open = [](const std::filesystem::path& source, const ImporterOptions&) { return std::make_unique<Cifar10Source>(source); }};
 }
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// Tables of numbers as text: a row is a sample, the last columns are its targets or its class.
+// Tables of numbers as text: a row is a sample; the last columns are its targets or its class.
 #pragma once
 
 #include <filesystem>
@@ -13,23 +13,23 @@ namespace trireme {
 
 struct CsvOptions {
   enum class Header { automatic, yes, no };
-  std::int64_t targets = 1;    // so many of the last columns are float targets
-  bool classes = false;        // instead, the last column is a class: 0, 1, ...
-  double test_fraction = 0.2;  // of the rows, chosen by a hash of (seed, row)
+  std::int64_t targets = 1;    // number of last columns that are float targets
+  bool classes = false;        // the last column is a class instead: 0, 1, ...
+  double test_fraction = 0.2;  // fraction of rows in the test part, chosen by a hash of (seed, row)
   std::uint64_t seed = 1;
-  Header header = Header::automatic;  // automatic: the first record is one when none of its fields is a number
-  bool float64 = false;               // else float32
-  bool standardize = false;           // features to mean 0 and deviation 1 over the train part
+  Header header = Header::automatic;  // automatic: the first record is a header if none of its fields is a number
+  bool float64 = false;               // otherwise float32
+  bool standardize = false;           // scale features to mean 0 and standard deviation 1 over the train part
   bool standardize_targets = false;
 };
 
-/// Mean and deviation of columns, one row after the other (Welford 1962).
+/// Mean and standard deviation of columns, updated row by row (Welford 1962).
 class ColumnStatistics {
  public:
   explicit ColumnStatistics(std::size_t columns = 0) : mean_(columns, 0.0), squares_(columns, 0.0) {}
   void add(const std::vector<double>& row);
   const std::vector<double>& mean() const { return mean_; }
-  /// Of the population; 1 for a constant column, which dividing by it then leaves at 0.
+  /// Population standard deviation; 1 for a constant column, whose standardized values are then 0.
   std::vector<double> deviation() const;
 
  private:
@@ -39,15 +39,15 @@ class ColumnStatistics {
 
 class CsvSource : public SampleSource {
  public:
-  /// Reads the whole file once: counts, checks every field, takes mean and deviation. Throws a data error that names
-  /// file, line, column and what was found.
+  /// Reads the whole file once: counts rows, checks every field, computes mean and standard deviation. Throws a data error with file, line, column
+  /// and the text found.
   CsvSource(std::filesystem::path path, const CsvOptions& options);
   const SampleLayout& layout() const override { return layout_; }
   std::int64_t count(Part part) const override { return counts_[part]; }
   std::vector<SourceAttribute> attributes() const override;
   void stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const override;
 
-  /// Which part row `row` (from 0, the header not counted) belongs to.
+  /// The part of row `row` (from 0, without the header).
   Part part_of(std::int64_t row) const;
 
  private:
@@ -63,7 +63,7 @@ class CsvSource : public SampleSource {
   std::vector<std::string> names_;  // empty without a header
   std::size_t columns_ = 0, features_ = 0;
   PerPart<std::int64_t> counts_{0, 0};
-  std::vector<double> mean_, deviation_;  // of all columns; 0 and 1 where not standardised
+  std::vector<double> mean_, deviation_;  // of all columns; 0 and 1 if not standardized
   SampleLayout layout_;
 };
 

@@ -12,7 +12,7 @@ namespace {
 
 constexpr std::size_t longest_line = std::size_t{1} << 26;
 constexpr std::size_t longest_quoted_record = std::size_t{1} << 20;
-constexpr std::int64_t most_quoted_lines = 100;  // of one record; with a lone quote all of the file would be one
+constexpr std::int64_t most_quoted_lines = 100;  // per record; otherwise an unpaired quote would make the rest of the file one record
 
 bool is_blank(char c) { return c == ' ' || c == '\t' || c == '\r' || c == '\n'; }
 
@@ -29,8 +29,7 @@ char find_separator(std::string_view record) {
 
 }  // namespace
 
-CsvRecords::CsvRecords(const std::filesystem::path& path)
-    : stream_(ByteStream::of_file(path)), buffer_(std::size_t{1} << 18) {}
+CsvRecords::CsvRecords(const std::filesystem::path& path) : stream_(ByteStream::of_file(path)), buffer_(std::size_t{1} << 18) {}
 
 bool CsvRecords::read_line(std::string& line) {
   const std::size_t before = line.size();
@@ -40,7 +39,7 @@ bool CsvRecords::read_line(std::string& line) {
       have_ = stream_.read(buffer_);
       if (have_ == 0) {
         if (line.size() == before) return false;
-        break;  // the last line need not end in a line end
+        break;  // the last line may have no line end
       }
     }
     const char* const begin = reinterpret_cast<const char*>(buffer_.data()) + at_;
@@ -50,8 +49,8 @@ bool CsvRecords::read_line(std::string& line) {
     at_ += n + (end ? 1 : 0);
     if (end) break;
     if (line.size() > longest_line)
-      throw data_error("'{}', line {}: no end of line within {}. Hint: this is not a text file.", name(),
-                       lines_read_ + 1, human_bytes(static_cast<double>(longest_line)));
+      throw data_error("'{}', line {}: no end of line within {}. Hint: this is not a text file", name(), lines_read_ + 1,
+                       human_bytes(static_cast<double>(longest_line)));
   }
   ++lines_read_;
   if (line.ends_with('\r')) line.pop_back();
@@ -71,7 +70,7 @@ bool CsvRecords::next() {
   while (!split()) {
     record_ += '\n';
     if (record_.size() > longest_quoted_record || lines_read_ - first_line_ >= most_quoted_lines || !read_line(record_))
-      throw data_error("'{}', line {}: a quoted field is not closed within {} lines and {}. Hint: look for a lone \" on that line.", name(), first_line_,
+      throw data_error("'{}', line {}: a quoted field is not closed within {} lines and {}. Hint: look for an unpaired \" on that line", name(), first_line_,
                        most_quoted_lines, human_bytes(static_cast<double>(longest_quoted_record)));
   }
   return true;
@@ -80,7 +79,7 @@ bool CsvRecords::next() {
 bool CsvRecords::split() {
   fields_.clear();
   unquoted_.clear();
-  unquoted_.reserve(record_.size());  // views into it must not move
+  unquoted_.reserve(record_.size());  // views into it must stay valid
   const bool blanks = separator_ == ' ';
   const char* at = record_.data();
   const char* const end = at + record_.size();
@@ -101,9 +100,8 @@ bool CsvRecords::split() {
       }
       ++at;
       skip_blanks();
-      fields_.push_back(
-          trim(std::string_view(first, static_cast<std::size_t>(unquoted_.data() + unquoted_.size() - first))));
-      if (!blanks && at != end && *at != separator_) {  // text after the closing quote: the field as it stands
+      fields_.push_back(trim(std::string_view(first, static_cast<std::size_t>(unquoted_.data() + unquoted_.size() - first))));
+      if (!blanks && at != end && *at != separator_) {  // text after the closing quote: use the field unchanged
         while (at != end && *at != separator_) ++at;
         fields_.back() = trim(std::string_view(quote, static_cast<std::size_t>(at - quote)));
       }

@@ -1,6 +1,5 @@
-// Records of a delimited text file: fields between separators, quoted where they like ("a ""b"", c"), one record a line
-// (more where a quoted field holds line ends). Blank lines and lines that begin with '#' are no records. Packed files
-// are unpacked.
+// Records of a delimited text file. Fields may be quoted ("a ""b"", c"). A record is one line, or more if a quoted field contains line ends. Blank
+// lines and lines that begin with '#' are skipped. Compressed files are decompressed.
 #pragma once
 
 #include <cstdint>
@@ -15,15 +14,14 @@ namespace trireme {
 
 class CsvRecords {
  public:
-  /// The separator is the first of , ; tab that stands outside quotes in the first record; else runs of blanks
-  /// separate.
+  /// The separator is the first of , ; tab outside quotes in the first record; otherwise blanks separate fields.
   explicit CsvRecords(const std::filesystem::path& path);
 
-  /// Goes to the next record; false after the last. Throws a data error where a quoted field is not closed.
+  /// Goes to the next record; false after the last one. Throws a data error if a quoted field is not closed.
   bool next();
-  /// Without surrounding blanks and quotes; valid until the next call of next().
+  /// Fields without surrounding blanks and quotes; valid until the next call of next().
   const std::vector<std::string_view>& fields() const { return fields_; }
-  /// The line in the file on which the record begins, from 1.
+  /// Line number in the file at which the record begins, from 1.
   std::int64_t line() const { return first_line_; }
   const std::string& name() const { return stream_.name(); }
   /// For messages: "','", "a tab"...
@@ -39,7 +37,7 @@ class CsvRecords {
   std::int64_t lines_read_ = 0, first_line_ = 0;
   char separator_ = 0;  // ' ' means runs of blanks; 0 means not known yet
   std::string record_;
-  std::string unquoted_;  // the characters of fields that had quotes
+  std::string unquoted_;  // characters of the quoted fields
   std::vector<std::string_view> fields_;
 };
 

@@ -11,7 +11,7 @@ namespace {
 
 using Points = std::vector<StrokePoint>;
 
-// The Catmull-Rom spline through p1 and p2 with neighbours p0 and p3, at t in [0, 1] (Catmull and Rom 1974).
+// The Catmull-Rom spline through p1 and p2 with neighbors p0 and p3, at t in [0, 1] (Catmull and Rom 1974).
 double spline(double p0, double p1, double p2, double p3, double t) {
   return p1 + 0.5 * t * (p2 - p0 + t * (2 * p0 - 5 * p1 + 4 * p2 - p3 + t * (3 * (p1 - p2) + p3 - p0)));
 }
@@ -82,16 +82,7 @@ class Writer {
 
 void write_two(Writer& pen) {
   if (pen.chance(0.35)) {  // with a loop at the foot
-    pen.curve({{-0.55, -0.55},
-               {-0.2, -0.95},
-               {0.35, -0.9},
-               {0.5, -0.4},
-               {0.1, 0.3},
-               {-0.4, 0.9},
-               {-0.6, 0.75},
-               {-0.35, 0.6},
-               {0.1, 0.9},
-               {0.6, 0.9}});
+    pen.curve({{-0.55, -0.55}, {-0.2, -0.95}, {0.35, -0.9}, {0.5, -0.4}, {0.1, 0.3}, {-0.4, 0.9}, {-0.6, 0.75}, {-0.35, 0.6}, {0.1, 0.9}, {0.6, 0.9}});
     return;
   }
   pen.curve({{-0.55, -0.55}, {-0.25, -0.95}, {0.3, -0.95}, {0.55, -0.5}, {0.3, 0.0}, {-0.2, 0.55}, {-0.58, 1.0}});
@@ -128,8 +119,7 @@ void write_seven(Writer& pen) {
 
 void write_eight(Writer& pen) {
   if (pen.chance(0.7)) {
-    pen.closed_curve(
-        {{0.42, -0.68}, {0.0, -1.0}, {-0.43, -0.62}, {0.0, -0.08}, {0.5, 0.5}, {0.0, 1.0}, {-0.5, 0.52}, {0.0, -0.1}});
+    pen.closed_curve({{0.42, -0.68}, {0.0, -1.0}, {-0.43, -0.62}, {0.0, -0.08}, {0.5, 0.5}, {0.0, 1.0}, {-0.5, 0.52}, {0.0, -0.1}});
   } else {
     pen.ellipse(0, -0.53, 0.38, 0.45);
     pen.ellipse(0, 0.45, 0.48, 0.53);
@@ -171,15 +161,7 @@ std::vector<Stroke> write_digit(int digit, double jitter, RandomStream& random) 
       pen.curve({{-0.46, -0.12}, {0.05, -0.3}, {0.53, 0.08}, {0.5, 0.65}, {0.05, 0.98}, {-0.55, 0.8}});
       break;
     case 6:
-      pen.curve({{0.4, -0.95},
-                 {-0.15, -0.6},
-                 {-0.5, 0.1},
-                 {-0.43, 0.75},
-                 {0.0, 1.0},
-                 {0.48, 0.75},
-                 {0.48, 0.3},
-                 {0.05, 0.05},
-                 {-0.42, 0.38}});
+      pen.curve({{0.4, -0.95}, {-0.15, -0.6}, {-0.5, 0.1}, {-0.43, 0.75}, {0.0, 1.0}, {0.48, 0.75}, {0.48, 0.3}, {0.05, 0.05}, {-0.42, 0.38}});
       break;
     case 7:
       write_seven(pen);

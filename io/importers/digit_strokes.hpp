@@ -1,4 +1,4 @@
-// The shapes of the ten digits: strokes in a box of x in [-0.6, 0.6] and y in [-1, 1], y downwards.
+// The shapes of the ten digits: strokes in the box [-0.6, 0.6] x [-1, 1]; y points down.
 #pragma once
 
 #include <vector>
@@ -13,8 +13,8 @@ struct StrokePoint {
 };
 using Stroke = std::vector<StrokePoint>;  // a polyline
 
-/// One way of writing `digit`: a variant (a 7 with or without a bar...) and the place of each control point, moved by
-/// `jitter` (a standard deviation), are taken from `random`. Curves come as polylines.
+/// One way to write `digit`: `random` chooses a variant (for example a 7 with or without a bar) and shifts each control point by `jitter` (a standard
+/// deviation). Curves are returned as polylines.
 std::vector<Stroke> write_digit(int digit, double jitter, RandomStream& random);
 
 }  // namespace trireme

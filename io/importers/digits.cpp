@@ -9,6 +9,7 @@
 
 #include "base/random.hpp"
 #include "io/importers/digit_strokes.hpp"
+#include "io/importers/importer.hpp"
 
 namespace trireme {
 
@@ -18,8 +19,8 @@ constexpr std::uint64_t class_purpose = 0x636c617373;  // "class"
 constexpr std::uint64_t glyph_purpose = 0x676c797068;  // "glyph"
 constexpr std::uint64_t first_test_index = std::uint64_t{1} << 40;
 
-// How one sample differs from the ideal glyph. Chosen so that a small convolutional network trained on 20,000 samples
-// errs on about one in a hundred.
+// Random deviation of one sample from the ideal glyph. Chosen so that a small convolutional network trained on 20,000 samples has an error of about
+// one percent.
 struct Hand {
   double xx, xy, yx, yy;          // the affine map, glyph units to pixels
   double x0, y0;                  // centre, pixels
@@ -31,7 +32,7 @@ struct Hand {
 
   explicit Hand(RandomStream& random) {
     const double angle = std::clamp(0.16 * random.normal(), -0.5, 0.5);
-    const double slant = random.uniform(-0.15, 0.4);  // most hands lean to the right
+    const double slant = random.uniform(-0.15, 0.4);  // most handwriting slants to the right
     const double width = random.uniform(6.5, 10.5), height = random.uniform(7.5, 10.5);
     const double c = std::cos(angle), s = std::sin(angle);
     xx = c * width;
@@ -64,7 +65,7 @@ double squared_distance(double x, double y, const StrokePoint& a, const StrokePo
   return ex * ex + ey * ey;
 }
 
-// The distance field of the strokes, squared, as far from them as `reach`.
+// Squared distance to the strokes, up to a distance of `reach`.
 class DistanceField {
  public:
   explicit DistanceField(double reach) : reach_(reach) { squared_.fill(reach * reach); }
@@ -83,8 +84,7 @@ class DistanceField {
  private:
   std::pair<int, int> cover(double a, double b) const {
     const double low = std::floor(std::min(a, b) - reach_), high = std::ceil(std::max(a, b) + reach_);
-    return {static_cast<int>(std::clamp(low, 0.0, double{digit_extent})),
-            static_cast<int>(std::clamp(high, -1.0, double{digit_extent - 1}))};
+    return {static_cast<int>(std::clamp(low, 0.0, double{digit_extent})), static_cast<int>(std::clamp(high, -1.0, double{digit_extent - 1}))};
   }
 
   double reach_;
@@ -122,8 +122,7 @@ void draw_digit(std::uint64_t seed, std::uint64_t index, std::span<std::uint8_t,
   }
 }
 
-DigitSource::DigitSource(std::uint64_t seed, std::int64_t train, std::int64_t test)
-    : seed_(seed), counts_(train, test) {
+DigitSource::DigitSource(std::uint64_t seed, std::int64_t train, std::int64_t test) : seed_(seed), counts_(train, test) {
   layout_.sample = Shape{1, digit_extent, digit_extent};
 }
 
@@ -140,10 +139,20 @@ void DigitSource::stream(const PerPart<SampleRange>& wanted, const SampleSink& s
         labels[i] = digit_class(seed_, index);
         draw_digit(seed_, index, std::span<std::uint8_t, digit_pixels>(pixels.data() + i * digit_pixels, digit_pixels));
       }
-      sink(part, static_cast<std::int64_t>(n), std::as_bytes(std::span(pixels).first(n * digit_pixels)),
-           std::as_bytes(std::span(labels).first(n)));
+      sink(part, static_cast<std::int64_t>(n), std::as_bytes(std::span(pixels).first(n * digit_pixels)), std::as_bytes(std::span(labels).first(n)));
     }
   }
+}
+
+TRIREME_IMPORTER(digits) {
+  return {.source = "",
+          .help = "synthetic 28x28 images of the digits 0 to 9",
+          .options = {train_option("20000"), test_option("4000"),
+                      seed_option("random "
+                                  "seed; the same seed makes the same samples")},
+          .open = [](const std::filesystem::path&, const ImporterOptions& options) {
+            return std::make_unique<DigitSource>(static_cast<std::uint64_t>(options.integer("seed")), options.integer("train"), options.integer("test"));
+          }};
 }
 
 }  // namespace trireme

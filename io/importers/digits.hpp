@@ -1,5 +1,5 @@
-// Synthetic digits: 28x28 grey glyphs from 0 to 9, bright on dark, drawn as strokes under random affine maps, wobble,
-// pen width, blur, contrast and noise. A stand-in for MNIST that needs no download.
+// Synthetic digits: 28x28 grey images of 0 to 9, bright on dark, drawn as strokes with random affine maps, distortion, pen width, blur, contrast and
+// noise. A replacement for MNIST without a download.
 #pragma once
 
 #include <cstdint>
@@ -12,14 +12,13 @@ namespace trireme {
 inline constexpr int digit_extent = 28;
 inline constexpr std::int64_t digit_pixels = digit_extent * digit_extent;
 
-/// The class of sample `index`: each run of ten samples holds each class once, in random order.
+/// Class of sample `index`: every ten consecutive samples hold each class once, in random order.
 int digit_class(std::uint64_t seed, std::uint64_t index);
 
-/// Draws sample `index`; a function of (seed, index) alone. Rows from top to bottom.
+/// Draws sample `index`; depends on (seed, index) only. Rows from top to bottom.
 void draw_digit(std::uint64_t seed, std::uint64_t index, std::span<std::uint8_t, digit_pixels> out);
 
-/// Train samples have the indices 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed
-/// alone.
+/// Train samples have the indices 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed only.
 class DigitSource : public SampleSource {
  public:
   DigitSource(std::uint64_t seed, std::int64_t train, std::int64_t test);

@@ -1,22 +1,23 @@
-// How well can the targets be known? The modes are independent Gaussian numbers, so the Fisher matrix of
-// theta = (n, ln A) is F_ij = C/2 sum over m != 0 of (d ln P / d theta_i)(d ln P / d theta_j) (Tegmark, Taylor and
-// Heavens 1997, eq. 15), with N = S^3 - 1 real numbers a channel, d ln P / d ln A = 1 and d ln P / d n = ln(k / k_0).
-// As k_0 is the geometric mean of k over the modes, the matrix is diagonal, and no unbiased estimate has a smaller
-// deviation than (Cramer and Rao)
+// How accurately can the targets be estimated? The modes are independent Gaussian numbers, so the Fisher matrix of theta = (n, ln A) is F_ij = C/2
+// sum over m != 0 of (d ln P / d theta_i)(d ln P / d theta_j) (Tegmark, Taylor and Heavens 1997, eq. 15), with N = S^3 - 1 real numbers per channel,
+// d ln P / d ln A = 1 and d ln P / d n = ln(k / k_0). As k_0 is the geometric mean of k over the modes, the matrix is diagonal. By the Cramer-Rao
+// bound no unbiased estimate has a smaller standard deviation than
 //
 //   sigma(ln A) = sqrt(2 / (C N)),   sigma(n) = sqrt(2 / (C N v)),   v = the variance of ln k over the modes.
 //
-// 4 channels of 32^3: k_0 = 14.58, v = 0.1271, sigma(n) = 0.0110, sigma(ln A) = 0.0039; as targets 0.0073 and 0.0039, a
-// mean squared error of 3.4e-5 where guessing the mean has 1/3. Of 64^3: 0.0039 and 0.0014. The maximum-likelihood
-// estimate reaches it.
+// 4 channels of 32^3: k_0 = 14.58, v = 0.1271, sigma(n) = 0.0110, sigma(ln A) = 0.0039; for the scaled targets 0.0073 and 0.0039, a mean squared
+// error of 3.4e-5, compared with 1/3 for the mean as a constant guess. 64^3: 0.0039 and 0.0014. The maximum-likelihood estimate reaches the bound.
 #include "io/importers/fields.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 #include <complex>
 
+#include "base/error.hpp"
 #include "base/random.hpp"
 #include "io/importers/fourier.hpp"
+#include "io/importers/importer.hpp"
 
 namespace trireme {
 
@@ -57,10 +58,8 @@ void FieldMaker::draw(std::uint64_t seed, std::uint64_t sample, std::span<float>
   const std::size_t points = log_k_.size();
   std::vector<double> deviation(points, 0.0);  // of the modes' real and imaginary parts
   for (std::size_t i = 1; i < points; ++i)
-    deviation[i] =
-        std::exp(0.5 * (spectrum.log_amplitude + spectrum.index * log_k_[i])) / std::sqrt(static_cast<double>(points));
-  // Modes without the symmetry of a real field's: real and imaginary part of their transform are two independent
-  // fields.
+    deviation[i] = std::exp(0.5 * (spectrum.log_amplitude + spectrum.index * log_k_[i])) / std::sqrt(static_cast<double>(points));
+  // Modes without the symmetry of a real field: the real and the imaginary part of their transform are two independent fields.
   std::vector<std::complex<double>> modes(points);
   for (std::size_t channel = 0; channel * points < out.size(); channel += 2) {
     RandomStream random(mix(mix(seed, mode_purpose), channel), sample);
@@ -83,8 +82,7 @@ FieldSpectrum FieldMaker::least_error(std::int64_t channels) const {
   return {std::sqrt(2 / (c * squares)), std::sqrt(2 / (c * static_cast<double>(log_k_.size() - 1)))};
 }
 
-FieldSource::FieldSource(std::uint64_t seed, std::int64_t train, std::int64_t test, std::int64_t extent,
-                         std::int64_t channels)
+FieldSource::FieldSource(std::uint64_t seed, std::int64_t train, std::int64_t test, std::int64_t extent, std::int64_t channels)
     : seed_(seed), counts_(train, test) {
   layout_.sample = Shape{channels, extent, extent, extent};
   layout_.feature_type = ElementType::f32;
@@ -93,9 +91,7 @@ FieldSource::FieldSource(std::uint64_t seed, std::int64_t train, std::int64_t te
 }
 
 std::vector<SourceAttribute> FieldSource::attributes() const {
-  const auto list = [](const std::array<double, 2>& values) {
-    return std::vector<double>(values.begin(), values.end());
-  };
+  const auto list = [](const std::array<double, 2>& values) { return std::vector<double>(values.begin(), values.end()); };
   return {{true, "mean", list(FieldSpectrum::mean)}, {true, "deviation", list(FieldSpectrum::deviation)}};
 }
 
@@ -107,13 +103,33 @@ void FieldSource::stream(const PerPart<SampleRange>& wanted, const SampleSink& s
     for (std::int64_t i = wanted[part].first; i < wanted[part].end; ++i) {
       const std::uint64_t sample = base + static_cast<std::uint64_t>(i);
       const auto [index, log_amplitude] = field_spectrum(seed_, sample);
-      const std::array<float, 2> target{
-          static_cast<float>((index - FieldSpectrum::mean[0]) / FieldSpectrum::deviation[0]),
-          static_cast<float>((log_amplitude - FieldSpectrum::mean[1]) / FieldSpectrum::deviation[1])};
+      const std::array<float, 2> target{static_cast<float>((index - FieldSpectrum::mean[0]) / FieldSpectrum::deviation[0]),
+                                        static_cast<float>((log_amplitude - FieldSpectrum::mean[1]) / FieldSpectrum::deviation[1])};
       maker.draw(seed_, sample, field);
       sink(part, 1, std::as_bytes(std::span(field)), std::as_bytes(std::span(target)));
     }
   }
+}
+
+TRIREME_IMPORTER(fields) {
+  using enum ImporterOption::Type;
+  return {.source = "",
+          .help = "synthetic 3D Gaussian random fields; the targets are the spectral index and the amplitude",
+          .options = {train_option("1024"),
+                      test_option("256"),
+                      {"size", integer, "32", "grid points per dimension; a power of two from 4 to 512", 4, 512},
+                      {"channels", integer, "4", "independent fields per sample, 1 to 64", 1, 64},
+                      seed_option("random seed; the same seed makes the same samples")},
+          .open = [](const std::filesystem::path&, const ImporterOptions& options) {
+            const std::int64_t size = options.integer("size");
+            if (!std::has_single_bit(static_cast<std::uint64_t>(size)))
+              throw usage_error(
+                  "--size {} is not valid. Expected a power of two from 4 to "
+                  "512",
+                  size);
+            return std::make_unique<FieldSource>(static_cast<std::uint64_t>(options.integer("seed")), options.integer("train"), options.integer("test"), size,
+                                                 options.integer("channels"));
+          }};
 }
 
 }  // namespace trireme

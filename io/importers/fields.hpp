@@ -1,6 +1,5 @@
-// Synthetic cosmology: Gaussian random fields in a periodic cube whose power spectrum is a power law, and as targets
-// the law's two numbers. A stand-in for CosmoFlow (Mathuriya et al. 2018) that needs no download, and whose best
-// possible answer is known.
+// Synthetic cosmology: Gaussian random fields in a periodic cube with a power-law spectrum; the targets are the two parameters of the power law. A
+// replacement for CosmoFlow (Mathuriya et al. 2018) without a download, and with a known optimal accuracy.
 #pragma once
 
 #include <array>
@@ -12,7 +11,7 @@
 
 namespace trireme {
 
-/// P(k) = exp(log_amplitude) (k / k_0)^index, k_0 as FieldMaker says.
+/// P(k) = exp(log_amplitude) (k / k_0)^index; k_0 is defined in FieldMaker.
 struct FieldSpectrum {
   double index;          // uniform in [-3, 0]
   double log_amplitude;  // uniform in [-1, 1]
@@ -21,23 +20,23 @@ struct FieldSpectrum {
   static constexpr std::array<double, 2> mean{-1.5, 0}, deviation{1.5, 1};
 };
 
-/// The spectrum of sample `sample`, a function of (seed, sample) alone.
+/// Spectrum of sample `sample`; depends on (seed, sample) only.
 FieldSpectrum field_spectrum(std::uint64_t seed, std::uint64_t sample);
 
-/// Makes fields delta(x) = sum over m != 0 of d(m) exp(2 pi i m.x / S) on S^3 points, with E |d(m)|^2 = P(|m|) / S^3:
-/// real, of mean 0, and of variance exp(log_amplitude) where the index is 0. Wave numbers count waves in the box,
-/// k = |m|, each component from -S/2 to S/2. k_0 is the geometric mean of k over the modes.
+/// Creates fields delta(x) = sum over m != 0 of d(m) exp(2 pi i m.x / S) on S^3 points, with E |d(m)|^2 = P(|m|) / S^3. Fields are real, with mean 0,
+/// and with variance exp(log_amplitude) if the index is 0. Wave numbers count waves in the box: k = |m|, each component from -S/2 to S/2. k_0 is the
+/// geometric mean of k over the modes.
 class FieldMaker {
  public:
-  /// `extent`: S, a power of two from 2 on.
+  /// `extent`: S, a power of two of at least 2.
   explicit FieldMaker(int extent);
 
-  /// Fills (channels, S, S, S) values; the channels are independent. A function of (seed, sample) alone.
+  /// Fills (channels, S, S, S) values; channels are independent. Depends on (seed, sample) only.
   void draw(std::uint64_t seed, std::uint64_t sample, std::span<float> out) const;
 
-  /// ln(k / k_0) of the modes in the order of a transform; that of mode 0 has no meaning.
+  /// ln(k / k_0) of the modes in the order of the transform; the value of mode 0 is meaningless.
   const std::vector<double>& log_wave_numbers() const { return log_k_; }
-  /// The least standard deviation of any unbiased estimate from `channels` fields, see fields.cpp.
+  /// Lower bound of the standard deviation of any unbiased estimate from `channels` fields, see fields.cpp.
   FieldSpectrum least_error(std::int64_t channels) const;
 
  private:
@@ -45,14 +44,13 @@ class FieldMaker {
   std::vector<double> log_k_;
 };
 
-/// Train samples have the numbers 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed
-/// alone.
+/// Train samples have the numbers 0, 1, ...; test samples begin at 2^40, so that the test set depends on the seed only.
 class FieldSource : public SampleSource {
  public:
   FieldSource(std::uint64_t seed, std::int64_t train, std::int64_t test, std::int64_t extent, std::int64_t channels);
   const SampleLayout& layout() const override { return layout_; }
   std::int64_t count(Part part) const override { return counts_[part]; }
-  /// mean and deviation of the targets: (index, log_amplitude) = target * deviation + mean.
+  /// Mean and standard deviation of the targets: (index, log_amplitude) = target * deviation + mean.
   std::vector<SourceAttribute> attributes() const override;
   void stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const override;
 

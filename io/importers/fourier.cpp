@@ -17,8 +17,7 @@ using Complex = std::complex<double>;
 class Transform {
  public:
   explicit Transform(std::size_t n) : n_(n), roots_(n / 2), reversed_(n) {
-    for (std::size_t j = 0; j < roots_.size(); ++j)
-      roots_[j] = std::polar(1.0, 2 * std::numbers::pi * static_cast<double>(j) / static_cast<double>(n));
+    for (std::size_t j = 0; j < roots_.size(); ++j) roots_[j] = std::polar(1.0, 2 * std::numbers::pi * static_cast<double>(j) / static_cast<double>(n));
     const int bits = std::countr_zero(n);
     for (std::size_t i = 1; i < n; ++i) reversed_[i] = reversed_[i / 2] / 2 | (i % 2) << (bits - 1);
   }
@@ -32,7 +31,7 @@ class Transform {
           Complex& a = line[first + j];
           Complex& b = line[first + j + half];
           const Complex w = roots_[j * (n_ / (2 * half))];
-          // Written out: the operator checks for infinities.
+          // Written out, because the operator checks for infinities.
           const Complex t(b.real() * w.real() - b.imag() * w.imag(), b.real() * w.imag() + b.imag() * w.real());
           b = a - t;
           a += t;

@@ -1,4 +1,4 @@
-// The discrete Fourier transform in three dimensions, of a cube whose extent is a power of two.
+// Discrete Fourier transform of a cube in three dimensions; the extent is a power of two.
 #pragma once
 
 #include <complex>
@@ -6,8 +6,8 @@
 
 namespace trireme {
 
-/// values(x, y, z), extent^3 of them, become sum over m of values(m) exp(+2 pi i m.x / extent), in place; without a
-/// factor, so that a transform of the conjugates undoes another up to extent^3.
+/// Replaces the extent^3 values by sum over m of values(m) exp(+2 pi i m.x / extent), in place and without normalization: a second transform of the
+/// complex conjugates gives the conjugates of the original values times extent^3.
 void fourier_transform(std::span<std::complex<double>> values, int extent);
 
 }  // namespace trireme

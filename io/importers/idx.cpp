@@ -8,6 +8,7 @@
 #include <optional>
 
 #include "base/error.hpp"
+#include "io/importers/importer.hpp"
 
 namespace trireme {
 
@@ -34,8 +35,7 @@ std::optional<ElementType> element_type(std::uint8_t code) {
 
 void from_big_endian(std::span<std::byte> bytes, std::size_t width) {
   if (std::endian::native == std::endian::big) return;
-  for (auto at = bytes.begin(); at != bytes.end(); at += static_cast<std::ptrdiff_t>(width))
-    std::reverse(at, at + static_cast<std::ptrdiff_t>(width));
+  for (auto at = bytes.begin(); at != bytes.end(); at += static_cast<std::ptrdiff_t>(width)) std::reverse(at, at + static_cast<std::ptrdiff_t>(width));
 }
 
 template <class T>
@@ -62,7 +62,7 @@ void widen(ElementType type, std::span<const std::byte> bytes, std::span<std::in
   }
 }
 
-// Two-dimensional samples are images of one channel; a single number is a vector of one.
+// Two-dimensional samples become images of one channel; a single number becomes a vector of one.
 Shape sample_shape(const Shape& row) {
   if (row.rank() == 2) return row.with_first(1);
   return row.rank() == 0 ? Shape{1} : row;
@@ -70,9 +70,8 @@ Shape sample_shape(const Shape& row) {
 
 void require_same(const IdxFile& file, const IdxFile& other) {
   if (file.row() == other.row() && file.type() == other.type()) return;
-  throw data_error(
-      "'{}': samples of shape {} and type {}; '{}' has {} and {}. Hint: do they belong to the same data set?",
-      file.name(), file.row().tuple(), name_of(file.type()), other.name(), other.row().tuple(), name_of(other.type()));
+  throw data_error("'{}': samples of shape {} and type {}; '{}' has {} and {}. Hint: check that they belong to the same data set", file.name(),
+                   file.row().tuple(), name_of(file.type()), other.name(), other.row().tuple(), name_of(other.type()));
 }
 
 }  // namespace
@@ -85,11 +84,10 @@ IdxFile::IdxFile(const std::filesystem::path& path) : stream_(ByteStream::of_fil
   if (got < magic.size() || magic[0] != 0 || magic[1] != 0 || !type || rank == 0)
     throw data_error(
         "'{}' is not an IDX file: it begins with the {} bytes {:02x} {:02x} {:02x} {:02x}; expected 00 00, an element "
-        "type (08, 09, "
-        "0b, 0c, 0d, 0e) and the number of dimensions. Hint: a file from the web may be an error page; fetch it again.",
+        "type (08, 09, 0b, 0c, 0d, 0e) and the number of dimensions. Hint: a downloaded file may be an error page; download "
+        "it again",
         name(), got, magic[0], magic[1], magic[2], magic[3]);
-  if (rank > Shape::max_rank - 1)
-    throw data_error("'{}': {} dimensions; at most {} are supported", name(), rank, Shape::max_rank - 1);
+  if (rank > Shape::max_rank - 1) throw data_error("'{}': {} dimensions; at most {} are supported", name(), rank, Shape::max_rank - 1);
   type_ = *type;
   std::vector<std::int64_t> extents;
   double bytes = static_cast<double>(size_of(type_));
@@ -97,14 +95,12 @@ IdxFile::IdxFile(const std::filesystem::path& path) : stream_(ByteStream::of_fil
     std::array<std::uint8_t, 4> digits{};
     if (stream_.read(std::as_writable_bytes(std::span(digits))) < digits.size())
       throw data_error("'{}' ends inside its header: {} extents expected, {} found", name(), rank, i);
-    extents.push_back(std::int64_t{digits[0]} << 24 | std::int64_t{digits[1]} << 16 | std::int64_t{digits[2]} << 8 |
-                      digits[3]);
+    extents.push_back(std::int64_t{digits[0]} << 24 | std::int64_t{digits[1]} << 16 | std::int64_t{digits[2]} << 8 | digits[3]);
     bytes *= static_cast<double>(extents.back());
     if (i > 0 && extents.back() == 0) throw data_error("'{}': dimension {} of {} has no elements", name(), i, rank);
   }
   if (bytes > 1e18)
-    throw data_error("'{}': its header {} means {:.1e} bytes. Hint: the header is damaged.", name(),
-                     Shape(extents).tuple(), bytes);
+    throw data_error("'{}': the shape in its header, {}, means {:.1e} bytes. Hint: the header is damaged", name(), Shape(extents).tuple(), bytes);
   rows_ = extents.front();
   row_ = Shape(extents).without_first();
 }
@@ -113,15 +109,14 @@ void IdxFile::advance(std::int64_t count, std::int64_t found_bytes) {
   const auto width = static_cast<std::int64_t>(row_bytes());
   if (found_bytes < count * width)
     throw data_error(
-        "'{}' is shorter than its header says: {} of {} means {} bytes of elements, found {}. Hint: the file was cut "
-        "off; "
-        "fetch it again.",
+        "'{}' is shorter than its header says: {} of {} means {} bytes of elements, found {}. Hint: the file was "
+        "truncated; download it again",
         name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width, at_ * width + found_bytes);
   at_ += count;
   if (at_ == rows_ && stream_.skip(1) > 0)
     throw data_error(
         "'{}' is longer than its header says: {} of {} means {} bytes of elements, and more follow. Hint: the header "
-        "or the file is damaged; fetch it again.",
+        "or the file is damaged; download it again",
         name(), row_.with_first(rows_).tuple(), name_of(type_), rows_ * width);
 }
 
@@ -130,7 +125,7 @@ void IdxFile::skip_rows(std::int64_t count) {
 }
 
 void IdxFile::read_rows(std::int64_t count, std::vector<std::byte>& out) {
-  // A damaged header may ask for more memory than there is: it grows only as the rows come.
+  // A damaged header may request more memory than exists: memory grows only as rows arrive.
   constexpr std::size_t step = std::size_t{1} << 26;
   const std::size_t wanted = static_cast<std::size_t>(count) * row_bytes();
   std::size_t have = 0;
@@ -148,11 +143,11 @@ IdxSource::IdxSource(IdxFiles files) : files_(std::move(files)) {
     if (files_.features[part].empty()) continue;
     const IdxFile features(files_.features[part]), labels(files_.labels[part]);
     if (features.rows() != labels.rows())
-      throw data_error("'{}' holds {} samples, but '{}' holds {} labels. Hint: do they belong to the same data set?",
-                       features.name(), features.rows(), labels.name(), labels.rows());
+      throw data_error("'{}' holds {} samples, but '{}' holds {} labels. Hint: check that they belong to the same data set", features.name(), features.rows(),
+                       labels.name(), labels.rows());
     if (is_integer(labels.type()) && labels.row().rank() > 0)
       throw data_error(
-          "'{}': integer labels of shape {}; expected one number a sample (class labels), or float targets of any "
+          "'{}': integer labels of shape {}; expected one number per sample (class labels), or float targets of any "
           "shape",
           labels.name(), labels.row().tuple());
     if (part == Part::test) {
@@ -192,6 +187,12 @@ void IdxSource::stream(const PerPart<SampleRange>& wanted, const SampleSink& sin
       sink(part, n, feature_bytes, label_rows);
     }
   }
+}
+
+TRIREME_IMPORTER(idx) {
+  return {.source = "a folder with train-images-idx3-ubyte[.gz] and the other three files, or one file with features",
+          .help = "IDX files (the format of MNIST)",
+          .open = [](const std::filesystem::path& source, const ImporterOptions&) { return std::make_unique<IdxSource>(find_idx_files(source)); }};
 }
 
 }  // namespace trireme

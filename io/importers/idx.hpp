@@ -10,19 +10,19 @@
 
 namespace trireme {
 
-/// One IDX file, read forward.
+/// One IDX file; reads forward only.
 class IdxFile {
  public:
-  /// Reads the header. Throws a data error where it is none.
+  /// Reads the header. Throws a data error if the file is not IDX.
   explicit IdxFile(const std::filesystem::path& path);
 
   const std::string& name() const { return stream_.name(); }
   std::int64_t rows() const { return rows_; }
-  const Shape& row() const { return row_; }  // one element of the first dimension
+  const Shape& row() const { return row_; }  // shape of one element of the first dimension
   ElementType type() const { return type_; }
 
   void skip_rows(std::int64_t count);
-  /// Reads `count` whole rows, to native byte order. After the last row, checks that the file ends there.
+  /// Reads `count` whole rows in native byte order. After the last row checks that the file ends.
   void read_rows(std::int64_t count, std::vector<std::byte>& out);
 
  private:
@@ -36,14 +36,14 @@ class IdxFile {
   ElementType type_ = ElementType::u8;
 };
 
-/// Where the files of a data set lie; empty paths: the source has no such part.
+/// Paths of the files of a data set; empty paths: the source has no such part.
 struct IdxFiles {
   PerPart<std::filesystem::path> features;
   PerPart<std::filesystem::path> labels;
 };
 
-/// Finds train-images-idx3-ubyte and its fellows (t10k or test, '.' or '-' before idx, packed or not) in the folder
-/// `source`; or takes the single file of features `source` as the train part, with the labels beside it.
+/// Finds train-images-idx3-ubyte and related files (t10k or test, '.' or '-' before idx, compressed or not) in the folder `source`; or uses the
+/// single file of features `source` as the train part, with the labels in the same folder.
 IdxFiles find_idx_files(const std::filesystem::path& source);
 
 class IdxSource : public SampleSource {

@@ -1,4 +1,4 @@
-// Which files of a folder are the parts of an IDX data set. Publishers and unpackers vary the names.
+// Finds the files of an IDX data set in a folder. Publishers and archivers vary the names.
 #include <fmt/ranges.h>
 
 #include <algorithm>
@@ -23,12 +23,10 @@ std::string unpacked_name(std::string name) {
 
 // What follows "-images" or "-labels" in the names of IDX files; not so for "-idx3-ubyte.gz.md5".
 bool is_tail(const std::string& tail) {
-  return (tail.starts_with("-idx") || tail.starts_with(".idx")) &&
-         unpacked_name(tail).find('.', 1) == std::string::npos;
+  return (tail.starts_with("-idx") || tail.starts_with(".idx")) && unpacked_name(tail).find('.', 1) == std::string::npos;
 }
 
-// The part that a file of features belongs to by its name, as "train-images-idx3-ubyte.gz" or
-// "emnist-test-images.idx3-ubyte".
+// The part of a file of features, from its name, such as "train-images-idx3-ubyte.gz" or "emnist-test-images.idx3-ubyte".
 std::optional<Part> part_of(const std::string& name) {
   constexpr std::string_view middle = "-images";
   const auto at = name.find(middle);
@@ -44,21 +42,20 @@ std::vector<std::string> files_in(const fs::path& folder) {
   std::error_code error;
   std::vector<std::string> names;
   for (fs::directory_iterator it(folder, error), end; !error && it != end; it.increment(error))
-    if (const auto name = it->path().filename().string(); !name.starts_with('.') && !it->is_directory(error))
-      names.push_back(name);
+    if (const auto name = it->path().filename().string(); !name.starts_with('.') && !it->is_directory(error)) names.push_back(name);
   if (error) throw data_error("folder '{}' cannot be read: {}", folder.string(), error.message());
   std::ranges::sort(names);
   return names;
 }
 
-// The only match, where the same file packed and unpacked counts once (unpacked first, for it sorts first).
+// The only match; a compressed and an uncompressed copy of the same file count once (uncompressed first, because it sorts first).
 fs::path only(const fs::path& folder, const std::vector<std::string>& matches, const std::string& wanted) {
   if (matches.empty()) return {};
   for (const auto& name : matches)
     if (unpacked_name(name) != unpacked_name(matches.front()))
       throw data_error(
-          "folder '{}': several files could be {}: {}. Hint: name the file of features itself, or leave one data set "
-          "in the folder.",
+          "folder '{}': several files could be {}: {}. Hint: give the file of features itself, or keep only one data set "
+          "in the folder",
           folder.string(), wanted, fmt::join(matches, ", "));
   return folder / matches.front();
 }
@@ -69,8 +66,8 @@ fs::path labels_beside(const fs::path& features) {
   const auto at = name.find("-images");
   if (at == std::string::npos)
     throw usage_error(
-        "'{}' is not named like a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or "
-        "the folder that holds such files",
+        "'{}' does not have the name of a file of IDX features. Expected a name as in train-images-idx3-ubyte.gz, or "
+        "a folder with such files",
         features.string());
   const std::string prefix = name.substr(0, at) + "-labels";
   std::vector<std::string> matches;
@@ -78,8 +75,7 @@ fs::path labels_beside(const fs::path& features) {
     if (candidate.starts_with(prefix) && is_tail(candidate.substr(prefix.size()))) matches.push_back(candidate);
   const fs::path labels = only(folder, matches, "the labels of " + name);
   if (labels.empty())
-    throw data_error("'{}': no labels beside it. Looked for {}-idx1-ubyte, packed or not, in folder '{}'",
-                     features.string(), prefix, folder.string());
+    throw data_error("'{}': found no labels for it. Looked for {}-idx1-ubyte, compressed or not, in folder '{}'", features.string(), prefix, folder.string());
   return labels;
 }
 
@@ -97,15 +93,13 @@ IdxFiles find_idx_files(const fs::path& source) {
   for (const auto& name : names)
     if (const auto part = part_of(name)) matches[*part].push_back(name);
   for (const Part part : all_parts) {
-    files.features[part] =
-        only(source, matches[part], part == Part::train ? "the train features" : "the test features");
+    files.features[part] = only(source, matches[part], part == Part::train ? "the train features" : "the test features");
     if (!files.features[part].empty()) files.labels[part] = labels_beside(files.features[part]);
   }
   if (files.features[Part::train].empty())
     throw data_error(
         "folder '{}' holds no IDX train features. Looked for train-images-idx3-ubyte or train-images.idx3-ubyte, "
-        "packed or "
-        "not; found {}",
+        "compressed or not; found {}",
         source.string(), names.empty() ? "an empty folder" : fmt::format("{}", fmt::join(names, ", ")));
   return files;
 }

@@ -1,9 +1,10 @@
-// What every importer is: a list of train and of test samples, streamed in order.
+// Interface of importers: train samples and test samples, streamed in order.
 #pragma once
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <filesystem>
 #include <functional>
 #include <span>
 #include <string>
@@ -36,27 +37,26 @@ struct SampleRange {
   std::int64_t end = 0;
 };
 
-/// How one sample and its label are handed over: row-major, native byte order.
+/// Layout of one sample and its label: row-major, native byte order.
 struct SampleLayout {
   Shape sample;
   ElementType feature_type = ElementType::u8;
-  Shape label;  // rank 0: one number a sample
+  Shape label;  // rank 0: one number per sample
   ElementType label_type = ElementType::i64;
 
   std::size_t feature_bytes() const { return static_cast<std::size_t>(sample.size()) * size_of(feature_type); }
   std::size_t label_bytes() const { return static_cast<std::size_t>(label.size()) * size_of(label_type); }
 };
 
-/// Numbers that belong to a data set as a whole, as the mean that was taken from it.
+/// Numbers of a whole data set, such as the mean that was subtracted from it.
 struct SourceAttribute {
-  bool of_labels = false;  // else of the features
+  bool of_labels = false;  // false: of the features
   std::string name;
   std::vector<double> values;
 };
 
-/// Takes the next `count` samples of `part`. The spans are valid during the call only.
-using SampleSink = std::function<void(Part part, std::int64_t count, std::span<const std::byte> features,
-                                      std::span<const std::byte> labels)>;
+/// Receives the next `count` samples of `part`. The spans are valid only during the call.
+using SampleSink = std::function<void(Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels)>;
 
 class SampleSource {
  public:
@@ -64,9 +64,26 @@ class SampleSource {
   virtual const SampleLayout& layout() const = 0;
   virtual std::int64_t count(Part part) const = 0;
   virtual std::vector<SourceAttribute> attributes() const { return {}; }
-  /// Hands the wanted samples to `sink`, ascending within each part (parts may interleave), holding a block of them at
-  /// a time. What is checked only by reading is checked here. Throws a data error that names the file. Not collective.
+  /// Passes the wanted samples to `sink`, ascending within each part (parts may interleave), one block in memory at a time. Checks that require
+  /// reading the data happen here. Throws a data error that names the file. Not collective.
   virtual void stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const = 0;
+};
+
+/// A source that lays out its files itself, such as one file per sample or one file per year, instead of shards with /x and /y.
+class FileSource : public SampleSource {
+ public:
+  virtual std::int64_t files(Part part) const = 0;
+  virtual std::string file_name(Part part, std::int64_t file) const = 0;
+  /// Writes one file, whose content depends on its number only. Returns its numbers for the summary: as many for every file. Not collective.
+  virtual std::vector<double> write(Part part, std::int64_t file, const std::filesystem::path& path, int gzip) const = 0;
+  /// Name of a file beside the folders of the parts that describes all training files; empty: none.
+  virtual std::string summary_name() const { return ""; }
+  /// How many numbers write() returns.
+  virtual std::size_t summary_numbers() const { return 0; }
+  /// `numbers`: those of all training files, in the order of the files.
+  virtual void write_summary(const std::filesystem::path&, std::span<const double> /*numbers*/) const {}
+  /// Its samples do not go through a sink.
+  void stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const final;
 };
 
 }  // namespace trireme

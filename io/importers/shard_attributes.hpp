@@ -1,4 +1,4 @@
-// Numbers that belong to a data set as a whole, kept as attributes of each of its shards.
+// Numbers of a whole data set, stored as attributes of each of its shards.
 #pragma once
 
 #include <filesystem>
@@ -8,8 +8,7 @@
 
 namespace trireme {
 
-/// Adds `attributes` to the data sets of a finished shard that nobody reads yet, and brings it to the disk.
-void write_attributes(const std::filesystem::path& shard, const ShardNames& names,
-                      const std::vector<SourceAttribute>& attributes);
+/// Adds `attributes` to the data sets of a finished shard that is not being read, and flushes it to disk.
+void write_attributes(const std::filesystem::path& shard, const ShardNames& names, const std::vector<SourceAttribute>& attributes);
 
 }  // namespace trireme

@@ -30,15 +30,13 @@ namespace {
 constexpr std::size_t block_bytes = std::size_t{1} << 18;
 
 Error damaged(const std::string& file, const std::string& what) {
-  return data_error("'{}': cannot read: {}. Hint: is the file whole? Fetch it again, and compare its size or checksum.",
-                    file, what);
+  return data_error("'{}': cannot read: {}. Hint: the file may be incomplete; download it again, and compare its size or checksum", file, what);
 }
 
-/// A file's own bytes.
+/// The bytes of the file itself.
 class RawFile {
  public:
-  explicit RawFile(const fs::path& path, std::int64_t offset = 0)
-      : name_(path.string()), file_(std::fopen(path.c_str(), "rb")) {
+  explicit RawFile(const fs::path& path, std::int64_t offset = 0) : name_(path.string()), file_(std::fopen(path.c_str(), "rb")) {
     if (!file_ || (offset > 0 && ::fseeko(file_.get(), offset, SEEK_SET) != 0))
       throw data_error("'{}': cannot open: {}", name_, std::generic_category().message(errno));
   }
@@ -58,8 +56,7 @@ class RawFile {
   std::unique_ptr<std::FILE, Close> file_;
 };
 
-/// gzip through zlib, since libarchive checks neither the CRC nor the length. Members may follow each other, with zeros
-/// between and behind them.
+/// gzip through zlib, because libarchive checks neither the CRC nor the length. Members may follow each other, with zeros between and after them.
 class GzipReader final : public UnpackedFile::Reader {
  public:
   explicit GzipReader(const fs::path& path) : file_(path), packed_(block_bytes) {
@@ -99,7 +96,7 @@ class GzipReader final : public UnpackedFile::Reader {
       at_end_ = true;
       return;
     }
-    if (!has_input()) throw damaged(file_.name(), "the file ends inside its gzip data");
+    if (!has_input()) throw damaged(file_.name(), "the file ends in the middle of its gzip data");
     const int code = inflate(&stream_, Z_NO_FLUSH);
     if (code == Z_STREAM_END) {
       inside_ = false;
@@ -107,7 +104,7 @@ class GzipReader final : public UnpackedFile::Reader {
     } else if (code != Z_OK && code != Z_BUF_ERROR) {
       const std::string words = stream_.msg != nullptr ? stream_.msg : "a dictionary is missing";
       throw damaged(file_.name(), members_ > 0 && stream_.total_out == 0
-                                      ? fmt::format("its gzip data ends, and what follows is no gzip data ({})", words)
+                                      ? fmt::format("its gzip data ends, and the following bytes are not gzip data ({})", words)
                                       : fmt::format("its gzip data is damaged ({})", words));
     }
   }
@@ -127,11 +124,10 @@ class GzipReader final : public UnpackedFile::Reader {
   std::vector<std::byte> packed_;
   z_stream stream_{};
   bool inside_ = false, at_end_ = false;  // inside a member
-  std::int64_t members_ = 0;              // that ended
+  std::int64_t members_ = 0;              // completed
 };
 
-/// Plain files, and bzip2 and xz, whose checksums libarchive checks; it drops what follows the packed data without a
-/// word.
+/// Plain files, and bzip2 and xz, whose checksums libarchive verifies; it silently ignores data after the compressed data.
 class ArchiveReader final : public UnpackedFile::Reader {
  public:
   explicit ArchiveReader(const fs::path& path) : path_(path), handle_(archive_read_new()) {
@@ -165,15 +161,15 @@ class ArchiveReader final : public UnpackedFile::Reader {
   }
 
  private:
-  // ARCHIVE_WARN says that the call did its work.
+  // ARCHIVE_WARN means that the call succeeded.
   void require(int code, const char* what) const {
     if (code != ARCHIVE_OK && code != ARCHIVE_WARN) fail(what);
   }
 
   [[noreturn]] void fail(const char* what) const {
     const char* const words = archive_error_string(handle_.get());
-    throw data_error("'{}': cannot {}: {}. Hint: is the file whole? Fetch it again, and compare its size or checksum.",
-                     path_.string(), what, words ? words : "unknown error");
+    throw data_error("'{}': cannot {}: {}. Hint: the file may be incomplete; download it again, and compare its size or checksum", path_.string(), what,
+                     words ? words : "unknown error");
   }
 
   void require_zeros_from(std::int64_t offset) const {
@@ -181,8 +177,7 @@ class ArchiveReader final : public UnpackedFile::Reader {
     std::array<std::byte, 4096> block{};
     while (const std::size_t got = file.read(block))
       if (std::ranges::any_of(std::span(block).first(got), [](std::byte b) { return b != std::byte{0}; }))
-        throw damaged(path_.string(),
-                      fmt::format("its packed data ends after {} bytes, and something else follows", offset));
+        throw damaged(path_.string(), fmt::format("its compressed data ends after {} bytes, and other data follow", offset));
   }
 
   struct Close {

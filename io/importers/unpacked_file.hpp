@@ -1,5 +1,5 @@
-// The bytes of one file as they were before packing: gzip, bzip2, xz or plain. Whoever reads to the end has the packing's own checksums and
-// length checked, and knows that nothing else follows.
+// The uncompressed bytes of one file: gzip, bzip2, xz or plain. A read to the end verifies the checksums and lengths of the compression, and that no
+// other data follow.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,7 @@ namespace trireme {
 
 class UnpackedFile {
  public:
-  /// Throws a data error where the file cannot be opened.
+  /// Throws a data error if the file cannot be opened.
   explicit UnpackedFile(const std::filesystem::path& path);
   ~UnpackedFile();
 

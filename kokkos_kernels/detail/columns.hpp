@@ -2,14 +2,12 @@
 // norm.hpp for the mathematics of moments.
 #pragma once
 
-#include "kokkos_kernels/types.hpp"
+#include "kokkos_kernels/detail/launch.hpp"
 
 namespace trireme::detail {
 
-/// Columns of a tile: neighbouring threads of a device take neighbouring columns.
+/// Columns of a tile: neighboring threads of a device take neighboring columns.
 inline constexpr std::int64_t lanes = on_host ? 16 : 1;
-
-KOKKOS_INLINE_FUNCTION std::int64_t least(std::int64_t a, std::int64_t b) { return a < b ? a : b; }
 
 /// A matrix cut into tiles; their height depends on its shape alone.
 struct Tiles {
@@ -28,15 +26,15 @@ struct Tiles {
 /// f(block of rows, first column) for every tile.
 template <class F>
 void for_tiles(const Execution& exec, const char* label, const Tiles& tiles, const F& f) {
-  Kokkos::parallel_for(label, Range(exec, 0, tiles.down * tiles.across),
-                       KOKKOS_LAMBDA(std::int64_t i) { f(i / tiles.across, i % tiles.across * lanes); });
+  Kokkos::parallel_for(
+      label, Range(exec, 0, tiles.down * tiles.across), KOKKOS_LAMBDA(std::int64_t i) { f(i / tiles.across, i % tiles.across * lanes); });
 }
 
 // Below, `width` is that of the tile when the compiler may know it, else 0.
 
-/// Sums that go on side by side, one for each of so many neighbouring rows: an addition need not wait for the one before.
+/// Sums that go on side by side, one for each of so many neighboring rows: an addition need not wait for the one before.
 template <std::int64_t width>
-inline constexpr std::int64_t chains = on_host && width > 0 ? 4 : 1;
+inline constexpr std::int64_t chains = on_host&& width > 0 ? 4 : 1;
 
 /// f(chain, row) for all rows; rows of one chain in their order.
 template <std::int64_t width, class F>

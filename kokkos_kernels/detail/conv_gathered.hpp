@@ -24,7 +24,8 @@ struct Gather {
   int channels, taps, from[3], to[3], kernel[3], stride[3], padding[3], dilation[3];
   std::int64_t pixels;
 
-  explicit Gather(const Lowering& l) : forward(l.forward), divides(false), channels(static_cast<int>(l.channels)), taps(static_cast<int>(l.taps)), pixels(l.pixels()) {
+  explicit Gather(const Lowering& l)
+      : forward(l.forward), divides(false), channels(static_cast<int>(l.channels)), taps(static_cast<int>(l.taps)), pixels(l.pixels()) {
     for (std::size_t a = 0; a < 3; ++a) {
       from[a] = static_cast<int>(l.from[a]), to[a] = static_cast<int>(l.to[a]), kernel[a] = static_cast<int>(l.kernel[a]);
       stride[a] = static_cast<int>(l.stride[a]), padding[a] = static_cast<int>(l.padding[a]), dilation[a] = static_cast<int>(l.dilation[a]);
@@ -91,8 +92,7 @@ struct Gather {
   KOKKOS_FUNCTION int element(const Spot& s, const Tap& t) const {
     const auto lies = [&](int a, int at) { return static_cast<std::uint32_t>(at) < static_cast<std::uint32_t>(from[a]); };
     if (!s.there || !t.there) return -1;
-    if (!divides)
-      return lies(0, s.at[0] + t.move[0]) && lies(1, s.at[1] + t.move[1]) && lies(2, s.at[2] + t.move[2]) ? s.origin + t.shift : -1;
+    if (!divides) return lies(0, s.at[0] + t.move[0]) && lies(1, s.at[1] + t.move[1]) && lies(2, s.at[2] + t.move[2]) ? s.origin + t.shift : -1;
     int at[3];
     TRIREME_UNROLL
     for (int a = 0; a < 3; ++a) {
@@ -125,17 +125,16 @@ KOKKOS_FORCEINLINE_FUNCTION void add_products(const T* a, const T* b, T (&sum)[8
     const Four<T> upper = *reinterpret_cast<const Four<T>*>(a + k * lines_a), lower = *reinterpret_cast<const Four<T>*>(a + k * lines_a + lines_a / 2),
                   factor = *reinterpret_cast<const Four<T>*>(b + k * lines_b);
     TRIREME_UNROLL
-    for (int i = 0; i < 4; ++i)
-      TRIREME_UNROLL
-      for (int j = 0; j < 4; ++j) {
-        sum[i][j] += upper.lane[i] * factor.lane[j];
-        sum[i + 4][j] += lower.lane[i] * factor.lane[j];
-      }
+    for (int i = 0; i < 4; ++i) TRIREME_UNROLL
+    for (int j = 0; j < 4; ++j) {
+      sum[i][j] += upper.lane[i] * factor.lane[j];
+      sum[i + 4][j] += lower.lane[i] * factor.lane[j];
+    }
   }
 }
 
 /// y(pixel, output) = act(sum over columns of the gathered row times weights(column, output) + bias): 128 pixels times `width` outputs a team, 8 x 4 a thread.
-/// `packs`: four neighbouring columns are four channels of one tap, and lie aligned. `rounds`: operands lose their last `dropped` bits.
+/// `packs`: four neighboring columns are four channels of one tap, and lie aligned. `rounds`: operands lose their last `dropped` bits.
 template <class T, int width, bool packs, bool rounds>
 struct GatheredProduct {
   static constexpr int pixels = 128, deep = 8, threads = pixels / 8 * (width / 4), shared_elements = 2 * deep * (pixels + width);
@@ -161,9 +160,8 @@ struct GatheredProduct {
     TRIREME_UNROLL
     for (int s = 0; s < spots; ++s) spot[s] = gather.spot(first + (thread + s * threads) % pixels, rows);
     Gather::Tap tap[quads];
-    if constexpr (packs)
-      TRIREME_UNROLL
-      for (int q = 0; q < quads; ++q) tap[q] = gather.tap((thread + q * (loads / quads) * threads) / pixels * 4);
+    if constexpr (packs) TRIREME_UNROLL
+    for (int q = 0; q < quads; ++q) tap[q] = gather.tap((thread + q * (loads / quads) * threads) / pixels * 4);
     const int columns = gather.width(), weight_row = thread / (width / 4), weight_column = first_output + thread % (width / 4) * 4;
 
     Four<T> taken[packs ? loads : 1], weight{};
@@ -280,7 +278,8 @@ struct GatheredWeights {
     for (int r = 0; r < loads; ++r) {
       const std::int64_t row = begin + (thread + r * threads) / (width / 4);
       spot[r] = gather.spot(row, end);
-      const auto at = static_cast<std::uint32_t>(row % gather.pixels), tw = static_cast<std::uint32_t>(gather.to[2]), th = static_cast<std::uint32_t>(gather.to[1]);
+      const auto at = static_cast<std::uint32_t>(row % gather.pixels), tw = static_cast<std::uint32_t>(gather.to[2]),
+                 th = static_cast<std::uint32_t>(gather.to[1]);
       place[r][0] = static_cast<int>(at / tw / th), place[r][1] = static_cast<int>(at / tw % th), place[r][2] = static_cast<int>(at % tw);
     }
     const int gradient_row = thread / (height / 4), gradient_column = first_output + thread % (height / 4) * 4;
@@ -323,9 +322,8 @@ struct GatheredWeights {
     const auto store = [&](int half) {
       T *const to_a = a + half * deep * height, *const to_b = b + half * deep * width;
       TRIREME_UNROLL
-      for (int r = 0; r < loads; ++r)
-        TRIREME_UNROLL
-        for (int j = 0; j < 4; ++j) to_b[(thread + r * threads) * 4 + j] = operand<rounds>(taken[r].lane[j], dropped);
+      for (int r = 0; r < loads; ++r) TRIREME_UNROLL
+      for (int j = 0; j < 4; ++j) to_b[(thread + r * threads) * 4 + j] = operand<rounds>(taken[r].lane[j], dropped);
       TRIREME_UNROLL
       for (int j = 0; j < 4; ++j) to_a[thread * 4 + j] = operand<rounds>(gradient.lane[j], dropped);
     };
@@ -350,8 +348,7 @@ struct GatheredWeights {
       const int output = first_output + (i < 4 ? 0 : height / 2 - 4) + top + i;
       TRIREME_UNROLL
       for (int j = 0; j < 4; ++j)
-        if (const int column = first_column + left + j; output < outputs && column < columns)
-          partial[(part * outputs + output) * columns + column] = sum[i][j];
+        if (const int column = first_column + left + j; output < outputs && column < columns) partial[(part * outputs + output) * columns + column] = sum[i][j];
     }
   }
 };

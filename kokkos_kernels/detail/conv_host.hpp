@@ -13,7 +13,7 @@ namespace detail {
 
 /// The rows of dz.
 template <class T>
-RowSource<T> gradient_rows(const ConvGeometry& g, const ConvTail& tail, const ConvGradient<T>& gradient) {
+RowSource<T> gradient_rows(const ConvGeometry& g, const Epilogue& tail, const ConvGradient<T>& gradient) {
   RowSource<T> rows{.side = {g.out, g.out_channels}, .values = gradient.dy.data()};
   if (!tail.pools()) return rows;
   rows.index = gradient.index.data();
@@ -29,7 +29,7 @@ template <class T>
 class WeightsPass {
  public:
   WeightsPass() = default;
-  WeightsPass(const ConvGeometry& geometry, const ConvTail& tail);
+  WeightsPass(const ConvGeometry& geometry, const Epilogue& tail);
   std::int64_t workspace(std::int64_t threads) const;
   /// `db` may be null.
   void run(const Execution& exec, std::int64_t n, const T* x, const RowSource<T>& dz, T* dw, T* db, T* workspace) const;

@@ -51,63 +51,63 @@ struct TapRun {
 /// What the kernels know of a phase before they run.
 struct HostPhase {
   TapPhase phase;
-  std::array<std::int64_t, 3> pace;
-  std::int64_t rows = 1;      // destination rows handled together
-  bool planar = false;        // the window holds one plane of columns and rows for each channel
-  bool copies = false;        // the kernels read a copy of the rows with zeros around, not the source itself
-  bool zero_rows = false;     // the copy has zeros for rows outside the source too; else such rows are never read
-  std::int64_t window = 0;    // elements of the copy
+  std::array<std::int64_t, 3> stride;
+  std::int64_t rows = 1;                                              // destination rows handled together
+  bool planar = false;                                                // the window holds one plane of columns and rows for each channel
+  bool copies = false;                                                // the kernels read a copy of the rows with zeros around, not the source itself
+  bool zero_rows = false;                                             // the copy has zeros for rows outside the source too; else such rows are never read
+  std::int64_t window = 0;                                            // elements of the copy
   std::int64_t row_stride = 0, plane_stride = 0, channel_stride = 1;  // elements as the kernels see them
   std::vector<std::int64_t> plane_offsets, row_offsets;               // elements, per kernel plane and kernel row
-  std::vector<TapRun> runs;   // of one kernel row; channels last only
+  std::vector<TapRun> runs;                                           // of one kernel row; channels last only
 };
 
 /// What a pass wants of prepare().
-struct PhaseWish {
+struct PhaseOptions {
   std::int64_t channels = 1, groups = 1;
-  std::size_t element = 4;         // bytes
+  std::size_t element = 4;  // bytes
   bool planar = false;
-  bool always_copies = false;      // the source is not in memory as the kernels want it
+  bool always_copies = false;  // the source is not in memory as the kernels want it
   bool zero_rows = false;
-  std::int64_t row_multiple = 1;   // of `rows`
+  std::int64_t row_multiple = 1;  // of `rows`
   std::int64_t most_rows = std::int64_t{1} << 40;
 };
 
-inline HostPhase prepare(TapPhase phase, const std::array<std::int64_t, 3>& pace, const std::array<std::int64_t, 3>& source, const PhaseWish& wish) {
+inline HostPhase prepare(TapPhase phase, const std::array<std::int64_t, 3>& stride, const std::array<std::int64_t, 3>& source, const PhaseOptions& options) {
   constexpr std::int64_t budget = 96 * 1024;  // bytes of source rows that shall stay near
   HostPhase h;
-  h.pace = pace;
-  h.planar = wish.planar;
-  h.zero_rows = wish.zero_rows || wish.planar;
-  h.copies = wish.always_copies || wish.planar;
+  h.stride = stride;
+  h.planar = options.planar;
+  h.zero_rows = options.zero_rows || options.planar;
+  h.copies = options.always_copies || options.planar;
   std::array<std::int64_t, 3> extent{};
   for (std::size_t a = 0; a < 3; ++a) {
-    extent[a] = (phase.count[a] - 1) * pace[a] + phase.high[a] - phase.low[a] + 1;
+    extent[a] = (phase.count[a] - 1) * stride[a] + phase.high[a] - phase.low[a] + 1;
     if (a == 2 || h.zero_rows) h.copies = h.copies || phase.low[a] < 0 || phase.low[a] + extent[a] > source[a];
   }
   const std::int64_t planes = phase.high[0] - phase.low[0] + 1, reach = phase.high[1] - phase.low[1];
-  const std::int64_t line = extent[2] * wish.channels;
-  const std::int64_t lines = budget / (line * planes * static_cast<std::int64_t>(wish.element)) - reach;
-  const std::int64_t most = std::max<std::int64_t>(std::min(phase.count[1], wish.most_rows), 1);
-  h.rows = std::max(std::clamp<std::int64_t>(lines / pace[1], 1, most) / wish.row_multiple, std::int64_t{1}) * wish.row_multiple;
-  const std::int64_t window_lines = (h.rows - 1) * pace[1] + reach + 1;
+  const std::int64_t line = extent[2] * options.channels;
+  const std::int64_t lines = budget / (line * planes * static_cast<std::int64_t>(options.element)) - reach;
+  const std::int64_t most = std::max<std::int64_t>(std::min(phase.count[1], options.most_rows), 1);
+  h.rows = std::max(std::clamp<std::int64_t>(lines / stride[1], 1, most) / options.row_multiple, std::int64_t{1}) * options.row_multiple;
+  const std::int64_t window_lines = (h.rows - 1) * stride[1] + reach + 1;
   if (h.planar) {
     h.row_stride = extent[2];
     h.plane_stride = window_lines * h.row_stride;
     h.channel_stride = planes * h.plane_stride;
-    h.window = padded(wish.channels * h.channel_stride + static_cast<std::int64_t>(simd_bytes / wish.element));  // the last load may reach over
+    h.window = padded(options.channels * h.channel_stride + static_cast<std::int64_t>(simd_bytes / options.element));  // the last load may reach over
   } else {
-    h.row_stride = (h.copies ? extent[2] : source[2]) * wish.channels;
+    h.row_stride = (h.copies ? extent[2] : source[2]) * options.channels;
     h.plane_stride = (h.copies ? window_lines : source[1]) * h.row_stride;
     h.window = h.copies ? padded(planes * h.plane_stride) : 0;
   }
   for (const std::int64_t offset : phase.offsets[0]) h.plane_offsets.push_back(offset * h.plane_stride);
   for (const std::int64_t offset : phase.offsets[1]) h.row_offsets.push_back(offset * h.row_stride);
-  const std::int64_t from = wish.channels / wish.groups;
+  const std::int64_t from = options.channels / options.groups;
   for (const std::int64_t offset : phase.offsets[2]) {
     if (h.planar) break;
-    const std::int64_t at = (offset - phase.low[2]) * wish.channels;
-    if (wish.groups == 1 && !h.runs.empty() && h.runs.back().offset + h.runs.back().length == at)
+    const std::int64_t at = (offset - phase.low[2]) * options.channels;
+    if (options.groups == 1 && !h.runs.empty() && h.runs.back().offset + h.runs.back().length == at)
       h.runs.back().length += from;
     else
       h.runs.push_back({at, from});
@@ -147,8 +147,7 @@ void split_channels(const T* __restrict from, std::int64_t count, T* __restrict 
 }
 
 template <class T>
-void split_channels(const T* __restrict from, std::int64_t pixel, std::int64_t count, std::int64_t channels, T* __restrict to,
-                    std::int64_t channel_stride) {
+void split_channels(const T* __restrict from, std::int64_t pixel, std::int64_t count, std::int64_t channels, T* __restrict to, std::int64_t channel_stride) {
   if (pixel == channels && channels <= 4) {
     if (channels == 1) return static_cast<void>(std::copy_n(from, count, to));
     if (channels == 2) return split_channels<T, 2>(from, count, to, channel_stride);
@@ -160,7 +159,7 @@ void split_channels(const T* __restrict from, std::int64_t pixel, std::int64_t c
 }
 
 /// The rows that a pass reads: of an activation in memory, or of the gradient of what a pooling tail took in, made row by row from the
-/// gradient of what it gave, which is `ConvTail::places()` times smaller.
+/// gradient of what it gave, which is `Epilogue::places()` times smaller.
 template <class T>
 struct RowSource {
   Side side;
@@ -177,16 +176,15 @@ struct RowSource {
     if (!is_pooled()) return {at(s, d, r) + first, side.channels};
     const PooledRow from = pooled_row(s, d, r);
     T* to = made;
-    for (std::int64_t p = 0; p < from.pixels; ++p, to += window[2] * count)
-      lead_back(from.at + p * side.channels + first, count, from.place, to);
+    for (std::int64_t p = 0; p < from.pixels; ++p, to += window[2] * count) lead_back(from.at + p * side.channels + first, count, from.place, to);
     std::fill_n(to, (side.extent[2] - from.pixels * window[2]) * count, T{});
     return {made, count};
   }
 
   /// Columns [first, first + count) of all channels of rows [r, r + rows), channel c of row r + i at to[i * row_stride + c * channel_stride].
   /// `made`: room for two rows.
-  void planes(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t rows, std::int64_t first, std::int64_t count, T* to,
-              std::int64_t row_stride, std::int64_t channel_stride, T* made) const {
+  void planes(std::int64_t s, std::int64_t d, std::int64_t r, std::int64_t rows, std::int64_t first, std::int64_t count, T* to, std::int64_t row_stride,
+              std::int64_t channel_stride, T* made) const {
     if (!is_pooled()) {
       for (std::int64_t i = 0; i < rows; ++i)
         split_channels(at(s, d, r + i) + first * side.channels, side.channels, count, side.channels, to + i * row_stride, channel_stride);
@@ -271,9 +269,7 @@ struct RowSource {
     }
   }
 
-  T sloped(std::int64_t element) const {
-    return result != nullptr && result[element] <= T{} ? slope * values[element] : values[element];
-  }
+  T sloped(std::int64_t element) const { return result != nullptr && result[element] <= T{} ? slope * values[element] : values[element]; }
 };
 
 /// Source rows of one sample as the kernels read them: the first column read of source plane d and row r (for destination offset 0)
@@ -283,21 +279,21 @@ struct SourceRows {
   const T* base;
   std::int64_t plane, row;
   std::int64_t origin(const HostPhase& h, std::int64_t depth, std::int64_t r) const {
-    return (depth * h.pace[0] - plane) * h.plane_stride + (r * h.pace[1] - row) * h.row_stride;
+    return (depth * h.stride[0] - plane) * h.plane_stride + (r * h.stride[1] - row) * h.row_stride;
   }
 };
 
 /// The source rows that destination rows [row0, row0 + rows) of plane `depth` of sample s read: where they lie, or copied into `copy`.
 /// `made`: for RowSource.
 template <class T>
-SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::int64_t s, std::int64_t depth, std::int64_t row0, std::int64_t rows,
-                          T* copy, T* made) {
+SourceRows<T> source_rows(const HostPhase& h, const RowSource<T>& source, std::int64_t s, std::int64_t depth, std::int64_t row0, std::int64_t rows, T* copy,
+                          T* made) {
   const TapPhase& phase = h.phase;
   const auto& extent = source.side.extent;
   const std::int64_t channels = source.side.channels;
   if (!h.copies) return {source.values + s * source.side.pixels() * channels + phase.low[2] * channels, 0, 0};
-  const std::int64_t first_plane = depth * h.pace[0] + phase.low[0], last_plane = depth * h.pace[0] + phase.high[0];
-  const std::int64_t first_row = row0 * h.pace[1] + phase.low[1], last_row = (row0 + rows - 1) * h.pace[1] + phase.high[1];
+  const std::int64_t first_plane = depth * h.stride[0] + phase.low[0], last_plane = depth * h.stride[0] + phase.high[0];
+  const std::int64_t first_row = row0 * h.stride[1] + phase.low[1], last_row = (row0 + rows - 1) * h.stride[1] + phase.high[1];
   const std::int64_t columns = h.planar ? h.row_stride : h.row_stride / channels;
   const std::int64_t left = std::clamp<std::int64_t>(-phase.low[2], 0, columns), right = std::clamp<std::int64_t>(extent[2] - phase.low[2], left, columns);
   for (std::int64_t d = first_plane; d <= last_plane; ++d) {

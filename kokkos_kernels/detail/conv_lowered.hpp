@@ -59,21 +59,22 @@ void lower_rows(const Execution& exec, const Lowering& l, std::int64_t first, st
   if (count * row_packs >= std::int64_t{1} << 32 || first_pixel + count >= std::int64_t{1} << 32)
     throw internal_error("conv: {} rows of {} at once", count, l.width());
   const auto of_sample = static_cast<std::uint32_t>(pixels), skipped = static_cast<std::uint32_t>(first_pixel);
-  Kokkos::parallel_for("trireme::conv::lower", Range(exec, 0, count * row_packs), KOKKOS_LAMBDA(std::int64_t i) {
-    const auto at = static_cast<std::uint32_t>(i);  // a device divides 32 bits several times as fast as 64
-    const std::uint32_t k = at % row_packs, pack = k % packs, tap = k / packs, pixel = skipped + at / row_packs, place = pixel % of_sample;
-    const std::int64_t sample = first_sample + pixel / of_sample;
-    const auto kw = static_cast<std::uint32_t>(lowering.kernel[2]), kh = static_cast<std::uint32_t>(lowering.kernel[1]);
-    const auto tw = static_cast<std::uint32_t>(lowering.to[2]), th = static_cast<std::uint32_t>(lowering.to[1]);
-    const std::int64_t d = lowering.source(0, place / tw / th, tap / kw / kh), h = lowering.source(1, place / tw % th, tap / kw % kh),
-                       w = lowering.source(2, place % tw, tap % kw);
-    Pack<Operand, lanes> taken{};
-    if (d >= 0 && h >= 0 && w >= 0) {
-      const Pack<T, lanes> given = in[(((sample * lowering.from[0] + d) * lowering.from[1] + h) * lowering.from[2] + w) * packs + pack];
-      for (int lane = 0; lane < lanes; ++lane) taken.lane[lane] = Stored<Operand>::from(given.lane[lane]);
-    }
-    out[i] = taken;
-  });
+  Kokkos::parallel_for(
+      "trireme::conv::lower", Range(exec, 0, count * row_packs), KOKKOS_LAMBDA(std::int64_t i) {
+        const auto at = static_cast<std::uint32_t>(i);  // a device divides 32 bits several times as fast as 64
+        const std::uint32_t k = at % row_packs, pack = k % packs, tap = k / packs, pixel = skipped + at / row_packs, place = pixel % of_sample;
+        const std::int64_t sample = first_sample + pixel / of_sample;
+        const auto kw = static_cast<std::uint32_t>(lowering.kernel[2]), kh = static_cast<std::uint32_t>(lowering.kernel[1]);
+        const auto tw = static_cast<std::uint32_t>(lowering.to[2]), th = static_cast<std::uint32_t>(lowering.to[1]);
+        const std::int64_t d = lowering.source(0, place / tw / th, tap / kw / kh), h = lowering.source(1, place / tw % th, tap / kw % kh),
+                           w = lowering.source(2, place % tw, tap % kw);
+        Pack<Operand, lanes> taken{};
+        if (d >= 0 && h >= 0 && w >= 0) {
+          const Pack<T, lanes> given = in[(((sample * lowering.from[0] + d) * lowering.from[1] + h) * lowering.from[2] + w) * packs + pack];
+          for (int lane = 0; lane < lanes; ++lane) taken.lane[lane] = Stored<Operand>::from(given.lane[lane]);
+        }
+        out[i] = taken;
+      });
 }
 
 template <class T, class Operand>
@@ -94,9 +95,9 @@ template <class T, class Operand>
 void pack_weights(const Execution& exec, const ConvGeometry& g, const T* w, const WeightStrides& strides, Operand* packed) {
   const std::int64_t taps = g.taps(), inputs = g.in_channels;
   const WeightStrides s = strides;
-  Kokkos::parallel_for("trireme::conv::pack_weights", Range(exec, 0, g.weights()), KOKKOS_LAMBDA(std::int64_t i) {
-    packed[i / (inputs * taps) * s.output + i % taps * s.tap + i / taps % inputs * s.input] = Stored<Operand>::from(w[i]);
-  });
+  Kokkos::parallel_for(
+      "trireme::conv::pack_weights", Range(exec, 0, g.weights()),
+      KOKKOS_LAMBDA(std::int64_t i) { packed[i / (inputs * taps) * s.output + i % taps * s.tap + i / taps % inputs * s.input] = Stored<Operand>::from(w[i]); });
 }
 
 /// w += what lies packed.
@@ -104,16 +105,16 @@ template <class T>
 void add_packed_weights(const Execution& exec, const ConvGeometry& g, const T* packed, const WeightStrides& strides, T* w) {
   const std::int64_t taps = g.taps(), inputs = g.in_channels;
   const WeightStrides s = strides;
-  Kokkos::parallel_for("trireme::conv::add_packed_weights", Range(exec, 0, g.weights()), KOKKOS_LAMBDA(std::int64_t i) {
-    w[i] += packed[i / (inputs * taps) * s.output + i % taps * s.tap + i / taps % inputs * s.input];
-  });
+  Kokkos::parallel_for(
+      "trireme::conv::add_packed_weights", Range(exec, 0, g.weights()),
+      KOKKOS_LAMBDA(std::int64_t i) { w[i] += packed[i / (inputs * taps) * s.output + i % taps * s.tap + i / taps % inputs * s.input]; });
 }
 
 template <class T, class Operand>
 class LoweredConv {
  public:
   /// `most`: elements that are gathered at a time, so that they are multiplied while they are in the cache.
-  LoweredConv(const Execution& exec, const ConvGeometry& g, Operands operands, std::int64_t n, std::int64_t most = std::int64_t{1} << 23)
+  LoweredConv(const Execution& exec, const ConvGeometry& g, ComputeType operands, std::int64_t n, std::int64_t most = std::int64_t{1} << 23)
       : exec_(exec), g_(g), operands_(operands), n_(n), most_(most) {}
 
   template <class Product>
@@ -194,7 +195,7 @@ class LoweredConv {
 
   Execution exec_;
   ConvGeometry g_;
-  Operands operands_;
+  ComputeType operands_;
   std::int64_t n_, most_;
 };
 

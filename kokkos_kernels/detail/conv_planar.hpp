@@ -1,4 +1,4 @@
-// Register tiles for convolutions of few destination channels, planar: a register holds neighbouring pixels of one channel, so that all of
+// Register tiles for convolutions of few destination channels, planar: a register holds neighboring pixels of one channel, so that all of
 // its lanes work where channels would fill half of it at most. A tile is all channels of a group times some registers of pixels.
 #pragma once
 
@@ -18,11 +18,11 @@ inline constexpr int planar_depth = std::clamp(planar_accumulators / C, 1, 8);
 template <class T>
 struct PlanarJob {
   const HostPhase* h;
-  const T* source;       // of the group's first channel
-  std::int64_t from;     // source channels of the group
-  const T* weights;      // packed, of the group
-  std::int64_t lanes;    // between packed weights of neighbouring (tap, channel) pairs
-  const T* bias;         // of the group's channels; null: 0
+  const T* source;     // of the group's first channel
+  std::int64_t from;   // source channels of the group
+  const T* weights;    // packed, of the group
+  std::int64_t lanes;  // between packed weights of neighboring (tap, channel) pairs
+  const T* bias;       // of the group's channels; null: 0
 };
 
 /// Register v of channel m: source pixels from origins[v] on, result at targets[v] + m * target_channel.
@@ -60,8 +60,8 @@ void planar_tile(const PlanarJob<T>& job, const std::int64_t* origins, T* const*
 /// Lines l (tap, channel) of the weight gradient times C output channels: out[(l * C + m) * width + lane] += what that lane's pixels give.
 /// dy has zeros beyond its rows' ends.
 template <class T, int C, int L>
-void planar_gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t source_row, const T* dy, std::int64_t dy_row,
-                          std::int64_t dy_channel, std::int64_t rows, std::int64_t registers, T* out) {
+void planar_gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t source_row, const T* dy, std::int64_t dy_row, std::int64_t dy_channel,
+                          std::int64_t rows, std::int64_t registers, T* out) {
   constexpr int width = Simd<T>::width;
   Register<T> acc[L][C];
 #pragma GCC unroll 8

@@ -12,10 +12,10 @@ namespace trireme::detail {
 template <class T>
 struct NearRows {
   const T* at;
-  std::int64_t pixel = 0, row = 0, plane = 0, channel = 1;  // elements between neighbours
+  std::int64_t pixel = 0, row = 0, plane = 0, channel = 1;  // elements between neighbors
 };
 
-/// Where y's first row goes, and between neighbours there.
+/// Where y's first row goes, and between neighbors there.
 template <class T>
 struct FarRows {
   T* at;

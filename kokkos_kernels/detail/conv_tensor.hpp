@@ -14,7 +14,7 @@ namespace trireme::detail {
 template <int width>
 struct TensorProduct {
   static constexpr int pixels = 128, deep = 16, threads = 128, line_a = deep + 4, line_b = width + 4;
-  static constexpr int half_a = pixels * line_a, half_b = deep * line_b, shared_elements = std::max(2 * (half_a + half_b), pixels * line_b);
+  static constexpr int half_a = pixels * line_a, half_b = deep * line_b, shared_elements = std::max(2 * (half_a + half_b), pixels*line_b);
 
   Gather gather;
   std::int64_t rows;
@@ -106,8 +106,7 @@ struct TensorProduct {
 #pragma unroll
     for (int i = 0; i < 2; ++i)
 #pragma unroll
-      for (int j = 0; j < across_warp; ++j)
-        wmma::store_matrix_sync(shared + (warp * 32 + i * 16) * line_b + j * 16, sum[i][j], line_b, wmma::mem_row_major);
+      for (int j = 0; j < across_warp; ++j) wmma::store_matrix_sync(shared + (warp * 32 + i * 16) * line_b + j * 16, sum[i][j], line_b, wmma::mem_row_major);
     team.team_barrier();
     for (int at = thread; at < pixels * width / 4; at += threads) {
       const int pixel = at / (width / 4), left = at % (width / 4) * 4;
@@ -134,7 +133,7 @@ struct TensorProduct {
 template <int height>
 struct TensorWeights {
   static constexpr int width = 64, deep = 16, threads = 128, line_a = height + 4, line_b = width + 4;
-  static constexpr int half_a = deep * line_a, half_b = deep * line_b, shared_elements = std::max(2 * (half_a + half_b), height * line_b);
+  static constexpr int half_a = deep * line_a, half_b = deep * line_b, shared_elements = std::max(2 * (half_a + half_b), height*line_b);
 
   Gather gather;
   std::int64_t rows, part_rows;  // part_rows: a multiple of `deep`
@@ -161,7 +160,8 @@ struct TensorWeights {
     for (int r = 0; r < loads; ++r) {
       const std::int64_t row = begin + (thread + r * threads) / (width / 4);
       spot[r] = gather.spot(row, end);
-      const auto at = static_cast<std::uint32_t>(row % gather.pixels), tw = static_cast<std::uint32_t>(gather.to[2]), th = static_cast<std::uint32_t>(gather.to[1]);
+      const auto at = static_cast<std::uint32_t>(row % gather.pixels), tw = static_cast<std::uint32_t>(gather.to[2]),
+                 th = static_cast<std::uint32_t>(gather.to[1]);
       place[r][0] = static_cast<int>(at / tw / th), place[r][1] = static_cast<int>(at / tw % th), place[r][2] = static_cast<int>(at % tw);
     }
 

@@ -32,13 +32,13 @@ struct TileJob {
   const TapRun* runs;
   std::int64_t run_count;
   const T* source;
-  const std::int64_t* plane_offsets;  // source elements, per kernel plane
-  const std::int64_t* row_offsets;    // source elements, per kernel row
+  const std::int64_t* plane_offsets;        // source elements, per kernel plane
+  const std::int64_t* row_offsets;          // source elements, per kernel row
   std::int64_t plane_weights, row_weights;  // packed weights of a kernel plane and row
-  std::int64_t source_pixel, target_pixel;  // between neighbouring pixels of the tile
-  std::int64_t lanes;                 // of this block that exist
-  const T* bias;                      // lanes to start from; null: start from the destination (a later part of the taps)
-  bool acts;                          // v < 0 ? slope v : v at the end (the last part of the taps)
+  std::int64_t source_pixel, target_pixel;  // between neighboring pixels of the tile
+  std::int64_t lanes;                       // of this block that exist
+  const T* bias;                            // lanes to start from; null: start from the destination (a later part of the taps)
+  bool acts;                                // v < 0 ? slope v : v at the end (the last part of the taps)
   T slope;
 };
 
@@ -135,10 +135,10 @@ ConvTile<T> select_tile(int pixels, int registers) {
 }
 
 /// A tile of the weight gradient: Rows (tap, channel) pairs times Registers registers of output channels, summed over a block of pixels.
-/// Neighbours: row r of the tile is offsets[0] + r, as rows of a matrix product are.
+/// Neighbors: row r of the tile is offsets[0] + r, as rows of a matrix product are.
 template <class T, int Rows, int Registers, bool Neighbours>
-void gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t source_row, std::int64_t source_pixel, const T* dy,
-                   std::int64_t dy_row, std::int64_t dy_pixel, std::int64_t rows, std::int64_t pixels, T* out) {
+void gradient_tile(const T* source, const std::int64_t* offsets, std::int64_t source_row, std::int64_t source_pixel, const T* dy, std::int64_t dy_row,
+                   std::int64_t dy_pixel, std::int64_t rows, std::int64_t pixels, T* out) {
   constexpr int width = Simd<T>::width;
   Register<T> acc[Rows][Registers];
   for (int r = 0; r < Rows; ++r)
@@ -170,8 +170,7 @@ template <int Registers>
 inline constexpr int gradient_limit = simd_registers >= 32 ? (Registers == 2 ? 14 : 16) : (Registers == 2 ? 6 : 12);
 
 template <class T>
-using GradientTile = void (*)(const T*, const std::int64_t*, std::int64_t, std::int64_t, const T*, std::int64_t, std::int64_t, std::int64_t,
-                              std::int64_t, T*);
+using GradientTile = void (*)(const T*, const std::int64_t*, std::int64_t, std::int64_t, const T*, std::int64_t, std::int64_t, std::int64_t, std::int64_t, T*);
 
 template <class T, int Registers, bool Neighbours, int... R>
 GradientTile<T> select_gradient_tile(int rows, std::integer_sequence<int, R...>) {

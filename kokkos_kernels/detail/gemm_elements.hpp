@@ -14,14 +14,15 @@ void gemm_elements(const Execution& exec, const Gemm<T>& s, const Operand* a, co
   const std::int64_t b_column = s.b == Transpose::no ? 1 : k, b_step = s.b == Transpose::no ? n : 1;
   const bool accumulate = s.accumulate;
   const int dropped = dropped_bits(s.operands);
-  Kokkos::parallel_for("trireme::gemm::element", Range(exec, 0, m * n), KOKKOS_LAMBDA(std::int64_t i) {
-    const std::int64_t row = i / n, column = i % n;
-    T sum = accumulate ? c[i] : T{};
-    for (std::int64_t j = 0; j < k; ++j)
-      sum += rounded(Stored<Operand>::value(a[row * a_row + j * a_step]), dropped) *
-             rounded(Stored<Operand>::value(b[column * b_column + j * b_step]), dropped);
-    c[i] = sum;
-  });
+  Kokkos::parallel_for(
+      "trireme::gemm::element", Range(exec, 0, m * n), KOKKOS_LAMBDA(std::int64_t i) {
+        const std::int64_t row = i / n, column = i % n;
+        T sum = accumulate ? c[i] : T{};
+        for (std::int64_t j = 0; j < k; ++j)
+          sum += rounded(Stored<Operand>::value(a[row * a_row + j * a_step]), dropped) *
+                 rounded(Stored<Operand>::value(b[column * b_column + j * b_step]), dropped);
+        c[i] = sum;
+      });
 }
 
 }  // namespace trireme::detail

@@ -1,4 +1,4 @@
-// Operands of contractions in the formats of tensor cores. See Operands.
+// ComputeType of contractions in the formats of tensor cores. See ComputeType.
 #pragma once
 
 #include "kokkos_kernels/types.hpp"
@@ -6,7 +6,7 @@
 namespace trireme::detail {
 
 /// Bits of a float's fraction that the format lacks.
-constexpr int dropped_bits(Operands operands) { return operands == Operands::tf32 ? 13 : operands == Operands::bf16 ? 16 : 0; }
+constexpr int dropped_bits(ComputeType operands) { return operands == ComputeType::tf32 ? 13 : operands == ComputeType::bf16 ? 16 : 0; }
 
 /// The value without the last `dropped` bits of its fraction: to nearest, ties to even; infinities and NaN stay.
 KOKKOS_INLINE_FUNCTION float rounded(float value, int dropped) {
@@ -19,10 +19,10 @@ KOKKOS_INLINE_FUNCTION double rounded(double value, int) { return value; }
 
 /// to = from, rounded; `to` tells how many.
 template <class T>
-void round_operands(const Execution& exec, Operands operands, Span<const T> from, Span<T> to) {
+void round_operands(const Execution& exec, ComputeType operands, Span<const T> from, Span<T> to) {
   const int dropped = dropped_bits(operands);
-  Kokkos::parallel_for("trireme::operands::round", Range(exec, 0, static_cast<std::int64_t>(to.size())),
-                       KOKKOS_LAMBDA(std::int64_t i) { to(i) = rounded(from(i), dropped); });
+  Kokkos::parallel_for(
+      "trireme::operands::round", Range(exec, 0, static_cast<std::int64_t>(to.size())), KOKKOS_LAMBDA(std::int64_t i) { to(i) = rounded(from(i), dropped); });
 }
 
 /// bfloat16 as it lies in memory: the upper half of a float.
@@ -49,7 +49,8 @@ struct Stored<Bf16> {
 /// to = from as operands lie in memory.
 template <class T, class Operand>
 void store_operands(const Execution& exec, std::int64_t count, const T* from, Operand* to) {
-  Kokkos::parallel_for("trireme::operands::store", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { to[i] = Stored<Operand>::from(from[i]); });
+  Kokkos::parallel_for(
+      "trireme::operands::store", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { to[i] = Stored<Operand>::from(from[i]); });
 }
 
 }  // namespace trireme::detail

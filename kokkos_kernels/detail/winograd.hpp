@@ -1,4 +1,4 @@
-// Convolutions with kernels of 3x3 or 3x3x3 through Winograd's minimal filtering F(2, 3) (Winograd 1980; Lavin and Gray 2016): two neighbouring
+// Convolutions with kernels of 3x3 or 3x3x3 through Winograd's minimal filtering F(2, 3) (Winograd 1980; Lavin and Gray 2016): two neighboring
 // results of three taps cost four products instead of six, in each dimension, so that a tile of 2x2 costs 16 instead of 36 and one of
 // 2x2x2 64 instead of 216. In each dimension
 //
@@ -24,13 +24,13 @@ class Winograd {
   /// Whether it can do this convolution, and with fewer operations by a margin that pays for the transforms.
   static bool pays(const ConvGeometry& geometry);
   /// Whether forward can end with this tail: none or a slope, or windows that are its tiles.
-  static bool fits(const ConvGeometry& geometry, const ConvTail& tail);
+  static bool fits(const ConvGeometry& geometry, const Epilogue& tail);
 
   explicit Winograd(const ConvGeometry& geometry);
   std::int64_t workspace(std::int64_t threads) const;
 
   // As those of ConvPlan.
-  void forward(const Execution& exec, std::int64_t n, const T* x, const T* w, const T* bias, const ConvTail& tail, T* y, std::uint8_t* index,
+  void forward(const Execution& exec, std::int64_t n, const T* x, const T* w, const T* bias, const Epilogue& tail, T* y, std::uint8_t* index,
                T* workspace) const;
   void backward_data(const Execution& exec, std::int64_t n, const RowSource<T>& dz, const T* w, T* dx, T* workspace) const;
   /// The order of summation depends on n and the geometry only. `db` may be null.
@@ -45,7 +45,7 @@ class Winograd {
     std::int64_t most() const { return rows * count[2]; }
   };
   struct Tail {
-    ConvTail tail;
+    Epilogue tail;
     const T* bias;
     std::uint8_t* index;
   };

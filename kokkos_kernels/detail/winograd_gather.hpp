@@ -11,7 +11,11 @@ template <class T, int Planes, int Span>
 class Gather {
  public:
   Gather(const RowSource<T>& source, const std::array<std::int64_t, 3>& padding, T* scratch)
-      : source_(source), padding_(padding), line_(source.side.extent[2] * source.side.channels), zeros_(scratch), edge_(zeros_ + padded(line_)),
+      : source_(source),
+        padding_(padding),
+        line_(source.side.extent[2] * source.side.channels),
+        zeros_(scratch),
+        edge_(zeros_ + padded(line_)),
         window_(edge_ + padded(Planes * Span * Span * source.side.channels)) {
     std::fill_n(zeros_, line_, T{});
   }

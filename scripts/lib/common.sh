@@ -1,5 +1,4 @@
-# Shared by the scripts of this folder: where things are, how a step is announced.
-# Source it; do not run it.
+# Functions and paths that the scripts share. Source this file; do not run it.
 
 TRIREME_ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 TRIREME_CACHE=${TRIREME_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/trireme}
@@ -10,7 +9,7 @@ if [ -t 1 ]; then _bold=$'\e[1m'; _dim=$'\e[2m'; _red=$'\e[31m'; _off=$'\e[0m'; 
 say()  { printf '%s\n' "$*"; }
 die()  { printf '%serror:%s %s\n' "$_red" "$_off" "$*" >&2; exit 1; }
 
-# step "what it does" COMMAND...: announces, runs, and says how long it took.
+# step TITLE COMMAND...: prints the title, runs the command, and prints the time.
 step() {
   local title=$1 start end; shift
   printf '%s==> %s%s\n' "$_bold" "$title" "$_off"
@@ -20,17 +19,30 @@ step() {
   printf '%s    %s: %.1f s%s\n' "$_dim" "$title" "$(echo "$end $start" | awk '{print $1-$2}')" "$_off"
 }
 
-# Runs "$@" with its output in a log; on failure the log's end is shown.
+# quietly LOG COMMAND...: runs the command with its output in a log; prints the end of the log if the command fails.
 quietly() {
   local log=$1; shift
   mkdir -p "$(dirname "$log")"
   if ! "$@" >"$log" 2>&1; then
     tail -n 40 "$log" >&2
-    die "command failed: $* (whole output: $log)"
+    die "command failed: $* (complete output: $log)"
   fi
 }
 
-# The first Python that can draw plots and read HDF5; empty if there is none.
+# Prints the files of the sources that match the patterns, each followed by a zero byte. In a checkout: those that git knows or would add. In an unpacked
+# archive without .git: all but what is built or written there.
+source_files() { # PATTERN...
+  if [ -e "$TRIREME_ROOT/.git" ] && command -v git >/dev/null; then
+    git -C "$TRIREME_ROOT" ls-files -z --cached --others --exclude-standard -- "$@" |
+      (cd "$TRIREME_ROOT" && while IFS= read -r -d '' file; do [ -f "$file" ] && printf '%s\0' "$file"; done; true)
+  else
+    local tests=() pattern
+    for pattern in "$@"; do tests+=(-o -path "./$pattern"); done
+    (cd "$TRIREME_ROOT" && find . \( -path ./build -o -path ./data -o -path ./runs -o -path ./site -o -name __pycache__ \) -prune -o -type f \( "${tests[@]:1}" \) -printf '%P\0')
+  fi
+}
+
+# Prints the first Python that has matplotlib, h5py and numpy. Fails if there is none.
 plot_python() {
   local p
   for p in "${TRIREME_PYTHON:-}" python3 /usr/bin/python3; do
@@ -39,10 +51,37 @@ plot_python() {
   return 1
 }
 
-# Cores of this process; nproc alone would answer OMP_NUM_THREADS where that is set.
+# Prints the files that match the patterns and differ from a commit, committed or not. $1: the commit; empty: where this branch left main, or on main the last
+# commit. Prints nothing without an earlier commit. Fails outside of a git checkout.
+changed_files() { # COMMIT PATTERN...
+  local since=$1 base
+  shift
+  cd "$TRIREME_ROOT"
+  if ! [ -e .git ] || ! command -v git >/dev/null; then say "this is no git checkout, so nothing tells what changed. Hint: name the files" >&2; return 1; fi
+  if [ -z "$since" ]; then
+    for base in origin/main main HEAD~1; do
+      since=$(git merge-base "$base" HEAD 2>/dev/null) && [ "$since" != "$(git rev-parse HEAD)" ] && break
+      since=""
+    done
+    [ -n "$since" ] || return 0
+  fi
+  if ! git rev-parse -q --verify "$since^{commit}" >/dev/null; then say "'$since' is no commit of this repository" >&2; return 1; fi
+  { git diff --name-only --diff-filter=d "$since" -- "$@"; git ls-files --others --exclude-standard -- "$@"; } | sort -u
+}
+
+# Prints the mkdocs that has the theme material: that on PATH, or that of scripts/setup --checks. Fails if there is none.
+find_mkdocs() {
+  local p
+  for p in mkdocs "$TRIREME_CACHE/mkdocs/bin/mkdocs"; do
+    p=$(command -v "$p") && "$p" --version 2>/dev/null | grep -q ' 1\.[6-9]' && "$(sed -n '1s/^#!//p' "$p")" -c 'import material' 2>/dev/null && { echo "$p"; return 0; }
+  done
+  return 1
+}
+
+# Number of cores of this process. nproc alone would print OMP_NUM_THREADS if that is set.
 cores() { env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc 2>/dev/null || echo 2; }
 
-# How many parallel compile jobs: one a core, but no more than one for each 1.5 GiB of memory.
+# Number of parallel compile jobs: one per core, but at most one per 1.5 GiB of memory.
 build_jobs() {
   local most mem
   most=$(cores)
@@ -51,7 +90,7 @@ build_jobs() {
   [ "$mem" -lt "$most" ] && echo "$mem" || echo "$most"
 }
 
-# Installs build and run-time flags for a Kokkos kept in the cache; prints its folder. $1: openmp | cuda
+# Prints the folder in the cache for Kokkos with this compiler and CPU. $1: openmp | cuda
 kokkos_cache_dir() {
   local backend=$1 id
   id=$( { echo "kokkos-$KOKKOS_VERSION $backend"; "${CXX:-g++}" -dumpfullversion -dumpmachine; grep -m1 '^flags' /proc/cpuinfo;
@@ -60,10 +99,10 @@ kokkos_cache_dir() {
 }
 KOKKOS_VERSION=4.7.00
 
-# Whether the user brought a Kokkos; then none is built.
+# Whether the user provides a Kokkos. Then the scripts build none.
 kokkos_is_given() { [ -n "${Kokkos_ROOT:-}" ] || [ -n "${Kokkos_DIR:-}" ] || [[ "${CMAKE_PREFIX_PATH:-}" == *[Kk]okkos* ]]; }
 
-# Puts nvcc on PATH where the toolkit lies at its usual place.
+# Adds nvcc to PATH if the toolkit is in its usual folder.
 find_nvcc() {
   command -v nvcc >/dev/null && return 0
   local dir
@@ -73,7 +112,7 @@ find_nvcc() {
   return 1
 }
 
-# Packages and Kokkos, silently when Kokkos is there already. $1: openmp | cuda
+# Runs scripts/setup; without output if Kokkos is already built. $1: openmp | cuda
 ensure_setup() {
   local backend=$1 options=()
   [ "$backend" = cuda ] && options=(--cuda)

@@ -1,8 +1,8 @@
-"""Trireme against PyTorch on this machine: same deck, same data, same threads, same batch, taking turns. Started by scripts/compare_pytorch.
+"""Compares Trireme with PyTorch on this machine: same deck, data, threads and batch size, taking turns. Started by scripts/compare_pytorch.
 
-Speed is the rate of training steps alone: start-up and the first quarter of the steps are left out, PyTorch has the whole data
-set in memory, and the best of its variants (by median) counts. Memory is the largest resident set of any rank's process. This
-process imports neither torch nor numpy: a child's ru_maxrss starts from its parent's.
+Speed is the rate of training steps without start-up and without the first quarter of the steps. PyTorch has the whole data set in memory, and its fastest
+variant (by median) counts. Memory is the largest resident set of the ranks' processes. This process imports neither torch nor numpy, because the ru_maxrss of
+a child starts at the value of its parent.
 """
 import argparse
 import datetime
@@ -81,7 +81,7 @@ def run_torch(deck, variant, ranks, threads, overrides, options):
     if "compile" in variant:
         command.append("--compile")
     common = {"OMP_NUM_THREADS": str(threads)}
-    for attempt in range(3):  # gloo now and then aborts while it takes its threads down
+    for attempt in range(3):  # gloo sometimes aborts while it ends its threads
         if ranks > 1:
             common.update(MASTER_ADDR="127.0.0.1", MASTER_PORT=str(free_port()), WORLD_SIZE=str(ranks), GLOO_SOCKET_IFNAME="lo")
         try:
@@ -104,7 +104,7 @@ def run_trireme(program, deck, ranks, threads, overrides):
 
 
 def steady_rate(events, skip):
-    """Samples per second after the first steps. Each step event speaks for the same number of steps, so times add up."""
+    """Samples per second after the first steps. Every step event covers the same number of steps, so the times add up."""
     rates = [e["samples_per_s"] for e in events if e["event"] == "step" and e["step"] > skip and e.get("samples_per_s", 0) > 0]
     if not rates:
         raise Failure("metrics.jsonl holds no samples_per_s after the first steps")
@@ -119,7 +119,7 @@ def variants_of(deck, compiled):
 
 
 def without_broken(variants, path, ranks, threads, overrides):
-    """Leaves out what torch.compile cannot do here, and says so."""
+    """Removes the variants that torch.compile cannot run here, and prints a note."""
     working = []
     for variant in variants:
         if "compile" in variant:
@@ -168,10 +168,13 @@ def compare_accuracy(path, ranks, threads, arguments, overrides):
         events, _ = run_trireme(arguments.trireme, path, ranks, threads, seeded)
         tests = [e["test"] for e in events if e["event"] == "epoch" and e.get("test")]
         if not tests:
-            raise Failure(f"{path}: the run made no evaluation. Hint: data.test and train.evaluate_every")
-        metric = "accuracy" if "accuracy" in tests[-1] else "loss"
-        ours.append(tests[-1][metric])
+            raise Failure(f"{path}: the run made no evaluation. Hint: set data.test and train.evaluate_every")
         result, _ = run_torch(path, variant, ranks, threads, seeded, ["--evaluate"])
+        both = [name for name in tests[-1] if isinstance(tests[-1][name], (int, float)) and name in result["epochs"][-1]]
+        metric = arguments.metric or ("accuracy" if "accuracy" in both else "loss")
+        if metric not in both:
+            raise Failure(f"{path}: there is no metric '{metric}'. Both programs compute {', '.join(both)}")
+        ours.append(tests[-1][metric])
         torchs.append(result["epochs"][-1][metric])
         progress(f"{path}, seed {seed}: test {metric} Trireme {ours[-1]:.4f}, PyTorch {torchs[-1]:.4f}")
     return {"deck": name_of(path, overrides), "ranks": ranks, "threads": threads, "metric": metric, "ours": ours, "torch": torchs}
@@ -250,16 +253,17 @@ def arguments_of_command_line():
                                      epilog="--section.key=value overrides a key, for both programs: behind a DECK of that deck alone, before the "
                                             "first of every deck. One deck may be given several times.")
     parser.add_argument("decks", nargs="*", metavar="DECK", help=f"default: {' '.join(DEFAULT_DECKS)}")
-    parser.add_argument("--runs", type=int, default=5, help="rounds of taking turns (default 5)")
-    parser.add_argument("--ranks", type=int, help="default: 1 rank x 2 threads, then 2 ranks x 1 thread")
-    parser.add_argument("--threads", type=int, help="threads a rank")
-    parser.add_argument("--seconds", type=float, default=6, help="length of one timed PyTorch run (default 6)")
-    parser.add_argument("--compile", action="store_true", help="also torch.compile")
-    parser.add_argument("--accuracy", action="store_true", help="train to the end over several seeds instead of timing")
+    parser.add_argument("--runs", type=int, default=5, help="timed runs of each program, taking turns (default 5)")
+    parser.add_argument("--ranks", type=int, help="MPI ranks (default: 1 rank x 2 threads, then 2 ranks x 1 thread)")
+    parser.add_argument("--threads", type=int, help="threads per rank")
+    parser.add_argument("--seconds", type=float, default=6, help="length of one timed PyTorch run in seconds (default 6)")
+    parser.add_argument("--compile", action="store_true", help="measure PyTorch with torch.compile too")
+    parser.add_argument("--accuracy", action="store_true", help="train completely with several seeds and compare the metrics, instead of timing")
+    parser.add_argument("--metric", help="with --accuracy: test metric to compare, as named in metrics.jsonl (default: accuracy, or the loss)")
     parser.add_argument("--seeds", type=int, default=3, help="with --accuracy: seeds 1 to N (default 3)")
-    parser.add_argument("--epochs", type=int, help="with --accuracy: instead of the deck's")
-    parser.add_argument("--trireme", default="build/release/trireme", help="program to compare (default build/release/trireme)")
-    parser.add_argument("--out", help="Markdown file to write; the table is printed in any case")
+    parser.add_argument("--epochs", type=int, help="with --accuracy: number of epochs (default: the deck's)")
+    parser.add_argument("--trireme", default="build/release/trireme", help="the trireme program (default build/release/trireme)")
+    parser.add_argument("--out", help="Markdown file for the table, which is also printed")
     common, decks, rest = [], [], []  # decks: each with its own overrides
     for item in sys.argv[1:]:
         if item.startswith("--") and "." in item.split("=")[0] and "=" in item:
@@ -279,7 +283,7 @@ def main():
     arguments = arguments_of_command_line()
     arguments.trireme = shutil.which(arguments.trireme) or shutil.which(str(pathlib.Path(arguments.trireme).resolve()))
     if not arguments.trireme:
-        raise Failure("the program is not built. Hint: scripts/build, or --trireme PATH")
+        raise Failure("the program is not built. Hint: run scripts/build, or use --trireme PATH")
     if arguments.ranks or arguments.threads or arguments.accuracy:
         shapes = [(arguments.ranks or 1, arguments.threads or max(1, (os.cpu_count() or 1) // (arguments.ranks or 1)))]
     else:

@@ -84,7 +84,7 @@ class Deck:
             if not line:
                 continue
             if line.startswith("[") and line.endswith("]"):
-                section = line[1:-1].strip()
+                section = re.sub(r"\s+", ".", line[1:-1].strip()) if not line[1:].startswith("block") else line[1:-1].strip()  # [array NAME]: array.NAME
                 continue
             key, equals, value = line.partition("=")
             if not equals:

@@ -1,10 +1,9 @@
-"""The PyTorch counterpart of a deck: its network, loss, optimiser, schedule and data, for comparisons and reference tensors.
+"""The PyTorch counterpart of a deck: its network, loss, optimizer and schedule, for comparisons and reference tensors.
 
 Kinds, options and defaults are PyTorch's own, so each is a call of the PyTorch module of the same meaning.
 """
-import glob
+import dataclasses
 import math
-import os
 
 import torch
 from torch import nn
@@ -46,6 +45,77 @@ class GlobalAvgPool(nn.Module):
         return x.mean(tuple(range(2, x.dim()))) if x.dim() > 2 else x
 
 
+class Pad(nn.Module):
+    """before, after, mode: one for each dimension."""
+    MODES = {"zeros": "constant", "reflect": "reflect", "replicate": "replicate", "circular": "circular"}
+
+    def __init__(self, before, after, modes):
+        super().__init__()
+        self.sides = list(zip(before, after, modes))
+
+    def forward(self, x):
+        for a, (before, after, mode) in enumerate(self.sides):  # each dimension by itself, as the last one of a tensor with two
+            x = x.movedim(a + 2, -1)
+            flat = x.reshape(1, -1, x.shape[-1])
+            x = nn.functional.pad(flat, (before, after), mode=self.MODES[mode]).reshape(*x.shape[:-1], -1).movedim(-1, a + 2)
+        return x
+
+
+class Crop(nn.Module):
+    def __init__(self, before, after):
+        super().__init__()
+        self.sides = list(zip(before, after))
+
+    def forward(self, x):
+        return x[(slice(None), slice(None), *(slice(before, n - after) for n, (before, after) in zip(x.shape[2:], self.sides)))]
+
+
+class Slice(nn.Module):
+    def __init__(self, first, end):
+        super().__init__()
+        self.first, self.end = first, end
+
+    def forward(self, x):
+        return x[:, self.first:self.end]
+
+
+class Multiply(nn.Module):
+    def forward(self, *inputs):
+        rank = max(x.dim() for x in inputs)
+        product = 1
+        for x in inputs:
+            product = product * x.reshape(*x.shape, *[1] * (rank - x.dim()))
+        return product
+
+
+class PixelShuffle(nn.Module):
+    """nn.PixelShuffle in any number of dimensions."""
+
+    def __init__(self, factor):
+        super().__init__()
+        self.factor = factor
+
+    def forward(self, x):
+        dims, extents = len(self.factor), x.shape[2:]
+        x = x.reshape(x.shape[0], -1, *self.factor, *extents)
+        x = x.permute(0, 1, *(i for a in range(dims) for i in (2 + dims + a, 2 + a)))
+        return x.reshape(x.shape[0], x.shape[1], *(n * f for n, f in zip(extents, self.factor)))
+
+
+def _each(text, rank):
+    values = text.split(",")
+    return values * rank if len(values) == 1 else values
+
+
+def _sides(options, rank):
+    pixels = options.pop("pixels", "0")
+    sides = []
+    for name in ("before", "after"):
+        text = options.pop(name, "pixels")
+        sides.append([int(n) for n in _each(pixels if text == "pixels" else text, rank)])
+    return sides
+
+
 class Scale(nn.Module):
     def __init__(self, factor):
         super().__init__()
@@ -65,7 +135,30 @@ def make_layer(spec, inputs):
         if len(first) != 1:
             raise DeckError(f"layer '{spec.text}': needs a flat input, found {first}")
         layer = nn.Linear(first[0], int(options.pop("out")), bias=_option(options, "bias", boolean, True))
+    elif kind == "pad":
+        layer = Pad(*_sides(options, rank), _each(options.pop("mode", "zeros"), rank))
+    elif kind == "crop":
+        layer = Crop(*_sides(options, rank))
+    elif kind == "slice":
+        first_channel, end = options.pop("channels").split(":")
+        layer = Slice(int(first_channel or 0), int(end or first[0]))
+    elif kind == "multiply":
+        layer = Multiply()
+    elif kind == "prelu":
+        layer = nn.PReLU(first[0] if _option(options, "per_channel", boolean, False) else 1, init=_option(options, "initial", float, 0.25))
+    elif kind == "adaptive_avg_pool":
+        layer = _of_rank((nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d, nn.AdaptiveAvgPool3d), rank, spec)(_extent(options.pop("out")))
+    elif kind == "pixel_shuffle":
+        layer = PixelShuffle([int(n) for n in _each(options.pop("factor"), rank)])
+    elif kind == "conv" and options.get("padding_mode", "zeros") != "zeros":
+        padding = [int(n) for n in _each(options.pop("padding", "0"), rank)]
+        front = Pad(padding, padding, _each(options.pop("padding_mode"), rank))
+        extents = [n + 2 * p for n, p in zip(first[1:], padding)]
+        layer = make_layer(dataclasses.replace(spec, options=options), [[first[0], *extents]])
+        layer = nn.Sequential(front, layer)
+        options = {}
     elif kind == "conv":
+        options.pop("padding_mode", None)
         layer = _of_rank((nn.Conv1d, nn.Conv2d, nn.Conv3d), rank, spec)(
             first[0], int(options.pop("out")), _extent(options.pop("kernel")),
             stride=_option(options, "stride", _extent, 1), padding=_option(options, "padding", _extent, 0),
@@ -181,10 +274,41 @@ def memory_format_of(name, shape):
     return formats.get(len(shape), torch.contiguous_format) if name == "channels_last" else torch.contiguous_format
 
 
-def make_loss(kind, label_smoothing=0.0):
+class RelativeL2(nn.Module):
+    """||y - t|| / ||t|| of each sample, in the mean over samples."""
+
+    def forward(self, output, target):
+        return ((output - target).flatten(1).norm(dim=1) / target.flatten(1).norm(dim=1).clamp_min(1e-12)).mean()
+
+
+class Dice(nn.Module):
+    """1 - (2 sum p t + s) / (sum p + sum t + s) of each sample and class, p = softmax(y), in the mean."""
+
+    def __init__(self, smooth):
+        super().__init__()
+        self.smooth = smooth
+
+    def forward(self, output, target):
+        p = output.softmax(1).flatten(2)
+        t = nn.functional.one_hot(target, output.shape[1]).movedim(-1, 1).flatten(2).to(p.dtype)
+        return (1 - (2 * (p * t).sum(2) + self.smooth) / (p.sum(2) + t.sum(2) + self.smooth)).mean()
+
+
+def make_loss(kind, label_smoothing=0.0, class_weights=(), ignore="", smooth=1.0):
     if kind == "cross_entropy":
-        return nn.CrossEntropyLoss(label_smoothing=label_smoothing)
-    return {"mse": nn.MSELoss, "mae": nn.L1Loss, "bce": nn.BCELoss, "bce_with_logits": nn.BCEWithLogitsLoss}[kind]()
+        loss = nn.CrossEntropyLoss(weight=torch.tensor(class_weights) if class_weights else None, ignore_index=int(ignore) if ignore else -100,
+                                   label_smoothing=label_smoothing)
+        loss.ignore = int(ignore) if ignore else None
+        return loss
+    if class_weights or ignore:
+        raise DeckError(f"loss.class_weights and loss.ignore of kind '{kind}' have no counterpart here")
+    if kind == "dice":
+        return Dice(smooth)
+    plain = {"mse": nn.MSELoss, "mae": nn.L1Loss, "bce": nn.BCELoss, "bce_with_logits": nn.BCEWithLogitsLoss, "huber": nn.HuberLoss,
+             "relative_l2": RelativeL2}
+    if kind not in plain:
+        raise DeckError(f"loss.kind = {kind} has no counterpart here")
+    return plain[kind]()
 
 
 class TrustRatio(torch.optim.Optimizer):
@@ -258,79 +382,3 @@ def learning_rate(deck, step, steps_per_epoch, total_steps):
     if kind == "linear":
         return lr * (1 - (1 - final) * share)
     return lr
-
-
-def shard_files(where):
-    files = []
-    for item in (part.strip() for part in where.split(",")):
-        if os.path.isdir(item):
-            files += sorted(glob.glob(os.path.join(item, "*.h5")) + glob.glob(os.path.join(item, "*.hdf5")))
-        else:
-            files += sorted(glob.glob(item))
-    if not files:
-        raise DeckError(f"no shards found at '{where}'")
-    return files
-
-
-class DataInMemory:
-    """A whole data set as tensors, in the type that the files have: the best case for PyTorch. Cast and augmented batch by batch."""
-
-    def __init__(self, deck, where, input_shape, memory_format=torch.contiguous_format, device="cpu"):
-        import h5py
-        import numpy
-        names = {"x": deck.text("data.features", "/x")}
-        self.own_target = deck.text("data.target", "labels") == "features"
-        if not self.own_target:
-            names["y"] = deck.text("data.labels", "/y")
-        arrays = {key: [] for key in names}
-        for file_name in shard_files(where):
-            with h5py.File(file_name) as file:
-                for key, name in names.items():
-                    arrays[key].append(file[name][...])
-        self.x = torch.from_numpy(numpy.concatenate(arrays["x"])).reshape(-1, *input_shape).to(device)
-        self.y = None
-        self.classes = deck.text("loss.kind", "cross_entropy") == "cross_entropy"
-        if not self.own_target:
-            y = torch.from_numpy(numpy.concatenate(arrays["y"])).to(device)
-            self.y = y.reshape(-1).long() if self.classes else y.reshape(len(self.x), -1).float()
-        self.memory_format = memory_format
-        self.scale = deck.real("data.scale", 1)
-        view = (-1,) + (1,) * (len(input_shape) - 1)
-        mean, std = deck.reals("data.mean"), deck.reals("data.std")
-        self.mean = torch.tensor(mean, device=device).view(view) if any(mean) else None
-        self.std = torch.tensor(std, device=device).view(view) if std and any(s != 1 for s in std) else None
-        self.crop, self.noise = deck.integer("data.crop", 0), deck.real("data.noise", 0)
-        self.flips = [-1 - "xyz".index(axis.strip()) for axis in deck.text("data.flip", "").split(",") if axis.strip()]
-
-    def __len__(self):
-        return len(self.x)
-
-    def _cropped(self, x):
-        """A part of each sample as large as it is, cut at random from the sample with zeros around it."""
-        axes = x.dim() - 2
-        padded = nn.functional.pad(x, (self.crop, self.crop) * axes)
-        starts = torch.randint(2 * self.crop + 1, (len(x), axes)).tolist()
-        return torch.stack([padded[(i, slice(None), *(slice(at, at + extent) for at, extent in zip(start, x.shape[2:])))]
-                            for i, start in enumerate(starts)])
-
-    def batch(self, rows, training=False, generator=None):
-        """Inputs and targets of these rows; of noise in evaluation `generator` decides."""
-        x = self.x[rows]
-        if training and self.crop:
-            x = self._cropped(x)
-        for axis in self.flips if training else ():
-            turned = torch.rand(len(x), device=x.device) < 0.5
-            x[turned] = x[turned].flip(axis)
-        x = x.to(torch.float32, copy=isinstance(rows, slice))  # a slice is a view of the data set
-        if self.scale != 1:
-            x.mul_(self.scale)
-        if self.mean is not None:
-            x.sub_(self.mean)
-        if self.std is not None:
-            x.div_(self.std)
-        if x.dim() in (4, 5):
-            x = x.contiguous(memory_format=self.memory_format)
-        target = x if self.own_target else self.y[rows]
-        if self.noise > 0 and (training or self.own_target):
-            x = torch.empty_like(x).normal_(generator=generator).mul_(self.noise).add_(x)
-        return x, target

@@ -16,26 +16,24 @@ import torch  # noqa: E402
 import torch.distributed as dist  # noqa: E402
 
 from deck import Deck, DeckError  # noqa: E402
-from torch_model import DataInMemory, Network, learning_rate, make_loss, make_optimizer, memory_format_of  # noqa: E402
+from torch_data import DataInMemory  # noqa: E402
+from torch_metrics import Metrics  # noqa: E402
+from torch_model import Network, learning_rate, make_loss, make_optimizer, memory_format_of  # noqa: E402
 
 
 def evaluate(model, data, loss_function, batch, seed):
-    """Loss and accuracy over the whole set, each sample once; noise, where the deck wants it, is the same each time."""
+    """Loss and metrics over the whole set, each sample once; noise, where the deck wants it, is the same each time."""
     generator = torch.Generator().manual_seed(seed)
     model.eval()
-    loss_sum, correct = 0.0, 0
+    loss_sum, metrics = 0.0, Metrics(data, getattr(loss_function, "ignore", None))
     with torch.no_grad():
         for first in range(0, len(data), batch):
             x, y = data.batch(slice(first, first + batch), generator=generator)
             output = model(x)
             loss_sum += loss_function(output, y).item() * len(x)
-            if data.classes:
-                correct += (output.argmax(1) == y).sum().item()
+            metrics.add(output, y)
     model.train()
-    result = {"loss": loss_sum / len(data)}
-    if data.classes:
-        result["accuracy"] = correct / len(data)
-    return result
+    return {"loss": loss_sum / len(data), **metrics.result()}
 
 
 def warm_up(step_model, data, loss_function, sizes):
@@ -92,7 +90,7 @@ class Stepper:
 def train(deck, arguments):
     for key, plain in (("train.ema", 0), ("train.accumulate", 1)):
         if deck.real(key, plain) != plain:
-            raise DeckError(f"{key} = {deck.text(key)} has no counterpart here. Hint: --{key}={plain}")
+            raise DeckError(f"{key} = {deck.text(key)} is not supported here. Hint: set --{key}={plain}")
     rank, ranks = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     torch.set_num_threads(arguments.threads)
     if torch.get_num_interop_threads() != 1:  # may be set once
@@ -115,12 +113,13 @@ def train(deck, arguments):
         step_model = torch.nn.parallel.DistributedDataParallel(model, gradient_as_bucket_view=True, broadcast_buffers=False)
     if arguments.compile:
         step_model = torch.compile(step_model, dynamic=False)  # the sizes of batches are few
-    loss_function = make_loss(deck.text("loss.kind", "cross_entropy"), deck.real("loss.label_smoothing", 0))
+    loss_function = make_loss(deck.text("loss.kind", "cross_entropy"), deck.real("loss.label_smoothing", 0), deck.reals("loss.class_weights"),
+                              deck.text("loss.ignore", "")).to(device)
     optimizer = make_optimizer(deck, parameters)
     clip = deck.real("optimizer.clip_norm", 0)
 
-    data = DataInMemory(deck, deck.text("data.train"), input_shape, memory_format, device)
-    test = DataInMemory(deck, deck.text("data.test"), input_shape, memory_format, device) if arguments.evaluate else None
+    data = DataInMemory(deck, "train", input_shape, model.output_shape, memory_format, device)
+    test = DataInMemory(deck, "test", input_shape, model.output_shape, memory_format, device, data) if arguments.evaluate else None
     take_step = Stepper(step_model, loss_function, optimizer, clip, arguments)
     batch = deck.integer("data.batch", 32)
     steps_per_epoch = -(-len(data) // batch)
@@ -178,12 +177,12 @@ def main():
     parser.add_argument("--format", choices=("nchw", "channels_last"), default="nchw")
     parser.add_argument("--compile", action="store_true")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="of products on a GPU; bf16 by autocast")
-    parser.add_argument("--graph", action="store_true", help="record a step as a CUDA graph and replay it; the learning rate stays that of the first step")
-    parser.add_argument("--interval", type=int, default=0, help="steps of each of the `rates`, after those that are skipped")
-    parser.add_argument("--steps", type=int, default=0, help="stop after so many steps; 0: as the deck says")
-    parser.add_argument("--skip", type=int, default=0, help="steps that the rate leaves out")
-    parser.add_argument("--evaluate", action="store_true", help="test metrics after each epoch")
+    parser.add_argument("--precision", choices=("fp32", "tf32", "bf16"), default="fp32", help="precision of products on a GPU; bf16 uses autocast")
+    parser.add_argument("--graph", action="store_true", help="record a step as a CUDA graph and replay it; the learning rate remains that of the first step")
+    parser.add_argument("--interval", type=int, default=0, help="steps per measured rate, after the skipped steps")
+    parser.add_argument("--steps", type=int, default=0, help="number of steps; 0: as in the deck")
+    parser.add_argument("--skip", type=int, default=0, help="first steps that are not measured")
+    parser.add_argument("--evaluate", action="store_true", help="compute test metrics after each epoch")
     parser.add_argument("--verbose", action="store_true")
     arguments, overrides = parser.parse_known_args()
     result = train(Deck.read(arguments.deck, overrides), arguments)

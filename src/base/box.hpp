@@ -1,5 +1,5 @@
-// A box of pixels: what one rank has, or needs, of a sample's spatial extents. Always three dimensions, right-aligned as in layers/spatial.hpp:
-// missing leading ones are [0, 1).
+// A box of pixels: the part of a sample's spatial extents that one rank owns or requires. Always three dimensions, right-aligned as in
+// layers/spatial.hpp: missing leading dimensions are [0, 1).
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,7 @@ struct Box {
   std::int64_t pixels() const { return extent[0] * extent[1] * extent[2]; }
   bool operator==(const Box&) const = default;
 
-  /// What lies in both; of extent 0 in some dimension where nothing does.
+  /// Intersection of two boxes; with extent 0 in some dimension if they are disjoint.
   Box intersection(const Box& other) const {
     Box common;
     for (std::size_t a = 0; a < 3; ++a) {

@@ -1,4 +1,4 @@
-// Products and sums of what users give: a number that does not fit in 64 bits is an error that says what was counted, never another number.
+// Checked products and sums of user input: a number that does not fit in 64 bits is an error that names the quantity; there is no overflow.
 #pragma once
 
 #include <fmt/format.h>
@@ -11,10 +11,10 @@
 
 namespace trireme {
 
-/// The most elements of one array: a sample's activation, a parameter. Samples of a batch times bytes of an element then still fit in 64 bits.
+/// Maximum number of elements of one array (the activation of a sample, a parameter). Batch size times bytes per element then still fits in 64 bits.
 inline constexpr std::int64_t most_elements = std::int64_t{1} << 40;
 
-/// Whether the product of `factors`, none negative, fits; `product` holds it then.
+/// Whether the product of `factors` (none negative) fits in 64 bits; if so, `product` holds it.
 inline bool fits(std::initializer_list<std::int64_t> factors, std::int64_t& product) {
   product = 1;
   bool all = true, zero = false;
@@ -26,19 +26,19 @@ inline bool fits(std::initializer_list<std::int64_t> factors, std::int64_t& prod
   return all || zero;
 }
 
-/// a b, or a usage error. `what` names the product: "bytes of the activations of conv1".
+/// a * b, or a usage error. `what` names the product: "bytes of the activations of conv1".
 template <class... Args>
 std::int64_t checked_mul(std::int64_t a, std::int64_t b, fmt::format_string<Args...> what, Args&&... args) {
   std::int64_t product = 0;
-  if (!fits({a, b}, product)) throw usage_error("{}: {} x {} is more than fits in 64 bits", fmt::format(what, std::forward<Args>(args)...), a, b);
+  if (!fits({a, b}, product)) throw usage_error("{}: {} x {} does not fit in 64 bits", fmt::format(what, std::forward<Args>(args)...), a, b);
   return product;
 }
 
-/// a + b, or a usage error.
+/// a + b, or a usage error. `what` names the sum.
 template <class... Args>
 std::int64_t checked_add(std::int64_t a, std::int64_t b, fmt::format_string<Args...> what, Args&&... args) {
   std::int64_t sum = 0;
-  if (__builtin_add_overflow(a, b, &sum)) throw usage_error("{}: {} + {} is more than fits in 64 bits", fmt::format(what, std::forward<Args>(args)...), a, b);
+  if (__builtin_add_overflow(a, b, &sum)) throw usage_error("{}: {} + {} does not fit in 64 bits", fmt::format(what, std::forward<Args>(args)...), a, b);
   return sum;
 }
 

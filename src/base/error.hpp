@@ -1,4 +1,4 @@
-// Errors have one voice: what was asked, what was found, where, what to do. Each kind has a documented exit code.
+// Errors of the program. A message says what was asked, what was found, where, and what to do. Each kind has a documented exit code.
 #pragma once
 
 #include <fmt/format.h>
@@ -13,14 +13,14 @@ namespace trireme {
 /// Exit codes of the program; README lists them.
 enum class ExitCode : int {
   done = 0,
-  internal = 1,    // a fault of Trireme itself, or of a library below it
-  usage = 2,       // command line or deck
-  data = 3,        // a data set or shard
-  checkpoint = 4,  // a checkpoint or run directory
-  numerical = 5,   // the loss is not finite
-  superseded = 76, // a later run took the run directory over; 6 is what launchers say of SIGABRT
-  hang = 7,        // a rank waited longer than run.hang_timeout
-  requeue = 75     // stopped on a signal with a whole checkpoint
+  internal = 1,     // a defect of Trireme, or of a library that it uses
+  usage = 2,        // command line or deck
+  data = 3,         // a data set or shard
+  checkpoint = 4,   // a checkpoint or run directory
+  numerical = 5,    // the loss is not finite
+  superseded = 76,  // a later run took over the run directory; not 6, which launchers report for SIGABRT
+  hang = 7,         // a rank waited longer than run.hang_timeout
+  requeue = 75      // stopped by a signal after a complete checkpoint
 };
 
 class Error : public std::runtime_error {
@@ -32,12 +32,12 @@ class Error : public std::runtime_error {
   ExitCode code_;
 };
 
-/// An error of the operating system's input or output, with its errno; 0: not known.
+/// An I/O error of the operating system with its errno; 0: unknown.
 class IoError : public Error {
  public:
   IoError(ExitCode code, const std::string& message, int number) : Error(code, message), number_(number) {}
   int number() const noexcept { return number_; }
-  /// Whether it may be gone when the same is tried again: a network file system's server that restarts, a path that fails over.
+  /// Whether a retry may succeed: for example a server of a network file system restarts, or a path fails over.
   bool may_pass() const noexcept { return number_ == EIO || number_ == ESTALE || number_ == ETIMEDOUT || number_ == EAGAIN || number_ == EBUSY; }
 
  private:
@@ -63,10 +63,10 @@ template <class... Args>
   return fail(ExitCode::checkpoint, format, std::forward<Args>(args)...);
 }
 
-/// Any exception as what the user is told: of memory that is not to be had, what to do.
+/// Converts any exception to an Error with a message for users. For out-of-memory errors it adds a hint.
 Error described(const std::exception& error);
 
-/// A broken promise of our own code; never caused by a user's input.
+/// A violated invariant of the program itself; never caused by user input.
 template <class... Args>
 [[nodiscard]] Error internal_error(fmt::format_string<Args...> format, Args&&... args) {
   return fail(ExitCode::internal, format, std::forward<Args>(args)...);

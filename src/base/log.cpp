@@ -14,7 +14,7 @@ namespace trireme::log {
 
 namespace {
 
-/// "%*" in a pattern: the message, without what a terminal would obey.
+/// "%*" in a pattern: the message without control characters.
 class PrintableMessage : public spdlog::custom_flag_formatter {
  public:
   void format(const spdlog::details::log_msg& message, const std::tm&, spdlog::memory_buf_t& to) override {
@@ -33,7 +33,7 @@ std::unique_ptr<spdlog::formatter> formatter(const std::string& pattern) {
 using Pair = std::array<std::shared_ptr<spdlog::logger>, 2>;  // information, warnings
 
 struct Loggers {
-  Pair all, job;  // those in use, and those of the whole job: the same unless a task speaks
+  Pair all, job;  // the current loggers, and those of the whole job: the same unless a task logs
   bool is_speaker = true, speaks_for_job = true;
 
   Loggers() { open(0); }
@@ -88,7 +88,7 @@ void also_to(const std::filesystem::path& file) {
   }
 }
 
-TaskVoice::TaskVoice(const std::string& name, bool speaker) { loggers().begin_task(name, speaker); }
-TaskVoice::~TaskVoice() { loggers().end_task(); }
+TaskLogScope::TaskLogScope(const std::string& name, bool speaker) { loggers().begin_task(name, speaker); }
+TaskLogScope::~TaskLogScope() { loggers().end_task(); }
 
 }  // namespace trireme::log

@@ -1,4 +1,4 @@
-// Messages for people. Rank 0 speaks for the job; other ranks only warn. Not collective.
+// Log messages. Rank 0 logs for the job; other ranks only warn. Not collective.
 #pragma once
 
 #include <spdlog/spdlog.h>
@@ -8,20 +8,20 @@
 
 namespace trireme::log {
 
-/// Called once, after MPI is up. Information goes to standard output as it is, warnings to standard error: what a command
-/// prints for a program to read stays clean.
+/// Call it once, after MPI is initialized. Information goes to standard output without a prefix, warnings go to standard error, so that output for
+/// programs stays clean.
 void open(int rank);
-/// From now on messages of rank 0 also go to `file` (appended), with the time of day. No-op on other ranks.
+/// Appends all further messages of rank 0 also to `file`, with date and time. No-op on other ranks.
 void also_to(const std::filesystem::path& file);
 
-/// While it lives this process works on a task of a job of many: info() goes to the file that also_to() names, and no more to standard output; warn()
-/// says the task's name. `speaker`: whether this rank speaks for the task. job() still speaks for the whole.
-class TaskVoice {
+/// During its lifetime this process logs for one task of a job of several tasks: info() goes to the file of also_to() and not to standard output;
+/// warn() adds the name of the task. `speaker`: whether this rank logs for the task. job() still logs for the whole job.
+class TaskLogScope {
  public:
-  TaskVoice(const std::string& name, bool speaker);
-  ~TaskVoice();
-  TaskVoice(const TaskVoice&) = delete;
-  TaskVoice& operator=(const TaskVoice&) = delete;
+  TaskLogScope(const std::string& name, bool speaker);
+  ~TaskLogScope();
+  TaskLogScope(const TaskLogScope&) = delete;
+  TaskLogScope& operator=(const TaskLogScope&) = delete;
 };
 
 namespace detail {
@@ -38,7 +38,7 @@ template <class... Args>
 void warn(fmt::format_string<Args...> format, Args&&... args) {
   detail::warnings().warn(format, std::forward<Args>(args)...);
 }
-/// info() of the whole job, also while a TaskVoice lives, and from any thread.
+/// info() for the whole job, also during the lifetime of a TaskLogScope, and from any thread.
 template <class... Args>
 void job(fmt::format_string<Args...> format, Args&&... args) {
   detail::job().info(format, std::forward<Args>(args)...);

@@ -27,7 +27,7 @@ std::int64_t number_in(const fs::path& file) {
   return code == std::errc{} && value > 0 ? value : unknown;  // "max": no limit
 }
 
-/// The least limit from a control group up to its root.
+/// The smallest limit from a control group up to its root.
 std::int64_t least_limit(const fs::path& root, const std::string& group, const char* name) {
   std::int64_t least = number_in(root / name);
   for (fs::path at = fs::path(group).relative_path(); !at.empty(); at = at.parent_path()) least = std::min(least, number_in(root / at / name));

@@ -8,7 +8,7 @@ namespace trireme {
 
 namespace {
 
-/// How many bytes the character at the front of `text` has; 0: it is not UTF-8, or a control character.
+/// Number of bytes of the first character of `text`; 0: not UTF-8, or a control character.
 std::size_t length_of_character(std::string_view text) {
   const auto byte = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   const unsigned char first = byte(0);
@@ -20,7 +20,7 @@ std::size_t length_of_character(std::string_view text) {
     if ((byte(i) & 0xc0) != 0x80) return 0;
     code = code << 6 | (byte(i) & 0x3fu);
   }
-  constexpr std::uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};  // of two bytes: behind the control characters 0x80 to 0x9f
+  constexpr std::uint32_t least[] = {0, 0, 0xa0, 0x800, 0x10000};  // two bytes: after the control characters 0x80 to 0x9f
   const bool surrogate = code >= 0xd800 && code <= 0xdfff;
   return code < least[length] || code > 0x10ffff || surrogate ? 0 : length;
 }

@@ -1,4 +1,4 @@
-// Text that may hold anything, such as names inside of files, for a terminal.
+// Makes untrusted text, such as names inside files, safe for a terminal.
 #pragma once
 
 #include <string>
@@ -6,8 +6,8 @@
 
 namespace trireme {
 
-/// The same text with control characters (but ends of lines and tabs) and bytes that are not UTF-8 written as \x1b: a name in a file cannot move the
-/// cursor, clear the screen or hide words.
+/// Replaces control characters (except newlines and tabs) and bytes that are not UTF-8 by escapes such as \x1b, so that a name in a file cannot move
+/// the cursor, clear the screen or hide text.
 std::string printable(std::string_view text);
 
 }  // namespace trireme

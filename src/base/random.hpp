@@ -6,7 +6,7 @@
 #include <cmath>
 #include <cstdint>
 
-#if defined(__CUDACC__)
+#if defined(__CUDACC__) || defined(__HIPCC__)
 #define TRIREME_FUNCTION __host__ __device__
 #else
 #define TRIREME_FUNCTION
@@ -41,7 +41,7 @@ TRIREME_FUNCTION inline Random4 philox(std::uint64_t key, std::uint64_t counter_
 /// A uniform number in [0, 1) from 32 random bits; exact in float (24 bits are used).
 TRIREME_FUNCTION inline float to_unit(std::uint32_t bits) { return static_cast<float>(bits >> 8) * 0x1p-24f; }
 
-/// Mixes two words into a new key, so that purposes (initialisation, order, dropout...) never share a stream.
+/// Combines two words into a new key, so that different purposes (initialization, order, dropout...) use different streams.
 TRIREME_FUNCTION inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   std::uint64_t z = a + 0x9E3779B97F4A7C15u * (b + 1);  // splitmix64 (Steele, Lea, Flood 2014)
   z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9u;
@@ -49,7 +49,7 @@ TRIREME_FUNCTION inline std::uint64_t mix(std::uint64_t a, std::uint64_t b) {
   return z ^ (z >> 31);
 }
 
-/// A sequential reader of one Philox stream, for host code that wants "the next number".
+/// Sequential generator on one Philox stream, for host code.
 class RandomStream {
  public:
   explicit RandomStream(std::uint64_t key, std::uint64_t stream = 0) : key_(key), stream_(stream) {}

@@ -1,4 +1,4 @@
-// The shape of one sample, as decks and command lines give it.
+// The shape of one sample in decks and command lines.
 #pragma once
 
 #include <string>
@@ -7,10 +7,10 @@
 
 namespace trireme {
 
-/// Channels and at most three spatial dimensions: what layers take.
+/// Layers support channels and at most three spatial dimensions.
 constexpr int max_sample_extents = 4;
 
-/// Shape::parse for the shape of a sample. A usage error that names `what` where the text has more extents than layers take.
+/// Shape::parse for the shape of a sample. Throws a usage error that names `what` if the text has more extents than layers support.
 Shape sample_shape(const std::string& text, const std::string& what);
 
 }  // namespace trireme

@@ -24,12 +24,10 @@ Shape Shape::parse(const std::string& text, const std::string& what) {
     std::int64_t extent = 0;
     const auto [next, code] = std::from_chars(at, end, extent);
     if (shape.rank_ == max_rank) throw usage_error("{} = '{}' has more than {} extents", what, text, static_cast<int>(max_rank));
-    if (code != std::errc{} || extent <= 0)
-      throw usage_error("{} = '{}' is not a shape. Expected positive extents joined by 'x', as in 1x28x28", what, text);
+    if (code != std::errc{} || extent <= 0) throw usage_error("{} = '{}' is not a shape. Expected positive extents joined by 'x', as in 1x28x28", what, text);
     shape.extents_[static_cast<std::size_t>(shape.rank_++)] = extent;
     if (next == end) return shape;
-    if (*next != 'x')
-      throw usage_error("{} = '{}' is not a shape. Expected positive extents joined by 'x', as in 1x28x28", what, text);
+    if (*next != 'x') throw usage_error("{} = '{}' is not a shape. Expected positive extents joined by 'x', as in 1x28x28", what, text);
     at = next + 1;
   }
 }

@@ -1,4 +1,4 @@
-// The division of things among parts: even, or in given proportions.
+// Division of n items into parts, even or in given proportions.
 #pragma once
 
 #include <algorithm>
@@ -13,32 +13,32 @@ struct Share {
   std::int64_t first, count;
 };
 
-/// The contiguous share of `n` things that part `r` of `parts` owns: [first, first + count), shares differ by at most one.
+/// The contiguous share of `n` items that part `r` of `parts` owns: [first, first + count). Sizes differ by at most one.
 inline Share share_of(std::int64_t n, int r, int parts) {
   const std::int64_t each = n / parts, over = n % parts;
   return {r * each + std::min<std::int64_t>(r, over), each + (r < over ? 1 : 0)};
 }
 
-/// Contiguous shares of batches. By counts: of a whole batch, of sum(counts) things, part r owns counts[r]; of a smaller one as near to that proportion as
-/// whole numbers come, and never more than counts[r]. By lanes: a batch is cut into so many even slices, and each part owns an even share of these.
-/// By neither: even shares.
+/// Contiguous shares of batches. By counts: part r owns counts[r] of the sum(counts) items of a full batch; of a smaller batch, the nearest whole
+/// numbers to that proportion, at most counts[r]. By virtual ranks: a batch is divided into even slices, and each part owns an even share of the
+/// slices. By neither: even shares.
 class Shares {
  public:
   explicit Shares(int parts) : parts_(parts) {}
   explicit Shares(std::vector<std::int64_t> counts) : parts_(static_cast<int>(counts.size())), counts_(std::move(counts)) {}
 
-  static Shares of_lanes(std::int64_t lanes, int parts) {
+  static Shares of_virtual_ranks(std::int64_t count, int parts) {
     Shares shares(parts);
-    shares.lanes_ = lanes;
+    shares.virtual_ranks_ = count;
     return shares;
   }
 
   int parts() const { return parts_; }
-  /// Of `n` things, at most as many as a whole batch has.
+  /// Share of `n` items, at most a full batch.
   Share of(std::int64_t n, int r) const {
-    if (lanes_ > 0) {
-      const Share own = share_of(lanes_, r, parts_);
-      const auto begin = [&](std::int64_t lane) { return share_of(n, static_cast<int>(lane), static_cast<int>(lanes_)).first; };
+    if (virtual_ranks_ > 0) {
+      const Share own = share_of(virtual_ranks_, r, parts_);
+      const auto begin = [&](std::int64_t lane) { return share_of(n, static_cast<int>(lane), static_cast<int>(virtual_ranks_)).first; };
       return {begin(own.first), begin(own.first + own.count) - begin(own.first)};
     }
     if (counts_.empty()) return share_of(n, r, parts_);
@@ -51,7 +51,7 @@ class Shares {
 
  private:
   int parts_;
-  std::int64_t lanes_ = 0;
+  std::int64_t virtual_ranks_ = 0;
   std::vector<std::int64_t> counts_;
 };
 

@@ -11,12 +11,25 @@
 
 namespace trireme {
 
-sigset_t stop_signals() {
-  // A signal that is both ignored and blocked stays pending all the same, so that nohup's wish would be lost.
-  static const bool hangup_counts = [] {
-    struct sigaction found {};
-    return sigaction(SIGHUP, nullptr, &found) != 0 || found.sa_handler != SIG_IGN;
+namespace {
+
+/// What SIGHUP did when this was first called: before any library began.
+const struct sigaction& hangup_at_start() {
+  static const struct sigaction found = [] {
+    struct sigaction action {};
+    sigaction(SIGHUP, nullptr, &action);
+    return action;
   }();
+  return found;
+}
+
+}  // namespace
+
+void restore_hangup() { sigaction(SIGHUP, &hangup_at_start(), nullptr); }
+
+sigset_t stop_signals() {
+  // A signal that is both ignored and blocked would still become pending, which would defeat nohup.
+  static const bool hangup_counts = hangup_at_start().sa_handler != SIG_IGN;
   sigset_t set;
   sigemptyset(&set);
   sigaddset(&set, SIGTERM);
@@ -30,9 +43,9 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-/// As if SIGINT had never been blocked.
+/// Ends the process as SIGINT does by default.
 void die_of_interrupt() {
-  std::fputs("trireme: interrupted a second time: ends at once. Hint: the same command goes on from the last whole checkpoint\n", stderr);
+  std::fputs("trireme: interrupted a second time, ends immediately. Hint: the same command continues from the last complete checkpoint\n", stderr);
   std::fflush(stderr);
   std::signal(SIGINT, SIG_DFL);
   sigset_t set;
@@ -61,7 +74,7 @@ class StopSignal::Watch {
 
   int first() const { return first_; }
 
-  /// The one that lives, or a new one.
+  /// The existing one, or a new one.
   static std::shared_ptr<Watch> common() {
     const std::lock_guard lock(mutex_);
     auto watch = shared_.lock();
@@ -74,7 +87,7 @@ class StopSignal::Watch {
   }
 
  private:
-  // A launcher may pass a terminal's Ctrl-C on that its ranks got already: that is no second one.
+  // A launcher may forward a Ctrl-C of the terminal that its ranks received already: this is not a second one.
   static constexpr std::chrono::milliseconds moment{300};
 
   void loop(const sigset_t& set) {

@@ -1,8 +1,8 @@
-// SIGTERM, SIGUSR1, SIGINT and SIGHUP, by which Slurm, people and terminals ask a run to stop, are never handled by a handler.
+// Stop signals: SIGTERM, SIGUSR1, SIGINT and SIGHUP, by which Slurm, users and terminals stop a run. The program has no signal handler for them.
 //
-// A handler is run on the stack of whatever it interrupts. Compiled-at-run-time kernels may use the stack pointer as one more register
-// (oneDNN 2.6's matrix products do): the handler's frame then lands in somebody's heap. So these signals stay blocked, in all threads, and one thread takes
-// them by sigwait. A handler that a library installed for one of them (MPI libraries do, for SIGUSR1) is never run.
+// A handler runs on the stack of the interrupted code. Kernels compiled at run time may use the stack pointer as an additional register (matrix
+// products of oneDNN 2.6 do), so that the frame of the handler would overwrite other memory. Therefore all threads block these signals, and one
+// thread receives them with sigwait. A handler that a library installed for one of them (MPI libraries do for SIGUSR1) never runs.
 #pragma once
 
 #include <csignal>
@@ -10,17 +10,21 @@
 
 namespace trireme {
 
-/// The signals that ask a run to stop. SIGHUP is one of them unless it was ignored when the process began (nohup).
+/// The signals that stop a run. SIGHUP is one of them unless it was ignored when the process started (nohup).
 sigset_t stop_signals();
 
-/// While it lives the calling thread, and every thread that it starts, for good, leaves stop signals pending.
+/// Gives SIGHUP back what it did when the process started. UCX, under MPI, installs a handler for it even where nohup ignores it. Call it after MPI_Init,
+/// and stop_signals() before.
+void restore_hangup();
+
+/// Blocks the stop signals of the calling thread during its lifetime; threads started in this time keep them blocked.
 class StopSignalsBlocked {
  public:
   StopSignalsBlocked() {
     const sigset_t set = stop_signals();
     pthread_sigmask(SIG_BLOCK, &set, &before_);
   }
-  /// To the end of the process instead.
+  /// Blocks them until the end of the process instead.
   void keep() { kept_ = true; }
   ~StopSignalsBlocked() {
     if (!kept_) pthread_sigmask(SIG_SETMASK, &before_, nullptr);
@@ -33,20 +37,20 @@ class StopSignalsBlocked {
   bool kept_ = false;
 };
 
-/// Stop signals as a wish that others look for. Several objects share what came: the first one that is made starts the thread that takes signals, the last one
-/// that goes ends it.
+/// Stop signals as a flag to poll. All objects share the received signals. The first object starts the thread that receives signals, the last one
+/// ends it.
 class StopSignal {
  public:
-  /// From now on, to the end of the process, stop signals do nothing by themselves: one that comes when the run is over changes nothing. Threads that were started
-  /// before must have them blocked.
+  /// From this call to the end of the process stop signals have no effect by themselves, so a signal after the end of the run changes nothing.
+  /// Threads started earlier must have blocked them.
   StopSignal();
   ~StopSignal();
   StopSignal(const StopSignal&) = delete;
   StopSignal& operator=(const StopSignal&) = delete;
 
-  /// The number of the first signal that came; 0: none. A second SIGINT (Ctrl-C), a moment or more after the first, ends the process at once.
+  /// Number of the first received signal; 0: none. A second SIGINT (Ctrl-C), some time after the first, ends the process immediately.
   int received() const;
-  /// The same, of whatever object lives; 0 where none does.
+  /// The same for any existing object; 0 if none exists.
   static int seen();
 
  private:

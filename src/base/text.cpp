@@ -3,7 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cctype>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 namespace trireme {
@@ -36,27 +38,52 @@ std::vector<std::string> words(std::string_view text) {
   }
 }
 
-std::string nearest(std::string_view word, std::span<const std::string> candidates) {
-  constexpr std::size_t longest = 200;  // what is longer is near to nothing, whatever follows
-  word = word.substr(0, longest);
-  std::string best;
-  std::size_t best_distance = static_cast<std::size_t>(-1);
-  for (const auto& candidate : candidates) {
-    std::vector<std::size_t> row(candidate.size() + 1);
-    std::iota(row.begin(), row.end(), std::size_t{0});
-    for (std::size_t i = 0; i < word.size(); ++i) {
-      std::size_t diagonal = row[0];
-      row[0] = i + 1;
-      for (std::size_t j = 0; j < candidate.size(); ++j) {
-        const std::size_t substitute = diagonal + (word[i] == candidate[j] ? 0 : 1);
-        diagonal = row[j + 1];
-        row[j + 1] = std::min({row[j] + 1, row[j + 1] + 1, substitute});
-      }
+namespace {
+
+/// Number of edits between two words: letters added, removed, changed, or swapped with the next one (optimal string alignment distance).
+std::size_t edits_between(std::string_view a, std::string_view b) {
+  const auto same = [](char x, char y) { return std::tolower(static_cast<unsigned char>(x)) == std::tolower(static_cast<unsigned char>(y)); };
+  std::vector<std::size_t> before, last(b.size() + 1), row(b.size() + 1);  // of a's first i - 2, i - 1 and i letters
+  std::iota(last.begin(), last.end(), std::size_t{0});
+  for (std::size_t i = 1; i <= a.size(); ++i) {
+    row[0] = i;
+    for (std::size_t j = 1; j <= b.size(); ++j) {
+      row[j] = std::min({row[j - 1] + 1, last[j] + 1, last[j - 1] + (same(a[i - 1], b[j - 1]) ? 0 : 1)});
+      const bool swapped = i > 1 && j > 1 && same(a[i - 1], b[j - 2]) && same(a[i - 2], b[j - 1]);
+      if (swapped) row[j] = std::min(row[j], before[j - 2] + 1);
     }
-    if (row.back() < best_distance) best_distance = row.back(), best = candidate;
+    before = last;
+    last = row;
   }
-  return best;
+  return last.back();
 }
+
+}  // namespace
+
+std::string near_name(std::string_view word, std::span<const std::string> candidates) {
+  constexpr std::size_t longest = 200;  // longer words are no misspelled names
+  if (word.size() > longest) return {};
+  const std::size_t most = word.size() <= 4 ? 1 : std::max<std::size_t>(2, word.size() / 3);
+  std::size_t fewest = most + 1;
+  std::string near;
+  for (const auto& candidate : candidates) {
+    if (candidate.size() > longest + most) continue;
+    if (const std::size_t edits = edits_between(word, candidate); edits < fewest) fewest = edits, near = candidate;
+  }
+  return near;
+}
+
+std::string did_you_mean(std::string_view word, std::span<const std::string> candidates) {
+  const std::string name = near_name(word, candidates);
+  return name.empty() ? name : fmt::format("did you mean '{}'? ", name);
+}
+
+std::string near_hint(std::string_view word, std::span<const std::string> candidates) {
+  const std::string name = near_name(word, candidates);
+  return name.empty() ? name : fmt::format(". Hint: did you mean '{}'?", name);
+}
+
+double without_nan_sign(double value) { return std::isnan(value) ? std::numeric_limits<double>::quiet_NaN() : value; }
 
 std::string human_bytes(double bytes) {
   const char* const units[] = {"B", "KiB", "MiB", "GiB", "TiB", "PiB"};

@@ -24,7 +24,7 @@ std::string read_text(const std::filesystem::path& file, std::string& text) {
     text.append(piece, 0, static_cast<std::size_t>(stream.gcount()));
     if (text.size() > largest_text) {
       text.clear();
-      return fmt::format("it is larger than {}, the most that a text of settings may have", human_bytes(static_cast<double>(largest_text)));
+      return fmt::format("it is larger than {}, the limit for text files of settings", human_bytes(static_cast<double>(largest_text)));
     }
   }
   return {};

@@ -1,4 +1,4 @@
-// A whole text file in memory, up to a size.
+// Reads a whole text file of limited size.
 #pragma once
 
 #include <cstddef>
@@ -7,10 +7,10 @@
 
 namespace trireme {
 
-/// No deck and no table of tasks is larger: a device or a wrong file does not fill the memory.
+/// Maximum size of decks and task tables in bytes, so that a device or a wrong file does not fill the memory.
 inline constexpr std::size_t largest_text = std::size_t{16} << 20;
 
-/// Why it cannot be read, in a word for a message; empty: `text` holds it. Reads no more than `largest_text`.
+/// Reads the file into `text` and returns an empty string, or returns the reason for a failure. Reads at most `largest_text` bytes.
 std::string read_text(const std::filesystem::path& file, std::string& text);
 
 }  // namespace trireme

@@ -43,7 +43,7 @@ bool Request::done() {
 
 void Request::wait() {
   if (request_ == MPI_REQUEST_NULL) return;
-  const NowWaiting now(operation_, comm_);
+  const WaitScope now(operation_, comm_);
   const Timer timer;
   TRIREME_MPI(MPI_Wait(&request_, MPI_STATUS_IGNORE));
   if (meter_ != nullptr) meter_->waited(timer.seconds());
@@ -70,7 +70,8 @@ Communicator Communicator::split_by_node() const {
     char* end = nullptr;
     const long ranks = std::strtol(told, &end, 10);
     if (*end != '\0' || ranks < 0 || ranks > INT_MAX)
-      throw usage_error("TRIREME_RANKS_PER_NODE = '{}' is not a number of ranks. Hint: give one from 1 on, or unset it to take the nodes that MPI sees", told);
+      throw usage_error("TRIREME_RANKS_PER_NODE = '{}' is not a number of ranks. Hint: set a number from 1 on, or unset it to use the nodes that MPI reports",
+                        told);
     if (ranks > 0) {
       int rank_of_job = 0;
       TRIREME_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &rank_of_job));
@@ -108,8 +109,7 @@ Communicator& Communicator::operator=(Communicator&& other) noexcept {
 }
 
 Communicator::~Communicator() {
-  if (comm_ != MPI_COMM_NULL && MPI_Comm_free(&comm_) != MPI_SUCCESS)
-    std::fputs("trireme: MPI_Comm_free failed\n", stderr);
+  if (comm_ != MPI_COMM_NULL && MPI_Comm_free(&comm_) != MPI_SUCCESS) std::fputs("trireme: MPI_Comm_free failed\n", stderr);
 }
 
 std::string Communicator::broadcast(std::string text, int root) const {
@@ -121,7 +121,7 @@ std::string Communicator::broadcast(std::string text, int root) const {
 }
 
 std::vector<std::string> Communicator::gather(const std::string& mine) const {
-  const NowWaiting now("gather", comm_);
+  const WaitScope now("gather", comm_);
   const int n = static_cast<int>(mine.size());
   const bool root = rank_ == 0;
   std::vector<int> counts(root ? static_cast<std::size_t>(size_) : 0), starts(counts.size());
@@ -131,17 +131,16 @@ std::vector<std::string> Communicator::gather(const std::string& mine) const {
   std::string all(static_cast<std::size_t>(total), '\0');
   TRIREME_MPI(MPI_Gatherv(mine.data(), n, MPI_CHAR, all.data(), counts.data(), starts.data(), MPI_CHAR, 0, comm_));
   std::vector<std::string> texts;
-  for (std::size_t r = 0; r < counts.size(); ++r)
-    texts.push_back(all.substr(static_cast<std::size_t>(starts[r]), static_cast<std::size_t>(counts[r])));
+  for (std::size_t r = 0; r < counts.size(); ++r) texts.push_back(all.substr(static_cast<std::size_t>(starts[r]), static_cast<std::size_t>(counts[r])));
   return texts;
 }
 
 void Communicator::together(const std::function<void()>& action) const {
   std::string message, host;
-  int place[] = {0, 0};  // code, rank of the job
+  int place[] = {0, 0};  // exit code, rank in the job
   try {
     action();
-  } catch (const std::exception& error) {  // out of memory, for one: the other ranks must hear of it too
+  } catch (const std::exception& error) {  // for example out of memory: the other ranks must learn of it, too
     const Error known = described(error);
     message = known.what();
     place[0] = known.code() == ExitCode::done ? static_cast<int>(ExitCode::internal) : static_cast<int>(known.code());

@@ -86,7 +86,7 @@ std::string crowded_text(std::span<const RankCpus> ranks, int first, const std::
   std::vector<bool> done(ranks.size());
   for (std::size_t r = 0; r < ranks.size(); ++r) {
     if (done[r]) continue;
-    // All that share cores with it, directly or through others.
+    // All ranks that share cores with it, directly or through others.
     CpuMask used = ranks[r].used, launched;
     std::vector<std::size_t> group;
     for (bool grows = true; grows;) {
@@ -105,16 +105,18 @@ std::string crowded_text(std::span<const RankCpus> ranks, int first, const std::
     const auto cores = static_cast<int>(used.count());
     if (threads <= cores) continue;
     const bool bound = launched.count() > used.count();
-    if (!bound && most == 1 && cores >= machine) continue;  // more ranks than the machine has cores, and one thread each: nobody's mistake
+    if (!bound && most == 1 && cores >= machine) continue;  // more ranks than cores in the machine, with one thread each: deliberate
     const bool several = numbers.size() > 1;
-    const std::string who = numbers.size() > 8 ? fmt::format("{} ranks from {} on", numbers.size(), numbers.front()) : fmt::format("{} {}", several ? "ranks" : "rank", fmt::join(numbers, ", "));
-    return fmt::format("{} of {}: {} threads on {} core(s) ({}){}, so that they take turns. Hint: {}", who, host, threads, cores, list(used),
-                       bound ? fmt::format(" of {} that the launcher gave", launched.count()) : std::string(),
-                       bound && several ? "let the launcher give each rank cores of its own (mpiexec -bind-to core, srun --cpu-bind=cores), or set OMP_PROC_BIND=false"
+    const std::string who = numbers.size() > 8 ? fmt::format("{} ranks from {} on", numbers.size(), numbers.front())
+                                               : fmt::format("{} {}", several ? "ranks" : "rank", fmt::join(numbers, ", "));
+    return fmt::format("{} on {}: {} threads share {} core(s) ({}){}, which slows them down. Hint: {}", who, host, threads, cores, list(used),
+                       bound ? fmt::format(" of {} assigned by the launcher", launched.count()) : std::string(),
+                       bound && several ? "let the launcher bind each rank to its own cores (mpiexec -bind-to core, srun --cpu-bind=cores), or set "
+                                          "OMP_PROC_BIND=false"
                        : bound          ? "set OMP_PROC_BIND=false, or OMP_PLACES=cores"
                        : cores < machine && several && most == 1
-                           ? "let the launcher give each rank cores of its own (mpiexec -bind-to core, srun --cpu-bind=cores)"
-                           : "fewer threads (OMP_NUM_THREADS), or fewer ranks a node");
+                           ? "let the launcher bind each rank to its own cores (mpiexec -bind-to core, srun --cpu-bind=cores)"
+                           : "use fewer threads (OMP_NUM_THREADS), or fewer ranks per node");
   }
   return {};
 }
@@ -141,7 +143,7 @@ void CpuPlacement::settle(const CpuMask& used, int threads) {
   if (world_.rank() != 0) return;
   const auto crowded = std::ranges::count_if(texts, [](const std::string& one) { return !one.empty(); });
   const auto first = std::ranges::find_if(texts, [](const std::string& one) { return !one.empty(); });
-  if (first != texts.end()) log::warn("{}{}", *first, crowded > 1 ? fmt::format(" (and so on {} other node(s))", crowded - 1) : std::string());
+  if (first != texts.end()) log::warn("{}{}", *first, crowded > 1 ? fmt::format(" (also on {} other node(s))", crowded - 1) : std::string());
 }
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// On which cores the threads of a node's ranks may run: their fair number, and what is wrong where ranks are on each other's cores.
+// The cores of the threads of a node's ranks: a fair number of threads, and warnings if ranks share cores.
 #pragma once
 
 #include <bitset>
@@ -11,38 +11,38 @@
 
 namespace trireme {
 
-/// The cores (as the system numbers them) that a thread may run on.
+/// The cores (numbered as by the system) on which a thread may run.
 using CpuMask = std::bitset<4096>;
 
-/// Of the calling thread.
+/// Mask of the calling thread.
 CpuMask cpu_mask();
-/// Keeps the mask that the launcher gave this process. To be called before OpenMP's library begins, which binds the first thread to one core where it is told to
-/// bind at all; later calls change nothing. Makes system calls only.
+/// Stores the mask that the launcher gave this process. Call it before the OpenMP library starts, because that binds the first thread to one core if
+/// binding is on; later calls have no effect. Makes system calls only.
 void remember_launch_mask();
 
-/// How many threads rank `mine` may fairly have: its cores, each divided among the ranks that may use it; at least 1.
+/// Fair number of threads of rank `mine`: the sum over its cores of 1 / (ranks that may use the core); at least 1.
 int fair_threads(std::span<const CpuMask> of_ranks, std::size_t mine);
 
-/// What a rank got.
+/// Cores of one rank.
 struct RankCpus {
-  CpuMask launched;  // what the launcher gave it
-  CpuMask used;      // where its threads may run now
+  CpuMask launched;  // from the launcher
+  CpuMask used;      // of its threads now
   int threads = 1;
 };
-/// Says which ranks of a node (of which `first` is the first) have more threads than cores together, and what to do; empty where none, or where only the number of ranks
-/// is larger than the machine, whose cores are `machine`.
+/// A text that names the ranks of a node (whose first rank is `first`) that have more threads than cores together, with a remedy. Empty if there are
+/// none, or if only the number of ranks exceeds the `machine` cores of the machine.
 std::string crowded_text(std::span<const RankCpus> ranks, int first, const std::string& host, int machine);
 
-/// The node's ranks.
+/// The ranks of the node.
 class CpuPlacement {
  public:
   /// Collective over `world`.
   explicit CpuPlacement(const Communicator& world);
-  int place() const { return place_; }  // of this rank in its node
+  int place() const { return place_; }  // of this rank on its node
   int fair_threads() const { return trireme::fair_threads(launched_, static_cast<std::size_t>(place_)); }
-  /// `used`: where this rank's threads may run. Warns once where ranks are crowded, and keeps cores(). Collective over `world`.
+  /// `used`: the cores on which this rank's threads may run. Warns once if ranks share cores, and sets cores(). Collective over `world`.
   void settle(const CpuMask& used, int threads);
-  /// Cores that the threads of the job may run on, as last settled; 0: never.
+  /// Number of cores that the threads of the job may use, as of the last settle(); 0: never called.
   static std::int64_t cores() { return cores_; }
 
  private:

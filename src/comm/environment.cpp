@@ -8,8 +8,9 @@
 #include <thread>
 
 #include "base/printable.hpp"
+#include "base/stop_signals.hpp"
+#include "comm/rank_status.hpp"
 #include "comm/shared_error.hpp"
-#include "comm/whereabouts.hpp"
 
 #if __has_include(<mpi-ext.h>)
 #include <mpi-ext.h>  // Open MPI's extensions
@@ -41,14 +42,15 @@ bool mpi_takes_device_memory() {
 
 Environment::Environment(int& argc, char**& argv) {
   int provided = 0;
+  stop_signals();  // looks at SIGHUP before MPI may change it
   TRIREME_MPI(MPI_Init_thread(&argc, &argv, MPI_THREAD_MULTIPLE, &provided));
+  restore_hangup();
   if (provided < MPI_THREAD_MULTIPLE)
-    throw internal_error("this MPI library gives thread level {} only; Trireme's I/O thread needs MPI_THREAD_MULTIPLE ({})",
-                         provided, MPI_THREAD_MULTIPLE);
+    throw internal_error("this MPI library provides thread level {} only; Trireme's I/O thread needs MPI_THREAD_MULTIPLE ({})", provided, MPI_THREAD_MULTIPLE);
   TRIREME_MPI(MPI_Comm_set_errhandler(MPI_COMM_WORLD, MPI_ERRORS_RETURN));
   TRIREME_MPI(MPI_Comm_rank(MPI_COMM_WORLD, &rank_));
   TRIREME_MPI(MPI_Comm_size(MPI_COMM_WORLD, &size_));
-  TRIREME_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &last_words_));
+  TRIREME_MPI(MPI_Comm_dup(MPI_COMM_WORLD, &abort_comm_));
   current_ = this;
   apart_ = launched_apart(size_);
 }
@@ -59,7 +61,7 @@ void Environment::check_launch() const {
 
 Environment::~Environment() {
   current_ = nullptr;
-  if (last_words_ != MPI_COMM_NULL) MPI_Comm_free(&last_words_);
+  if (abort_comm_ != MPI_COMM_NULL) MPI_Comm_free(&abort_comm_);
   MPI_Finalize();
 }
 
@@ -69,22 +71,22 @@ int Environment::end_after_error(const std::exception& exception) noexcept {
   const auto* const shared = dynamic_cast<const SharedError*>(&exception);
   const int code = static_cast<int>(error.code());
   const auto print = [&] {
-    if (apart_.number > 0) return;  // one of them tells it for all
+    if (apart_.number > 0) return;  // another task reports it for all
     const std::string place = place_of_this_thread(), message = printable(error.what());
-    // A wrong deck is wrong on every host.
+    // A usage error is the same on every host.
     const std::string host = error.code() == ExitCode::usage ? "" : fmt::format(" (host {})", shared != nullptr ? shared->host() : host_name());
     if (error.code() == ExitCode::requeue)
       std::fprintf(stderr, "trireme: %s\n", message.c_str());
     else if (size_ > 1)
-      std::fprintf(stderr, "trireme: error on rank %d of %d%s%s%s: %s\n", shared != nullptr ? shared->rank() : rank_, size_, host.c_str(), place.empty() ? "" : " in ",
-                   place.c_str(), message.c_str());
+      std::fprintf(stderr, "trireme: error on rank %d of %d%s%s%s: %s\n", shared != nullptr ? shared->rank() : rank_, size_, host.c_str(),
+                   place.empty() ? "" : " in ", place.c_str(), message.c_str());
     else
       std::fprintf(stderr, "trireme: error: %s\n", message.c_str());
     std::fflush(stderr);
   };
-  // Does everybody fail? Then all meet here soon.
+  // If all ranks fail, all arrive here soon.
   MPI_Request request = MPI_REQUEST_NULL;
-  int together = MPI_Ibarrier(last_words_, &request) == MPI_SUCCESS ? 0 : -1;
+  int together = MPI_Ibarrier(abort_comm_, &request) == MPI_SUCCESS ? 0 : -1;
   const auto deadline = std::chrono::steady_clock::now() + 1s;
   while (together == 0 && std::chrono::steady_clock::now() < deadline) {
     if (MPI_Test(&request, &together, MPI_STATUS_IGNORE) != MPI_SUCCESS) together = -1;
@@ -94,11 +96,11 @@ int Environment::end_after_error(const std::exception& exception) noexcept {
     if (rank_ == 0) print();
     return code;
   }
-  // Only some fail. They speak in the order of their ranks; the first tells those after it, and takes the job down.
+  // Only some ranks fail. They act in rank order: the first one notifies those after it, and aborts the job.
   const auto turn = std::chrono::steady_clock::now() + std::min(50ms * rank_, std::chrono::milliseconds(2000));
   int spoken = 0;
   while (spoken == 0 && std::chrono::steady_clock::now() < turn) {
-    if (MPI_Iprobe(MPI_ANY_SOURCE, 0, last_words_, &spoken, MPI_STATUS_IGNORE) != MPI_SUCCESS) break;
+    if (MPI_Iprobe(MPI_ANY_SOURCE, 0, abort_comm_, &spoken, MPI_STATUS_IGNORE) != MPI_SUCCESS) break;
     std::this_thread::sleep_for(1ms);
   }
   if (spoken != 0) {
@@ -106,10 +108,10 @@ int Environment::end_after_error(const std::exception& exception) noexcept {
   } else {
     for (int other = rank_ + 1; other < size_; ++other) {
       MPI_Request told = MPI_REQUEST_NULL;
-      if (MPI_Isend(nullptr, 0, MPI_INT, other, 0, last_words_, &told) == MPI_SUCCESS) MPI_Request_free(&told);
+      if (MPI_Isend(nullptr, 0, MPI_INT, other, 0, abort_comm_, &told) == MPI_SUCCESS) MPI_Request_free(&told);
     }
     print();
-    // A launcher that is told to abort may not read its ranks' pipes once more: let it take the message first.
+    // A launcher that is told to abort may not read the pipes of its ranks again: give it time to read the message first.
     std::this_thread::sleep_for(300ms);
   }
   MPI_Abort(MPI_COMM_WORLD, code);

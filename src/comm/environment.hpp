@@ -1,4 +1,4 @@
-// The life of MPI in this process. One object, made first and destroyed last; shared by the program and the tests.
+// Initialization and finalization of MPI in this process. One object, created first and destroyed last; used by the program and the tests.
 #pragma once
 
 #include <mpi.h>
@@ -10,14 +10,14 @@
 
 namespace trireme {
 
-/// Checks a call to MPI where it stands: TRIREME_MPI(MPI_Barrier(comm)). Throws an internal error with MPI's own words.
+/// Checks an MPI call: TRIREME_MPI(MPI_Barrier(comm)). On failure throws an internal error with the text of MPI.
 #define TRIREME_MPI(call) ::trireme::detail::check_mpi((call), #call, __FILE__, __LINE__)
 
 namespace detail {
 void check_mpi(int code, const char* call, const char* file, int line);
 }
 
-/// Whether MPI may be given a device's memory: TRIREME_GPU_AWARE_MPI (0 or 1) where it is set, else what the library says of itself. Not collective.
+/// Whether MPI accepts device memory: TRIREME_GPU_AWARE_MPI (0 or 1) if set, otherwise the library's own information. Not collective.
 bool mpi_takes_device_memory();
 
 class Environment {
@@ -31,23 +31,23 @@ class Environment {
   int rank() const { return rank_; }
   int size() const { return size_; }
 
-  /// The one of this process; null before and after.
+  /// The object of this process; null before its construction and after its destruction.
   static Environment* current() { return current_; }
 
-  /// A usage error where a launcher started several tasks that MPI does not know of each other (launch.hpp). Not collective.
+  /// Throws a usage error if a launcher started several tasks that MPI sees as separate jobs (launch.hpp). Not collective.
   void check_launch() const;
 
-  /// Ends the job after an error on this rank. When every rank fails (a wrong deck) rank 0 prints the message and all
-  /// ranks return the exit code for an orderly end; when only some do, the first of them prints and aborts the job.
-  /// Rank and host are those where the error was met, also where all ranks heard of it (SharedError). Takes a second or two. Not collective.
+  /// Ends the job after an error on this rank. If all ranks fail (for example with a wrong deck), rank 0 prints the message and all ranks return the
+  /// exit code for a regular exit. If only some fail, the first of them prints the message and aborts the job. The printed rank and host are those
+  /// where the error occurred, also if all ranks throw it (SharedError). Takes one or two seconds. Not collective.
   int end_after_error(const std::exception& exception) noexcept;
 
  private:
   int rank_ = 0;
   int size_ = 1;
   static inline Environment* current_ = nullptr;
-  Launch apart_;                         // others that MPI does not know of
-  MPI_Comm last_words_ = MPI_COMM_NULL;  // for end_after_error alone
+  Launch apart_;                         // tasks that MPI sees as separate jobs
+  MPI_Comm abort_comm_ = MPI_COMM_NULL;  // used only by end_after_error
 };
 
 }  // namespace trireme

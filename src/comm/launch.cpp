@@ -19,7 +19,7 @@ Launch launched_apart(int ranks) {
   struct Speaker {
     const char *by, *tasks, *number;
   };
-  constexpr Speaker speakers[] = {{"a launcher that speaks PMI", "PMI_SIZE", "PMI_RANK"},
+  constexpr Speaker speakers[] = {{"a PMI launcher", "PMI_SIZE", "PMI_RANK"},
                                   {"Open MPI's mpirun", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_RANK"},
                                   {"srun", "SLURM_STEP_NUM_TASKS", "SLURM_PROCID"}};
   Launch found;
@@ -32,9 +32,11 @@ Launch launched_apart(int ranks) {
 }
 
 std::string advice(const Launch& launch) {
-  return fmt::format("{} started {} tasks, but each is alone for MPI: they would all train by themselves, into one run directory. The launcher and the MPI library "
-                     "of this program do not speak the same PMI. Hint: srun --mpi=pmi2 for MPICH, --mpi=pmix for Open MPI (srun --mpi=list shows what there is), "
-                     "or the mpiexec of that library", launch.by, launch.tasks);
+  return fmt::format(
+      "{} started {} tasks, but MPI reports each of them as a job of one rank: all would train separately, in the same run directory. The "
+      "launcher and the MPI library of this program use different PMI versions. Hint: use srun --mpi=pmi2 for MPICH, srun --mpi=pmix for Open "
+      "MPI (srun --mpi=list lists the choices), or the mpiexec of this MPI library",
+      launch.by, launch.tasks);
 }
 
 }  // namespace trireme

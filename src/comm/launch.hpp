@@ -1,23 +1,24 @@
-// Whether the launcher and the MPI library meant the same job.
+// Checks whether the launcher and the MPI library agree on the job.
 #pragma once
 
 #include <string>
 
 namespace trireme {
 
-/// What the launcher that started this process says, from its variables: Slurm's srun (SLURM_STEP_NUM_TASKS), Hydra and others that speak PMI (PMI_SIZE),
-/// Open MPI (OMPI_COMM_WORLD_SIZE).
+/// The launcher that started this process, from its environment variables: srun of Slurm (SLURM_STEP_NUM_TASKS), Hydra and other PMI launchers
+/// (PMI_SIZE), Open MPI (OMPI_COMM_WORLD_SIZE).
 struct Launch {
-  std::string by{};  // "srun"; empty: nobody told a number
-  int tasks = 0;     // that were started together
-  int number = 0;    // of this one among them, from 0
+  std::string by{};  // "srun"; empty: no launcher found
+  int tasks = 0;     // number of tasks started together
+  int number = 0;    // number of this task, from 0
 };
 
-/// The launcher that started several tasks although MPI says that this process is alone among `ranks`: each would train for itself, into one run directory.
-/// `by` is empty where all is well. A launcher that agrees with MPI, as an mpiexec inside of a Slurm step, settles it. Not collective.
+/// The launcher that started several tasks although MPI reports this process as the only one of `ranks`: each task would train separately, in the
+/// same run directory. `by` is empty if there is no such launcher. If any launcher agrees with MPI, for example mpiexec inside a Slurm step, the
+/// launch is correct. Not collective.
 Launch launched_apart(int ranks);
 
-/// What to say then: what was started, what MPI found, and how to start it.
+/// Error message for this case: what was started, what MPI reports, and how to start the job.
 std::string advice(const Launch& launch);
 
 }  // namespace trireme

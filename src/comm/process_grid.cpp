@@ -35,7 +35,7 @@ GridPlace checked(const Communicator& run, const GridShape& shape) {
   return {shape, run.rank()};
 }
 
-// The ranks that agree with this one in all axes but those that `zero` sets to 0.
+// The ranks with the same coordinates as this one in all axes except those that `zero` sets to 0.
 template <class Zero>
 Communicator among(const Communicator& run, const GridPlace& place, const char* name, Meter& meter, const Zero& zero) {
   GridPlace base = place;
@@ -61,9 +61,15 @@ ProcessGrid::ProcessGrid(const Communicator& run, const GridShape& shape)
       meters_(std::make_unique<Meters>()),
       data_(among(run, place_, "data", meters_->data, [](GridPlace& p) { p.data = 0; })),
       pipeline_(among(run, place_, "pipeline", meters_->pipeline, [](GridPlace& p) { p.pipeline = 0; })),
-      spatial_(among(run, place_, "spatial", meters_->spatial, [](GridPlace& p) { p.spatial = {0, 0, 0}; })),
+      spatial_(among(run, place_, "spatial", meters_->spatial,
+                     [](GridPlace& p) {
+                       p.spatial = {0, 0, 0};
+                     })),
       tensor_(among(run, place_, "tensor", meters_->tensor, [](GridPlace& p) { p.tensor = 0; })),
-      reduction_(among(run, place_, "reduction", meters_->reduction, [](GridPlace& p) { p.data = 0, p.spatial = {0, 0, 0}; })),
+      reduction_(among(run, place_, "reduction", meters_->reduction,
+                       [](GridPlace& p) {
+                         p.data = 0, p.spatial = {0, 0, 0};
+                       })),
       model_(among(run, place_, "model", meters_->model, [](GridPlace& p) { p.pipeline = 0, p.tensor = 0; })) {}
 
 }  // namespace trireme

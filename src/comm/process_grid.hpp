@@ -1,5 +1,5 @@
-// The process grid: the ranks of one run along named axes. Tensor is the fastest axis, then spatial, pipeline, data: ranks that talk most, and with the
-// largest messages, are neighbours, mostly on one node. (The task axis lies outside: each task is a run on a communicator of its own.)
+// The process grid: the ranks of one run along named axes. Tensor is the fastest axis, then spatial, pipeline, data. So ranks with the most
+// communication and the largest messages are neighbors, mostly on one node. (The task axis is outside: each task is a run on its own communicator.)
 #pragma once
 
 #include <array>
@@ -10,21 +10,21 @@
 
 namespace trireme {
 
-/// Ranks along each axis; spatial: along depth, height and width, right-aligned as base/box.hpp has them.
+/// Number of ranks along each axis; spatial: along depth, height and width, right-aligned as in base/box.hpp.
 struct GridShape {
   int data = 1, pipeline = 1, tensor = 1;
   std::array<int, 3> spatial{1, 1, 1};
 
   int spatial_ranks() const { return spatial[0] * spatial[1] * spatial[2]; }
-  /// Ranks that hold one copy of the model together, and those that share its samples' pixels.
+  /// Number of ranks that hold one copy of the model together; number of ranks that divide the pixels of a sample.
   int model_ranks() const { return pipeline * spatial_ranks() * tensor; }
   int ranks() const { return data * model_ranks(); }
-  /// "data 2 x pipeline 1 x spatial 1x2x2 x tensor 1": axes of one rank are left out.
+  /// "data 2 x pipeline 1 x spatial 1x2x2 x tensor 1": axes of one rank are omitted.
   std::string text() const;
   bool operator==(const GridShape&) const = default;
 };
 
-/// Where one rank stands.
+/// Coordinates of one rank.
 struct GridPlace {
   GridShape shape;
   int data = 0, pipeline = 0, tensor = 0;
@@ -38,10 +38,10 @@ struct GridPlace {
   bool last_stage() const { return pipeline + 1 == shape.pipeline; }
 };
 
-/// The same with its communicators. Each holds the ranks that differ from this one in the axes that it is named for, in the order of the grid.
+/// A grid with its communicators. Each communicator holds the ranks that differ from this one in the named axes, in the order of the grid.
 class ProcessGrid {
  public:
-  /// Collective over `run`, whose size is shape.ranks(); `run` outlives the grid.
+  /// Collective over `run`, whose size is shape.ranks(); `run` must outlive the grid.
   ProcessGrid(const Communicator& run, const GridShape& shape);
 
   const GridPlace& place() const { return place_; }
@@ -51,12 +51,12 @@ class ProcessGrid {
   const Communicator& pipeline() const { return pipeline_; }
   const Communicator& spatial() const { return spatial_; }
   const Communicator& tensor() const { return tensor_; }
-  /// Data and spatial: the ranks over which gradients of parameters are summed.
+  /// Data and spatial axes: the reduction group of the gradients of parameters.
   const Communicator& reduction() const { return reduction_; }
-  /// Pipeline and tensor: the ranks that hold the parameters of one model together.
+  /// Pipeline and tensor axes: the ranks that hold the parameters of one model together.
   const Communicator& model() const { return model_; }
 
-  /// What the steps of a run sent and waited for on these communicators, each on its own.
+  /// Statistics of the steps of a run, one meter per communicator.
   struct Meters {
     Meter data, pipeline, spatial, tensor, reduction, model;
     void begin_step();

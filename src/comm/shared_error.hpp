@@ -1,4 +1,4 @@
-// An error of one rank that all ranks of a communicator throw: it knows whose it was.
+// An error of one rank that all ranks of a communicator throw; it holds the rank and host of its origin.
 #pragma once
 
 #include <string>
@@ -10,7 +10,7 @@ namespace trireme {
 class SharedError : public Error {
  public:
   SharedError(ExitCode code, const std::string& message, int rank, std::string host) : Error(code, message), rank_(rank), host_(std::move(host)) {}
-  int rank() const noexcept { return rank_; }  // of the job
+  int rank() const noexcept { return rank_; }  // in the job
   const std::string& host() const noexcept { return host_; }
 
  private:
@@ -18,7 +18,7 @@ class SharedError : public Error {
   std::string host_;
 };
 
-/// The name of this process's host.
+/// Host name of this process.
 std::string host_name();
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// The weighted mean of what several ranks hold, the same bits on all of them.
+// Weighted mean of arrays over several ranks, with the same bits on all ranks.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +12,12 @@ namespace trireme {
 template <class T>
 class WeightedMean {
  public:
-  /// Collective over `comm`. Arrays are taken in pieces of at most `piece` elements, which bounds the memory: two pieces.
+  /// Collective over `comm`. Arrays are processed in pieces of at most `piece` elements; the memory is two pieces.
   explicit WeightedMean(const Communicator& comm, std::int64_t piece = std::int64_t{1} << 22);
 
-  /// values = sum over the ranks k of weights[k] values_k. Each element is summed by one rank, in double, in the order of the ranks, and given to all:
-  /// the result depends neither on the library's way of summing nor on the number of elements. `weights`: one a rank, the same everywhere.
-  /// Host memory. Collective.
+  /// values = sum over the ranks k of weights[k] values_k. Each element is summed on one rank, in double, in rank order, and sent to all ranks: the
+  /// result depends neither on the reduction algorithm of the MPI library nor on the number of elements. `weights`: one per rank, the same on all
+  /// ranks. `values` is in host memory. Collective.
   void operator()(std::span<T> values, std::span<const double> weights);
 
  private:

@@ -1,9 +1,12 @@
-// trireme bench io|kernels|network: measures this machine.
+// trireme bench io|kernels|network: benchmarks of this machine.
 #include "commands/bench.hpp"
+
+#include <fmt/ranges.h>
 
 #include <algorithm>
 
 #include "base/error.hpp"
+#include "base/log.hpp"
 #include "base/text.hpp"
 #include "base/timer.hpp"
 #include "commands/commands.hpp"
@@ -28,20 +31,44 @@ double timed(const Communicator& comm, const std::function<void()>& action) {
 std::int64_t count_option(const std::string& text, const std::string& name, std::int64_t least) {
   constexpr std::int64_t most = 1'000'000;
   const std::int64_t value = parse_integer(text, name);
-  if (value > most) throw usage_error("{} = {} is too large; at most {} is possible", name, value, most);
-  if (value < least) throw usage_error("{} = {} is too small; at least {} is wanted", name, value, least);
+  if (value > most) throw usage_error("{} = {} is too large. Expected at most {}", name, value, most);
+  if (value < least) throw usage_error("{} = {} is too small. Expected at least {}", name, value, least);
   return value;
 }
 
-int bench_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme bench io [DIR] | kernels | network  [--json]";
-  if (words.empty()) throw usage_error("what shall be measured? Usage: {}", usage);
-  const std::vector<std::string> rest(words.begin() + 1, words.end());
-  if (words[0] == "io") return bench_io(comm, rest);
-  if (words[0] == "kernels") return bench_kernels(comm, rest);
-  if (words[0] == "network") return bench_network(comm, rest);
-  const std::vector<std::string> known{"io", "kernels", "network"};
-  throw usage_error("unknown bench '{}'; did you mean '{}'? Usage: {}", words[0], nearest(words[0], known), usage);
+const std::vector<CommandKind>& benches() {
+  static const std::vector<CommandKind> all{bench_io(), bench_kernels(), bench_network()};
+  return all;
+}
+
+namespace {
+
+std::string bench_help() {
+  std::string text = "trireme bench KIND [options]: measures this machine\n\nKIND\n";
+  for (const CommandKind& bench : benches()) text += fmt::format("  {:<8} {}\n", bench.name.substr(bench.name.find(' ') + 1), bench.help);
+  return text + "\ntrireme bench KIND --help explains the options of a kind.";
+}
+
+int run_bench(const Communicator& comm, const std::vector<std::string>& words) {
+  std::vector<std::string> names;
+  for (const CommandKind& bench : benches()) names.push_back(bench.name.substr(bench.name.find(' ') + 1));
+  if (words.empty()) throw usage_error("no KIND given; expected {}. Usage: trireme bench KIND", fmt::join(names, ", "));
+  if (words[0] == "--help" || words[0] == "-h") {
+    log::info("{}", bench_help());
+    return 0;
+  }
+  const auto found = std::ranges::find(names, words[0]);
+  if (found == names.end()) throw usage_error("unknown bench '{}'. Hint: {}Expected {}", words[0], did_you_mean(words[0], names), fmt::join(names, ", "));
+  return run_with(comm, benches()[static_cast<std::size_t>(found - names.begin())], {words.begin() + 1, words.end()});
+}
+
+}  // namespace
+
+TRIREME_COMMAND(bench) {
+  return {.operands = "io [DIR] | kernels | network",
+          .help = "Measures this machine: files, kernels, or messages between ranks.",
+          .place = 7,
+          .run_words = run_bench};
 }
 
 }  // namespace trireme

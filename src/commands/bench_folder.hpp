@@ -1,4 +1,4 @@
-// A folder for the files of a measurement, gone when it is over.
+// A temporary folder for the files of a benchmark.
 #pragma once
 
 #include <cstdint>
@@ -10,9 +10,9 @@ namespace trireme {
 
 class BenchFolder {
  public:
-  /// Makes a folder of a new name in `parent`, after a look at its free space. Usage errors. Collective.
+  /// Creates a folder with a new name in `parent` after checking the free space. Throws usage errors. Collective.
   BenchFolder(const Communicator& comm, const std::filesystem::path& parent, std::int64_t bytes_needed);
-  /// Rank 0 removes it.
+  /// Rank 0 removes the folder.
   ~BenchFolder();
   BenchFolder(const BenchFolder&) = delete;
   BenchFolder& operator=(const BenchFolder&) = delete;

@@ -1,4 +1,4 @@
-// The two contests of trireme bench io.
+// The two comparisons of trireme bench io.
 #pragma once
 
 #include <cstdint>
@@ -14,26 +14,26 @@ namespace trireme {
 inline constexpr std::int64_t bench_row_bytes = 784;
 inline constexpr std::int64_t bench_shards = 8;
 
-/// Seconds of the runs of both sides.
+/// Seconds of all repeats of both sides.
 struct Contest {
   std::vector<double> plain, trireme;
-  /// Medians as rates of `bytes`, their ratio, and what it should be.
+  /// Medians as rates of `bytes`, their ratio, and the target of the ratio.
   nlohmann::json json(const std::string& what, std::int64_t bytes, double goal) const;
 };
 
-/// Shards of its own, read plainly and shuffled; both sides deliver each row once.
+/// Reading of shards, plain and shuffled; both sides deliver each row once.
 class ReadingBench {
  public:
-  /// Writes shards of `bytes` together into `folder`; with gzip > 0 in chunks of 64 rows. Collective.
+  /// Writes shards with `bytes` in total to `folder`; with gzip > 0 in chunks of 64 rows. Collective.
   ReadingBench(const Communicator& comm, const std::filesystem::path& folder, std::int64_t bytes, int gzip);
-  /// Removes them.
+  /// Removes the shards.
   ~ReadingBench();
   ReadingBench(const ReadingBench&) = delete;
   ReadingBench& operator=(const ReadingBench&) = delete;
 
-  /// Of the rows.
+  /// Bytes of the rows.
   std::int64_t bytes() const { return rows_ * bench_row_bytes; }
-  /// With `cold` the files leave the page cache before each run. Collective.
+  /// With `cold` the files are dropped from the page cache before each repeat. Collective.
   Contest run(int runs, bool cold) const;
 
  private:
@@ -47,9 +47,7 @@ class ReadingBench {
   std::int64_t rows_;
 };
 
-/// A checkpoint of about `bytes` of state written by all ranks, and dd with conv=fsync of as many. `written`: bytes of
-/// the arrays. Collective.
-Contest checkpoint_contest(const Communicator& comm, const std::filesystem::path& folder, std::int64_t bytes, int runs,
-                           std::int64_t& written);
+/// A checkpoint with about `bytes` of state, written by all ranks, compared with dd conv=fsync of the same size. `written`: bytes of the arrays. Collective.
+Contest checkpoint_contest(const Communicator& comm, const std::filesystem::path& folder, std::int64_t bytes, int runs, std::int64_t& written);
 
 }  // namespace trireme

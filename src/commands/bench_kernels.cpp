@@ -1,4 +1,4 @@
-// trireme bench kernels [--runs N] [--json]: rates of what the time of training goes into.
+// trireme bench kernels [--runs N] [--json]: rates of the kernels that take most of the training time.
 #include <functional>
 
 #include "base/log.hpp"
@@ -8,7 +8,7 @@
 #include "commands/json_output.hpp"
 #include "kokkos_kernels/conv.hpp"
 #include "kokkos_kernels/gemm.hpp"
-#include "kokkos_kernels/rates.hpp"
+#include "kokkos_kernels/machine_peak.hpp"
 
 namespace trireme {
 
@@ -47,9 +47,8 @@ struct ConvCase {
 };
 
 const ConvCase conv_cases[] = {
-    {"cifar10/lenet 3->6 k5", 100, 3, 6, 2, 32, 5, 0}, {"cifar10/lenet 6->16 k5", 100, 6, 16, 2, 14, 5, 0},
-    {"mnist/cnn 1->32 k3", 128, 1, 32, 2, 28, 3, 1},   {"mnist/cnn 32->64 k3", 128, 32, 64, 2, 14, 3, 1},
-    {"resnet 16->16 k3", 128, 16, 16, 2, 32, 3, 1},    {"resnet 32->32 k3", 128, 32, 32, 2, 16, 3, 1},
+    {"cifar10/lenet 3->6 k5", 100, 3, 6, 2, 32, 5, 0}, {"cifar10/lenet 6->16 k5", 100, 6, 16, 2, 14, 5, 0}, {"mnist/cnn 1->32 k3", 128, 1, 32, 2, 28, 3, 1},
+    {"mnist/cnn 32->64 k3", 128, 32, 64, 2, 14, 3, 1}, {"resnet 16->16 k3", 128, 16, 16, 2, 32, 3, 1},      {"resnet 32->32 k3", 128, 32, 32, 2, 16, 3, 1},
     {"resnet 64->64 k3", 128, 64, 64, 2, 8, 3, 1},     {"3-D 16->32 k3", 16, 16, 32, 3, 16, 3, 1},
 };
 
@@ -69,32 +68,27 @@ json measure_conv(const Execution& exec, const ConvCase& c, int runs) {
   const auto x = noise("trireme::bench::x", c.samples * g.in_pixels() * g.in_channels),
              y = noise("trireme::bench::y", c.samples * g.out_pixels() * g.out_channels);
   const auto w = noise("trireme::bench::w", g.weights()), bias = noise("trireme::bench::bias", g.out_channels);
-  const auto dx = noise("trireme::bench::dx", static_cast<std::int64_t>(x.size())),
-             dw = noise("trireme::bench::dw", g.weights());
-  const auto dbias = noise("trireme::bench::dbias", g.out_channels),
-             workspace = noise("trireme::bench::workspace", plan.workspace(c.samples));
+  const auto dx = noise("trireme::bench::dx", static_cast<std::int64_t>(x.size())), dw = noise("trireme::bench::dw", g.weights());
+  const auto dbias = noise("trireme::bench::dbias", g.out_channels), workspace = noise("trireme::bench::workspace", plan.workspace(c.samples));
   const double work = 2e-9 * static_cast<double>(c.samples * g.multiply_adds());
   const auto rate = [&](const std::function<void()>& kernel) { return work / seconds_of(exec, runs, kernel); };
-  return {
-      {"name", c.name},
-      {"samples", c.samples},
-      {"in_channels", c.in},
-      {"out_channels", c.out},
-      {"extent", c.extent},
-      {"dimensions", c.dims},
-      {"kernel", c.kernel},
-      {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, {}, workspace); })},
-      {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, {.dy = y, .y = {}, .index = {}}, w, dx, workspace); })},
-      {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, {.dy = y, .y = {}, .index = {}}, dw, dbias, workspace); })}};
+  return {{"name", c.name},
+          {"samples", c.samples},
+          {"in_channels", c.in},
+          {"out_channels", c.out},
+          {"extent", c.extent},
+          {"dimensions", c.dims},
+          {"kernel", c.kernel},
+          {"forward_gflops", rate([&] { plan.forward(exec, c.samples, x, w, bias, y, {}, workspace); })},
+          {"backward_data_gflops", rate([&] { plan.backward_data(exec, c.samples, {.dy = y, .y = {}, .index = {}}, w, dx, workspace); })},
+          {"backward_weights_gflops", rate([&] { plan.backward_weights(exec, c.samples, x, {.dy = y, .y = {}, .index = {}}, dw, dbias, workspace); })}};
 }
 
 }  // namespace
 
-int bench_kernels(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme bench kernels [--runs N] [--json]";
-  const Arguments arguments(words, usage, {"runs"}, {"json"}, false);
-  if (arguments.positionals() > 0)
-    throw usage_error("unexpected word '{}'. Usage: {}", arguments.positional(0, ""), usage);
+namespace {
+
+int run_kernels(const Communicator& comm, const Arguments& arguments) {
   const auto runs = static_cast<int>(count_option(arguments.option("runs", "7"), "--runs", 5));
   const bool as_json = arguments.flag("json");
   const Execution exec;
@@ -111,8 +105,8 @@ int bench_kernels(const Communicator& comm, const std::vector<std::string>& word
            {"gemm_provider", gemm_provider()},
            {"gemm", json::array()},
            {"convolution", json::array()}};
-  say("bench kernels: {}, {} thread(s) a rank, {} rank(s) at the same time (rates are rank 0's); medians of {} runs",
-      Execution::name(), exec.concurrency(), comm.size(), runs);
+  say("bench kernels: {}, {} thread(s) per rank, {} rank(s) at the same time (rates of rank 0); medians of {} runs", Execution::name(), exec.concurrency(),
+      comm.size(), runs);
   comm.barrier();
   all["triad_gbytes_per_s"] = 1e-9 * triad_rate(exec, std::int64_t{1} << 24, runs);
   say("\nmemory, triad                       {:>8.1f} GB/s", all["triad_gbytes_per_s"].get<double>());
@@ -128,12 +122,22 @@ int bench_kernels(const Communicator& comm, const std::vector<std::string>& word
     all["convolution"].push_back(measure_conv(exec, c, runs));
     const json& one = all["convolution"].back();
     const std::string size = c.dims == 3 ? fmt::format("{}^3", c.extent) : fmt::format("{}^2", c.extent);
-    say("  {:<24} {:>6} x {:<5} {:>8.1f}  {:>13.1f}  {:>16.1f}", c.name, size, c.samples,
-        one["forward_gflops"].get<double>(), one["backward_data_gflops"].get<double>(),
-        one["backward_weights_gflops"].get<double>());
+    say("  {:<24} {:>6} x {:<5} {:>8.1f}  {:>13.1f}  {:>16.1f}", c.name, size, c.samples, one["forward_gflops"].get<double>(),
+        one["backward_data_gflops"].get<double>(), one["backward_weights_gflops"].get<double>());
   }
   if (as_json) print_json(comm, all);
   return 0;
+}
+
+}  // namespace
+
+CommandKind bench_kernels() {
+  return {.name = "bench kernels",
+          .operands = "",
+          .help = "Measures memory, matrix products and convolutions.",
+          .options = {{"runs", "N", "runs of each, at least 5 (default: 7)"}, {"json", "", "print one JSON object instead"}},
+          .operands_most = 0,
+          .run = run_kernels};
 }
 
 }  // namespace trireme

@@ -1,24 +1,38 @@
 #include "commands/checkpoint_argument.hpp"
 
 #include <algorithm>
+#include <span>
 
+#include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/text.hpp"
+#include "run/checkpoint_manager.hpp"
 
 namespace trireme {
 
-std::filesystem::path checkpoint_argument(const Communicator& comm, const std::string& argument) {
+std::filesystem::path checkpoint_argument(const Communicator& comm, const std::string& argument, bool best) {
+  if (best) {
+    const std::filesystem::path file = best_checkpoint_path(argument);
+    int found = 0;
+    comm.together([&] {
+      std::error_code ignored;
+      if (comm.rank() == 0) found = std::filesystem::is_regular_file(file, ignored) ? 1 : 0;
+    });
+    comm.broadcast(std::span(&found, 1));
+    if (found != 0) return file;
+    throw checkpoint_error("--best: '{}' does not exist. Expected a run directory of a run with train.best, after its first evaluation", file.string());
+  }
   const auto found = find_checkpoint(comm, argument);
   if (found) return *found;
   if (std::filesystem::exists(argument))
-    throw checkpoint_error("'{}' holds no whole checkpoint. Expected a checkpoint file or a run directory with checkpoints/step-*.h5", argument);
+    throw checkpoint_error("'{}' contains no intact checkpoint. Expected a checkpoint file or a run directory with checkpoints/step-*.h5", argument);
   throw checkpoint_error("'{}' does not exist. Expected a checkpoint file or a run directory", argument);
 }
 
 std::vector<std::filesystem::path> ensemble_argument(const Communicator& comm, const std::string& argument) {
   std::vector<std::filesystem::path> files;
   for (const std::string& item : split(argument, ',')) {
-    // Rank 0 looks, since file systems do not show all ranks the same at once.
+    // Only rank 0 looks, because a file system may show different states to different ranks.
     std::string tasks;
     comm.together([&] {
       if (comm.rank() != 0 || !std::filesystem::is_regular_file(std::filesystem::path(item) / "tasks.json")) return;
@@ -37,11 +51,11 @@ std::vector<std::filesystem::path> ensemble_argument(const Communicator& comm, c
       if (const auto found = find_checkpoint(comm, folder))
         files.push_back(*found);
       else if (comm.rank() == 0)
-        log::warn("'{}' holds no checkpoint: the task is not in the ensemble", folder);
+        log::warn("'{}' contains no checkpoint: the ensemble leaves this task out", folder);
     }
-    if (files.size() == before) throw checkpoint_error("'{}' is a run directory of tasks, and none of them has a checkpoint", item);
+    if (files.size() == before) throw checkpoint_error("'{}' is a run directory of tasks, but no task has a checkpoint", item);
   }
-  if (files.empty()) throw usage_error("--ensemble names no checkpoint. Expected checkpoint files or run directories, separated by commas");
+  if (files.empty()) throw usage_error("--ensemble is empty. Expected checkpoint files or run directories, separated by commas");
   return files;
 }
 

@@ -11,12 +11,12 @@
 
 namespace trireme {
 
-/// The checkpoint that `argument` names: the file, or the newest whole one of a run directory. A checkpoint error says what is there
-/// instead. Collective.
-std::filesystem::path checkpoint_argument(const Communicator& comm, const std::string& argument);
+/// The checkpoint that `argument` names: a file, or the newest intact checkpoint of a run directory. Otherwise a checkpoint error says what was found.
+/// `best`: the argument is a run directory, and the checkpoint is that of train.best. Collective.
+std::filesystem::path checkpoint_argument(const Communicator& comm, const std::string& argument, bool best = false);
 
-/// The checkpoints that "A,B,..." names: files, run directories (the newest whole one each), and run directories of tasks (the newest of each task that
-/// has one). Collective.
+/// The checkpoints that "A,B,..." names: files, run directories (the newest intact checkpoint of each), and run directories of tasks (the newest one of each
+/// task that has one). Collective.
 std::vector<std::filesystem::path> ensemble_argument(const Communicator& comm, const std::string& argument);
 
 }  // namespace trireme

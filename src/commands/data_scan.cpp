@@ -15,7 +15,7 @@ namespace trireme {
 namespace {
 
 constexpr std::int64_t block_bytes = 32 << 20;
-constexpr std::size_t most_named = 20;  // faults of a rank that travel
+constexpr std::size_t most_named = 20;  // largest number of faults that a rank reports
 
 }  // namespace
 
@@ -55,9 +55,11 @@ void scan_data(const Communicator& comm, const Deck& deck, const DataSet& data, 
       message.append(text, at, end - at);
     }
   message = comm.broadcast(message);
-  if (count > 1) message = fmt::format("data {}: {} rows cannot be used{}:\n{}", data.where(), count, count > static_cast<std::int64_t>(most_named) ? "; the first of them" : "", message);
+  if (count > 1)
+    message = fmt::format("data {}: {} rows are not usable{}:\n{}", data.where(), count,
+                          count > static_cast<std::int64_t>(most_named) ? "; the first ones are" : "", message);
   if (count > 0) throw Error(ExitCode::data, message);
-  log::info("data {}: all numbers of {} rows can be used", data.where(), data.size());
+  log::info("data {}: all values of all {} rows are usable", data.where(), data.size());
 }
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// trireme train DECK --dry-run --full: every number of the training and the test data is looked at, as training would.
+// trireme train DECK --dry-run --full: checks every number of the training and test data as training would.
 #pragma once
 
 #include "comm/communicator.hpp"
@@ -8,8 +8,8 @@
 
 namespace trireme {
 
-/// Reads all rows, each rank a part of them. A data error that says how many faults there are, and names the first ones' rows. Collective. `single`: the run
-/// computes in fp32.
+/// Reads all rows; each rank reads a part of them. If there are faults, throws a data error with their number and the first faulty rows. `single`: the run
+/// computes in fp32. Collective.
 void scan_data(const Communicator& comm, const Deck& deck, const DataSet& data, const Shape& input, bool single, IoThread& io);
 
 }  // namespace trireme

@@ -10,7 +10,7 @@ Deck shared_deck(const Communicator& comm, const std::filesystem::path& file, co
   comm.together([&] {
     if (comm.rank() != 0) return;
     if (const std::string why = read_text(file, text); !why.empty())
-      throw usage_error("deck '{}' cannot be read: {}. Hint: give the path of an INI file; ready decks lie in inputs/", file.string(), why);
+      throw usage_error("deck '{}' cannot be read: {}. Hint: give the path of an INI file, such as one of those in inputs/", file.string(), why);
   });
   return Deck(comm.broadcast(text), file.string(), overrides);
 }

@@ -1,4 +1,4 @@
-// A deck is read once, on rank 0, so that all ranks have the same.
+// Reads the deck once, on rank 0, so that all ranks have the same deck.
 #pragma once
 
 #include <filesystem>

@@ -5,9 +5,8 @@
 namespace trireme {
 
 void print_json(const Communicator& comm, const nlohmann::json& object) {
-  // Names of files may be of any bytes; JSON is UTF-8.
-  if (comm.rank() == 0)
-    std::printf("%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
+  // File names may contain any bytes, but JSON is UTF-8.
+  if (comm.rank() == 0) std::printf("%s\n", object.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace).c_str());
 }
 
 nlohmann::json json_of(const Shape& shape) {

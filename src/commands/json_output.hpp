@@ -1,4 +1,4 @@
-// What --json prints: one object on one line.
+// Output of --json: one object on one line.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -8,9 +8,9 @@
 
 namespace trireme {
 
-/// On standard output, by rank 0.
+/// Writes to standard output on rank 0.
 void print_json(const Communicator& comm, const nlohmann::json& object);
-/// The extents as an array.
+/// The extents, as an array.
 nlohmann::json json_of(const Shape& shape);
 
 }  // namespace trireme

@@ -2,6 +2,7 @@
 #include <cmath>
 
 #include "commands/shard_survey.hpp"
+#include "io/with_type.hpp"
 
 namespace trireme {
 
@@ -17,8 +18,7 @@ void NumberSummary::count_value(std::int64_t value, std::int64_t times) {
 
 template <class T>
 void NumberSummary::add_all(const T* values, std::int64_t count, bool gaps) {
-  // One block's mean and squares by themselves, then joined as merge() does: sums of a billion numbers lose digits
-  // otherwise.
+  // The mean and squares of this block first, then merge() combines them: one sum of a billion numbers would lose digits.
   NumberSummary block(few_);
   double sum = 0;
   for (std::int64_t i = 0; i < count; ++i) {
@@ -47,29 +47,7 @@ void NumberSummary::add_all(const T* values, std::int64_t count, bool gaps) {
 }
 
 void NumberSummary::add(ElementType type, const std::byte* values, std::int64_t count, bool gaps) {
-  const auto as = [&]<class T>(T) { add_all(reinterpret_cast<const T*>(values), count, gaps); };
-  switch (type) {
-    case ElementType::u8:
-      return as(std::uint8_t{});
-    case ElementType::i8:
-      return as(std::int8_t{});
-    case ElementType::u16:
-      return as(std::uint16_t{});
-    case ElementType::i16:
-      return as(std::int16_t{});
-    case ElementType::u32:
-      return as(std::uint32_t{});
-    case ElementType::i32:
-      return as(std::int32_t{});
-    case ElementType::u64:
-      return as(std::uint64_t{});
-    case ElementType::i64:
-      return as(std::int64_t{});
-    case ElementType::f32:
-      return as(float{});
-    case ElementType::f64:
-      return as(double{});
-  }
+  with_type(type, [&]<class T>(T) { add_all(reinterpret_cast<const T*>(values), count, gaps); });
 }
 
 void NumberSummary::merge(const NumberSummary& other) {
@@ -104,10 +82,7 @@ json NumberSummary::json() const {
 }
 
 nlohmann::json NumberSummary::pack() const {
-  nlohmann::json packed{{"n", {count_, not_finite_, missing_}},
-                        {"x", {low_, high_, mean_, squares_}},
-                        {"few", few_},
-                        {"histogram", nlohmann::json::array()}};
+  nlohmann::json packed{{"n", {count_, not_finite_, missing_}}, {"x", {low_, high_, mean_, squares_}}, {"few", few_}, {"histogram", nlohmann::json::array()}};
   for (const auto& [value, times] : histogram_) packed["histogram"].push_back({value, times});
   return packed;
 }
@@ -115,8 +90,7 @@ nlohmann::json NumberSummary::pack() const {
 NumberSummary NumberSummary::unpack(const nlohmann::json& packed) {
   NumberSummary summary;
   summary.count_ = packed["n"][0], summary.not_finite_ = packed["n"][1], summary.missing_ = packed["n"][2];
-  summary.low_ = packed["x"][0], summary.high_ = packed["x"][1], summary.mean_ = packed["x"][2],
-  summary.squares_ = packed["x"][3];
+  summary.low_ = packed["x"][0], summary.high_ = packed["x"][1], summary.mean_ = packed["x"][2], summary.squares_ = packed["x"][3];
   summary.few_ = packed["few"];
   for (const auto& pair : packed["histogram"]) summary.histogram_[pair[0]] = pair[1];
   return summary;

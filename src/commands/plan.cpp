@@ -10,13 +10,12 @@
 
 namespace trireme {
 
-int plan_command(const Communicator& comm, const std::vector<std::string>& words) {
-  const std::string usage = "trireme plan DECK --ranks N [--memory GIB] [--json] [--section.key=value ...]";
-  const Arguments arguments(words, usage, {"ranks", "memory"}, {"json"}, true);
-  if (arguments.positionals() > 1) throw usage_error("'{}' is one word too many: a plan is of one deck. Usage: {}", arguments.positional(1, ""), usage);
-  const Deck deck = shared_deck(comm, arguments.positional(0, "the deck"), arguments.overrides());
+namespace {
+
+int run_plan(const Communicator& comm, const Arguments& arguments) {
+  const Deck deck = shared_deck(comm, arguments.operand(0, "the deck"), arguments.overrides());
   const std::int64_t ranks = parse_integer(arguments.option("ranks", std::to_string(comm.size())), "--ranks");
-  if (ranks < 1 || ranks > 1'000'000) throw usage_error("--ranks {} is out of range. Expected 1 to 1000000. Usage: {}", ranks, usage);
+  if (ranks < 1 || ranks > 1'000'000) throw usage_error("--ranks {} is out of range. Expected 1 to 1000000. Usage: {}", ranks, arguments.usage());
   const PlanReport report(deck, static_cast<int>(ranks));
   if (arguments.flag("json"))
     print_json(comm, report.json());
@@ -26,9 +25,24 @@ int plan_command(const Communicator& comm, const std::vector<std::string>& words
   if (limit.empty()) return 0;
   const double bytes = parse_real(limit, "--memory") * 1024 * 1024 * 1024;
   if (static_cast<double>(report.most_memory()) > bytes)
-    throw usage_error("the plan does not fit: a rank needs {}, --memory allows {}. Hint: more parallel.spatial, tensor or pipeline, optimizer.shard = true, a smaller "
-                      "data.batch, or parallel.micro_batches", human_bytes(static_cast<double>(report.most_memory())), human_bytes(bytes));
+    throw usage_error(
+        "the plan does not fit in memory: a rank needs {}, but --memory allows {}. Hint: increase parallel.spatial, parallel.tensor, "
+        "parallel.pipeline or parallel.micro_batches, set optimizer.shard = true, or reduce data.batch",
+        human_bytes(static_cast<double>(report.most_memory())), human_bytes(bytes));
   return 0;
+}
+
+}  // namespace
+
+TRIREME_COMMAND(plan) {
+  return {.operands = "DECK",
+          .help = "Says what each rank holds and sends, and how much memory it needs, before a job is submitted. Runs on one process.",
+          .options = {{"ranks", "N", "number of ranks to plan for (default: those that it runs on)"},
+                      {"memory", "GIB", "memory of a rank in GiB: exit with code 2 where the plan needs more"},
+                      {"json", "", "print one JSON object instead"}},
+          .overrides = true,
+          .place = 6,
+          .run = run_plan};
 }
 
 }  // namespace trireme

@@ -19,12 +19,19 @@ namespace fs = std::filesystem;
 
 std::string folder_name(Part part) { return part == Part::train ? "train" : "test"; }
 fs::path final_folder(const ShardJob& job, Part part) { return job.out / folder_name(part); }
-fs::path staging_folder(const ShardJob& job, Part part) {
-  return job.out / fmt::format(".{}.partial", folder_name(part));
-}
+fs::path staging_folder(const ShardJob& job, Part part) { return job.out / fmt::format(".{}.partial", folder_name(part)); }
+
+fs::path partial_summary(const ShardJob& job, const fs::path& name) { return staging_folder(job, Part::train) / (name.string() + ".partial"); }
 
 void require(const std::error_code& error, const char* what, const fs::path& path) {
   if (error) throw data_error("'{}' cannot be {}: {}", path.string(), what, error.message());
+}
+
+std::int64_t size_of_file(const fs::path& path) {
+  std::error_code error;
+  const auto bytes = static_cast<std::int64_t>(fs::file_size(path, error));
+  require(error, "measured", path);
+  return bytes;
 }
 
 std::vector<fs::path> shards_in(const fs::path& folder) {
@@ -37,7 +44,7 @@ std::vector<fs::path> shards_in(const fs::path& folder) {
   return found;
 }
 
-// Where the shards are made; removed at the end if they have not been published.
+// The folder in which the shards are written. It is removed at the end unless the shards have been published.
 class Staging {
  public:
   /// On rank 0 only.
@@ -48,7 +55,7 @@ class Staging {
       fs::remove_all(folder, error);  // of a run that was killed
       require(error, "removed", folder);
       fs::create_directories(folder, error);
-      require(error, "made", folder);
+      require(error, "created", folder);
     }
   }
   Staging(const Staging&) = delete;
@@ -58,7 +65,12 @@ class Staging {
     for (const Part part : all_parts) fs::remove_all(staging_folder(job_, part), ignored);
   }
 
-  void publish() const {
+  void publish(const fs::path& summary) const {
+    if (!summary.empty()) {
+      std::error_code error;
+      fs::rename(partial_summary(job_, summary), job_.out / summary, error);
+      require(error, "moved into place", job_.out / summary);
+    }
     for (const Part part : all_parts) {
       const fs::path from = staging_folder(job_, part), to = final_folder(job_, part);
       for (const auto& old : shards_in(to)) {
@@ -71,12 +83,12 @@ class Staging {
       if (made.empty()) continue;
       if (!fs::exists(to, error)) {  // the whole folder at once
         fs::rename(from, to, error);
-        require(error, "put in its place", to);
+        require(error, "moved into place", to);
         continue;
       }
       for (const auto& shard : made) {
         fs::rename(shard, to / shard.filename(), error);
-        require(error, "put in its place", to / shard.filename());
+        require(error, "moved into place", to / shard.filename());
       }
     }
   }
@@ -95,7 +107,7 @@ std::string shard_name(const ShardJob& job, std::int64_t index, std::int64_t cou
   return fmt::format("{}-{:0{}}.h5", job.name, index, digits);
 }
 
-// Writes one part's shards [first, end) as their samples come.
+// Writes the shards [first, end) of one part as the samples arrive.
 class PartWriter {
  public:
   PartWriter(const ShardJob& job, Part part, const SampleSource& source, std::int64_t first, std::int64_t end)
@@ -118,11 +130,11 @@ class PartWriter {
     }
   }
 
-  /// All samples came; what is left are shards without samples. Returns the bytes of all files.
+  /// Writes the remaining shards, which have no samples. Returns the bytes of all files.
   std::int64_t finish() {
     while (next_ < end_) {
       open();
-      if (missing_ > 0) throw internal_error("shard '{}': {} samples did not come", path_.string(), missing_);
+      if (missing_ > 0) throw internal_error("shard '{}': {} samples are missing", path_.string(), missing_);
       close();
     }
     return bytes_;
@@ -131,7 +143,7 @@ class PartWriter {
  private:
   std::int64_t begin_of(std::int64_t shard) const { return first_of(shard, shards_, source_.count(part_)); }
 
-  // Opens the next shard, and closes those before it that hold no sample.
+  // Opens the next shard. Closes the shards before it that contain no sample.
   void open() {
     while (true) {
       missing_ = begin_of(next_ + 1) - begin_of(next_);
@@ -143,11 +155,11 @@ class PartWriter {
       options.label = layout.label;
       options.label_type = layout.label_type;
       options.gzip = job_.gzip;
-      // Chunks small enough to read a shuffled window well, large enough to be worth compressing.
+      // Small enough to read a shuffled window efficiently, large enough to compress well.
       constexpr std::int64_t chunk_bytes = std::int64_t{1} << 17;
-      // A power of two, as the blocks of rows that training reads: then few chunks are read twice.
-      options.chunk_rows = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(
-          std::clamp<std::int64_t>(chunk_bytes / static_cast<std::int64_t>(layout.feature_bytes()), 1, 1024))));
+      // A power of two, like the blocks of rows that training reads, so that few chunks are read twice.
+      options.chunk_rows = static_cast<std::int64_t>(
+          std::bit_floor(static_cast<std::uint64_t>(std::clamp<std::int64_t>(chunk_bytes / static_cast<std::int64_t>(layout.feature_bytes()), 1, 1024))));
       options.label_chunk_rows = chunk_bytes / 8 / static_cast<std::int64_t>(layout.label_bytes());
       if (job_.contiguous) options.chunk_rows = options.label_chunk_rows = 0;
       writer_.emplace(path_, missing_, options);
@@ -160,9 +172,7 @@ class PartWriter {
     writer_->finish();
     writer_.reset();
     write_attributes(path_, ShardNames{}, source_.attributes());
-    std::error_code error;
-    bytes_ += static_cast<std::int64_t>(fs::file_size(path_, error));
-    require(error, "measured", path_);
+    bytes_ += size_of_file(path_);
     ++next_;
   }
 
@@ -170,28 +180,40 @@ class PartWriter {
   Part part_;
   const SampleSource& source_;
   std::int64_t next_, end_, shards_;
-  std::int64_t missing_ = 0;  // samples that the open shard still wants
+  std::int64_t missing_ = 0;  // samples that the open shard still needs
   std::int64_t bytes_ = 0;
   fs::path path_;
   std::optional<ShardWriter> writer_;
 };
 
 // Streams this rank's samples into this rank's shards; returns their bytes.
-std::int64_t write_own_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job,
-                              ShardProgress& progress) {
+std::int64_t write_own_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job, ShardProgress& progress) {
   const auto writer_of = [&](Part part) {
     const std::int64_t shards = source.count(part) > 0 ? job.shards[part] : 0;
-    return PartWriter(job, part, source, first_of(comm.rank(), comm.size(), shards),
-                      first_of(comm.rank() + 1, comm.size(), shards));
+    return PartWriter(job, part, source, first_of(comm.rank(), comm.size(), shards), first_of(comm.rank() + 1, comm.size(), shards));
   };
   PartWriter train = writer_of(Part::train), test = writer_of(Part::test);
-  source.stream(
-      {train.samples(), test.samples()},
-      [&](Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels) {
-        (part == Part::train ? train : test).take(count, features, labels);
-        progress.add(count);
-      });
+  source.stream({train.samples(), test.samples()}, [&](Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels) {
+    (part == Part::train ? train : test).take(count, features, labels);
+    progress.add(count);
+  });
   return train.finish() + test.finish();
+}
+
+// Writes this rank's share of the files of a source that lays them out itself; returns their bytes. `numbers`: where those of the training files go.
+std::int64_t write_own_files(const Communicator& comm, const FileSource& source, const ShardJob& job, ShardProgress& progress, std::vector<double>& numbers) {
+  std::int64_t bytes = 0;
+  for (const Part part : all_parts) {
+    const std::int64_t files = source.files(part);
+    for (std::int64_t file = first_of(comm.rank(), comm.size(), files); file < first_of(comm.rank() + 1, comm.size(), files); ++file) {
+      const fs::path path = staging_folder(job, part) / source.file_name(part, file);
+      const std::vector<double> found = source.write(part, file, path, job.gzip);
+      if (part == Part::train) std::ranges::copy(found, numbers.begin() + file * static_cast<std::int64_t>(source.summary_numbers()));
+      bytes += size_of_file(path);
+      progress.add(source.count(part) / files);
+    }
+  }
+  return bytes;
 }
 
 }  // namespace
@@ -202,16 +224,15 @@ void require_free(const Communicator& comm, const ShardJob& job) {
     for (const Part part : all_parts) {
       const auto found = shards_in(final_folder(job, part));
       if (!found.empty())
-        throw usage_error(
-            "--out {}: '{}' already holds {} shard(s). Hint: name another folder, or replace them with --force",
-            job.out.string(), final_folder(job, part).string(), found.size());
+        throw usage_error("--out {}: '{}' already contains {} shard(s). Hint: choose another folder, or use --force to replace them", job.out.string(),
+                          final_folder(job, part).string(), found.size());
     }
   });
 }
 
 ShardReport write_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job) {
   const std::int64_t total = source.count(Part::train) + source.count(Part::test);
-  if (total == 0) throw data_error("the source holds no samples");
+  if (total == 0) throw data_error("the source contains no samples");
   require_free(comm, job);
   std::optional<Staging> staging;
   comm.together([&] {
@@ -219,9 +240,16 @@ ShardReport write_shards(const Communicator& comm, const SampleSource& source, c
   });
   ShardReport report;
   ShardProgress progress(comm, total);
+  const auto* const own_files = dynamic_cast<const FileSource*>(&source);
+  std::vector<double> numbers;  // of the training files, for the summary
   comm.together([&] {
     try {
-      report.bytes = write_own_shards(comm, source, job, progress);
+      if (own_files != nullptr) {
+        numbers.resize(static_cast<std::size_t>(own_files->files(Part::train)) * own_files->summary_numbers());
+        report.bytes = write_own_files(comm, *own_files, job, progress, numbers);
+      } else {
+        report.bytes = write_own_shards(comm, source, job, progress);
+      }
     } catch (const ShardProgress::Stopped&) {
       progress.finish(false);
       return;
@@ -232,12 +260,17 @@ ShardReport write_shards(const Communicator& comm, const SampleSource& source, c
     progress.finish(false);
   });
   report.bytes = comm.all_reduce(report.bytes);
+  // Each number is of one rank and 0 on the others, so the sums are exact on any number of ranks.
+  if (!numbers.empty()) comm.all_reduce(std::span(numbers));
+  const std::string summary = own_files != nullptr ? own_files->summary_name() : "";
   comm.together([&] {
-    if (staging) staging->publish();
+    if (!staging) return;
+    if (!summary.empty()) own_files->write_summary(partial_summary(job, summary), numbers);
+    staging->publish(summary);
   });
   for (const Part part : all_parts) {
     report.samples[part] = source.count(part);
-    report.shards[part] = report.samples[part] > 0 ? job.shards[part] : 0;
+    report.shards[part] = own_files != nullptr ? own_files->files(part) : report.samples[part] > 0 ? job.shards[part] : 0;
   }
   return report;
 }

@@ -1,5 +1,4 @@
-// Writes the samples of a source as shards, in parallel: each rank streams the source and writes the shards dealt to
-// it.
+// Writes the samples of a source as shards, in parallel: each rank reads the source and writes its share of the shards.
 #pragma once
 
 #include <cstdint>
@@ -12,12 +11,12 @@
 namespace trireme {
 
 struct ShardJob {
-  std::filesystem::path out;  // DIR; the shards go to DIR/train and DIR/test
+  std::filesystem::path out;  // DIR; shards are written to DIR/train and DIR/test
   std::string name;           // DIR/train/NAME-0000.h5
   PerPart<std::int64_t> shards{1, 1};
   int gzip = 0;
-  bool contiguous = false;  // no chunks, and so no Fletcher32: only the checksum of each whole data set
-  bool force = false;  // replace shards that stand in DIR
+  bool contiguous = false;  // no chunks, and so no Fletcher32: only one checksum per data set
+  bool force = false;       // replace existing shards in DIR
 };
 
 struct ShardReport {
@@ -26,12 +25,11 @@ struct ShardReport {
   std::int64_t bytes = 0;  // of all files
 };
 
-/// Refuses, with a usage error, when DIR/train or DIR/test already hold shards and `force` is not given. Worth calling
-/// before a source is read. Collective.
+/// Throws a usage error if DIR/train or DIR/test contain shards and `force` is not set. Call it before reading the source. Collective.
 void require_free(const Communicator& comm, const ShardJob& job);
 
-/// Shard s of S holds the samples [n s / S, n (s + 1) / S). They are made beside their place, and put there when all
-/// are whole: on an error, thrown on all ranks, what stood there before still stands. Collective.
+/// Shard s of S contains the samples [n s / S, n (s + 1) / S). Shards are written to a temporary folder next to their destination and moved when all are
+/// complete; after an error, which is thrown on all ranks, existing shards are unchanged. Collective.
 ShardReport write_shards(const Communicator& comm, const SampleSource& source, const ShardJob& job);
 
 }  // namespace trireme

@@ -10,15 +10,12 @@ namespace trireme {
 
 namespace {
 constexpr double seconds_between_reports = 0.5;
-// Lines for people come less often the longer it takes.
+// The longer the command runs, the fewer lines it prints.
 double seconds_between_lines(double elapsed) { return std::max(1.0, 0.05 * elapsed); }
 }  // namespace
 
 ShardProgress::ShardProgress(const Communicator& comm, std::int64_t total)
-    : comm_(comm.duplicate()),
-      total_(total),
-      done_(static_cast<std::size_t>(comm.size()), 0),
-      answered_(done_.size(), 0) {
+    : comm_(comm.duplicate()), total_(total), done_(static_cast<std::size_t>(comm.size()), 0), answered_(done_.size(), 0) {
   answered_[0] = 1;
 }
 
@@ -42,7 +39,7 @@ void ShardProgress::add(std::int64_t samples) {
   throw Stopped{};
 }
 
-// Rank 0: takes in what the others have sent; waits for one message where asked to.
+// Rank 0: receives the reports of the other ranks. With `wait`, it waits for one message.
 void ShardProgress::hear(bool wait) {
   while (true) {
     int waiting = 1;
@@ -53,8 +50,8 @@ void ShardProgress::hear(bool wait) {
       TRIREME_MPI(MPI_Iprobe(MPI_ANY_SOURCE, MPI_ANY_TAG, comm_.handle(), &waiting, &status));
     if (!waiting) return;
     wait = false;
-    TRIREME_MPI(MPI_Recv(&done_[static_cast<std::size_t>(status.MPI_SOURCE)], 1, MPI_INT64_T, status.MPI_SOURCE,
-                         status.MPI_TAG, comm_.handle(), MPI_STATUS_IGNORE));
+    TRIREME_MPI(
+        MPI_Recv(&done_[static_cast<std::size_t>(status.MPI_SOURCE)], 1, MPI_INT64_T, status.MPI_SOURCE, status.MPI_TAG, comm_.handle(), MPI_STATUS_IGNORE));
     if (status.MPI_TAG != working) ++ended_;
     if (status.MPI_TAG == failing) send_verdict(true);
   }
@@ -95,8 +92,7 @@ void ShardProgress::show() {
     return;
   }
   const double rate = static_cast<double>(done) / since_start_.seconds();
-  log::info("  {:3.0f} %  {} of {} samples, {:.0f} samples/s, {} left",
-            100.0 * static_cast<double>(done) / static_cast<double>(total_), done, total_, rate,
+  log::info("  {:3.0f} %  {} of {} samples, {:.0f} samples/s, {} left", 100.0 * static_cast<double>(done) / static_cast<double>(total_), done, total_, rate,
             human_seconds(static_cast<double>(total_ - done) / rate));
 }
 

@@ -1,8 +1,7 @@
-// How far all ranks are, told by rank 0 while they work; and the word to stop when one of them fails. Ranks never wait
-// for each other before finish().
+// Progress of all ranks, which rank 0 logs during the work, and a stop message if a rank fails. Ranks never wait for each other before finish().
 //
-// Each rank tells rank 0 its count now and then, and at the end how it ended. Rank 0 answers each rank exactly once:
-// "stop" as soon as any has failed, else "end" when all are done. So no message is left over.
+// Each rank sends its count to rank 0 from time to time, and its result at the end. Rank 0 answers each rank exactly once: "stop" as soon as any rank has
+// failed, otherwise "end" when all are done. No message is left unreceived.
 #pragma once
 
 #include <cstdint>
@@ -16,14 +15,14 @@ namespace trireme {
 
 class ShardProgress {
  public:
-  /// Thrown by add() when another rank has failed; that rank has the reason.
+  /// Thrown by add() if another rank has failed; that rank reports the reason.
   struct Stopped {};
 
-  /// `total` samples will be written by all ranks of `comm` together. Collective.
+  /// `total`: samples that all ranks of `comm` write together. Collective.
   ShardProgress(const Communicator& comm, std::int64_t total);
 
   void add(std::int64_t samples);
-  /// This rank is done, or has failed. Returns when all are. Collective.
+  /// This rank is done, or has failed. Returns when all ranks are done. Collective.
   void finish(bool failed);
 
  private:
@@ -41,7 +40,7 @@ class ShardProgress {
   std::vector<char> answered_;
   int ended_ = 0;
   bool stopping_ = false;
-  // On the others:
+  // On the other ranks:
   bool heard_verdict_ = false;
 };
 

@@ -16,31 +16,27 @@ namespace {
 
 constexpr std::int64_t block_bytes = std::int64_t{8} << 20;
 
-/// Whether the file names it; that it may lead to nothing is another matter.
+/// Whether the file has a link of this name. The link may lead to nothing.
 bool holds(const std::string& path, const std::string& name) {
   const h5::File file = h5::open_file(path, "shard", ExitCode::data);
   return h5::link_exists(file, name);
 }
 
-/// Adds rows to the summaries of their channels.
-void add_channels(ElementType type, const std::byte* rows, std::int64_t count, std::int64_t row_size,
-                  std::vector<NumberSummary>& channels, bool gaps) {
+/// Adds rows to the summary of each channel.
+void add_channels(ElementType type, const std::byte* rows, std::int64_t count, std::int64_t row_size, std::vector<NumberSummary>& channels, bool gaps) {
   const std::size_t row_bytes = static_cast<std::size_t>(row_size) * size_of(type), run = row_bytes / channels.size();
   std::vector<std::byte> one(static_cast<std::size_t>(count) * run);
   for (std::size_t c = 0; c < channels.size(); ++c) {
-    for (std::size_t r = 0; r < static_cast<std::size_t>(count); ++r)
-      std::copy_n(rows + r * row_bytes + c * run, run, one.data() + r * run);
+    for (std::size_t r = 0; r < static_cast<std::size_t>(count); ++r) std::copy_n(rows + r * row_bytes + c * run, run, one.data() + r * run);
     channels[c].add(type, one.data(), count * row_size / static_cast<std::int64_t>(channels.size()), gaps);
   }
 }
 
 /// Reads all rows of one data set and adds them to `summary`, and to `channels` unless there are none. Throws where a
 /// row cannot be read or a number is not finite.
-void read_all(const std::string& name, const ShardInfo& info, const Shape& row, ElementType type, bool gaps,
-              NumberSummary& summary, std::vector<NumberSummary>* channels,
-              const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
-  const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)),
-                     rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
+void read_all(const std::string& name, const ShardInfo& info, const Shape& row, ElementType type, bool gaps, NumberSummary& summary,
+              std::vector<NumberSummary>* channels, const std::function<void(std::int64_t, std::int64_t, std::span<std::byte>)>& read) {
+  const std::int64_t row_bytes = row.size() * static_cast<std::int64_t>(size_of(type)), rows_a_block = std::max<std::int64_t>(block_bytes / row_bytes, 1);
   std::vector<std::byte> block(static_cast<std::size_t>(std::min(rows_a_block, info.rows) * row_bytes));
   for (std::int64_t first = 0; first < info.rows; first += rows_a_block) {
     const std::int64_t count = std::min(rows_a_block, info.rows - first), bad = summary.not_finite();
@@ -48,14 +44,13 @@ void read_all(const std::string& name, const ShardInfo& info, const Shape& row, 
     summary.add(type, block.data(), count * row.size(), gaps);
     if (channels != nullptr) add_channels(type, block.data(), count, row.size(), *channels, gaps);
     if (summary.not_finite() != bad)
-      throw data_error("shard '{}': data set '{}' has {} numbers that are NaN or infinite among its rows [{}, {})", info.path,
-                       name, summary.not_finite() - bad, first, first + count);
+      throw data_error("shard '{}': dataset '{}' has {} NaN or infinite values in rows [{}, {})", info.path, name, summary.not_finite() - bad, first,
+                       first + count);
   }
 }
 
-/// What one rank knows of one shard, as it travels.
-json look_at(const std::string& path, const SurveyOptions& options, NumberSummary& labels, NumberSummary& features,
-             std::vector<NumberSummary>& channels) {
+/// What a rank finds in one shard, as JSON for rank 0.
+json look_at(const std::string& path, const SurveyOptions& options, NumberSummary& labels, NumberSummary& features, std::vector<NumberSummary>& channels) {
   json found{{"path", path}, {"problem", ""}};
   std::error_code ignored;
   const auto bytes = std::filesystem::file_size(path, ignored);
@@ -75,33 +70,29 @@ json look_at(const std::string& path, const SurveyOptions& options, NumberSummar
     ShardReader reader(info, names);
     if (info.has_labels)
       read_all(names.labels, info, info.label, info.label_type, info.label_gaps, labels, nullptr,
-               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-                 reader.read_labels(first, count, out);
-               });
+               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) { reader.read_labels(first, count, out); });
     if (options.statistics && info.rows > 0) {
       const Shape& sample = options.sample.rank() > 0 ? options.sample : info.sample;
       if (sample.rank() == 0 || sample.size() != info.sample.size())
-        throw data_error(
-            "shard '{}': one row is {}; the statistics of its channels want {}. Hint: --model.input says the shape of "
-            "a sample",
-            path, info.sample.tuple(), sample.rank() == 0 ? "a first extent, the channels" : sample.tuple());
+        throw data_error("shard '{}': one row has shape {}; the statistics per channel need {}. Hint: give the shape of a sample with --model.input", path,
+                         info.sample.tuple(), sample.rank() == 0 ? "the channels as the first axis" : sample.tuple());
       if (!same_order(info.sample, sample))
-        throw data_error("shard '{}': one row is {}; --model.input = {} has as many numbers, in another order. Hint: --data.axes names the axes as the file has them{}",
-                         path, info.sample.tuple(), sample.text(), axes_for(info.sample, sample).empty() ? "" : fmt::format(": '{}'", axes_for(info.sample, sample)));
+        throw data_error(
+            "shard '{}': one row has shape {}; --model.input = {} has the same number of elements in another order. Hint: give the order of the "
+            "file's axes with --data.axes{}",
+            path, info.sample.tuple(), sample.text(), axes_for(info.sample, sample).empty() ? "" : fmt::format(": '{}'", axes_for(info.sample, sample)));
       channels.resize(static_cast<std::size_t>(sample[0]), NumberSummary(false));
     }
     if (options.read_features)
-      read_all(names.features, info, info.sample, info.feature_type, info.feature_gaps, features,
-               options.statistics ? &channels : nullptr,
-               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) {
-                 reader.read_features(first, count, out);
-               });
+      read_all(names.features, info, info.sample, info.feature_type, info.feature_gaps, features, options.statistics ? &channels : nullptr,
+               [&](std::int64_t first, std::int64_t count, std::span<std::byte> out) { reader.read_features(first, count, out); });
     if (options.read_features) verify_shard(path, names);
   } catch (const Error& error) {
     found["problem"] = error.what();
   } catch (const std::exception& error) {
-    // A number in it is not what was written, mostly: a size that no memory holds. The other shards are looked at all the same.
-    found["problem"] = fmt::format("shard '{}' cannot be looked at: {}. Hint: the file is damaged, or a row of it is larger than the memory here", path, described(error).what());
+    // Usually a damaged number, such as a size that fits in no memory. The other shards are examined anyway.
+    found["problem"] =
+        fmt::format("shard '{}' cannot be read: {}. Hint: the file is damaged, or one of its rows is larger than the memory", path, described(error).what());
   }
   return found;
 }
@@ -132,15 +123,13 @@ SurveyedShard unpack(const json& found) {
   return shard;
 }
 
-/// Where shards differ, those in the minority are the odd ones. Shards without rows are of any shape.
+/// If shards differ, the shards in the minority are reported. Shards without rows match any shape.
 void compare(ShardSurvey& survey) {
   const std::function<std::string(const SurveyedShard&)> traits[] = {
       [](const SurveyedShard& shard) { return "samples of shape " + without_leading_ones(shard.sample).tuple(); },
       [](const SurveyedShard& shard) { return "features of type " + shard.feature_type; },
       [](const SurveyedShard& shard) {
-        return shard.label_type.empty()
-                   ? std::string("no labels")
-                   : fmt::format("labels of shape {} and type {}", shard.label.tuple(), shard.label_type);
+        return shard.label_type.empty() ? std::string("no labels") : fmt::format("labels of shape {} and type {}", shard.label.tuple(), shard.label_type);
       }};
   for (const auto& trait : traits) {
     std::map<std::string, std::int64_t> kinds;
@@ -150,18 +139,16 @@ void compare(ShardSurvey& survey) {
     const auto usual = std::ranges::max_element(kinds, {}, [](const auto& kind) { return kind.second; })->first;
     for (auto& shard : survey.shards) {
       if (!shard.problem.empty() || shard.rows == 0 || trait(shard) == usual) continue;
-      shard.problem = fmt::format(
-          "shard '{}' has {}; {} of the shards have {}. All shards of a data set must agree. Hint: remove those that "
-          "do not belong",
-          shard.path, trait(shard), kinds[usual], usual);
+      shard.problem =
+          fmt::format("shard '{}' has {}, but {} of the shards have {}. All shards of a data set must agree. Hint: remove the shards that do not belong to it",
+                      shard.path, trait(shard), kinds[usual], usual);
     }
   }
 }
 
 }  // namespace
 
-ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths,
-                          const SurveyOptions& options) {
+ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::string>& paths, const SurveyOptions& options) {
   NumberSummary labels, features(false);
   std::vector<NumberSummary> channels;
   json mine = json::array();
@@ -169,25 +156,20 @@ ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::strin
     for (auto s = static_cast<std::size_t>(comm.rank()); s < paths.size(); s += static_cast<std::size_t>(comm.size()))
       mine.push_back(look_at(paths[s], options, labels, features, channels));
   });
-  json told{{"shards", std::move(mine)},
-            {"labels", labels.pack()},
-            {"features", features.pack()},
-            {"channels", json::array()}};
+  json told{{"shards", std::move(mine)}, {"labels", labels.pack()}, {"features", features.pack()}, {"channels", json::array()}};
   for (const NumberSummary& channel : channels) told["channels"].push_back(channel.pack());
-  // Paths may hold any bytes; JSON in its text form wants UTF-8, in this form not.
+  // Paths may contain any bytes. JSON text must be UTF-8, but CBOR need not be.
   const auto bytes = json::to_cbor(told);
   ShardSurvey survey;
   survey.shards.resize(paths.size());
   std::size_t rank = 0;
   for (const std::string& text : comm.gather(std::string(bytes.begin(), bytes.end()))) {
     const json part = json::from_cbor(text);
-    for (std::size_t i = 0; i < part["shards"].size(); ++i)
-      survey.shards[rank + i * static_cast<std::size_t>(comm.size())] = unpack(part["shards"][i]);
+    for (std::size_t i = 0; i < part["shards"].size(); ++i) survey.shards[rank + i * static_cast<std::size_t>(comm.size())] = unpack(part["shards"][i]);
     survey.labels.merge(NumberSummary::unpack(part["labels"]));
     survey.features.merge(NumberSummary::unpack(part["features"]));
     survey.channels.resize(std::max(survey.channels.size(), part["channels"].size()), NumberSummary(false));
-    for (std::size_t c = 0; c < part["channels"].size(); ++c)
-      survey.channels[c].merge(NumberSummary::unpack(part["channels"][c]));
+    for (std::size_t c = 0; c < part["channels"].size(); ++c) survey.channels[c].merge(NumberSummary::unpack(part["channels"][c]));
     ++rank;
   }
   if (comm.rank() != 0) return survey;
@@ -197,8 +179,7 @@ ShardSurvey survey_shards(const Communicator& comm, const std::vector<std::strin
     rows += shard.rows;
     if (!shard.problem.empty()) survey.problems.push_back(shard.problem);
   }
-  if (rows == 0 && survey.problems.empty())
-    survey.problems.push_back(fmt::format("no row in any of the {} shard(s)", survey.shards.size()));
+  if (rows == 0 && survey.problems.empty()) survey.problems.push_back(fmt::format("the {} shard(s) contain no rows", survey.shards.size()));
   return survey;
 }
 

@@ -13,18 +13,16 @@ namespace trireme::detail {
 
 namespace {
 
-// What a deck of a few lines can become.
+// Limits on what a few lines of a deck can expand to.
 constexpr std::size_t most_layers = 10000, most_blocks = 1000, most_characters = std::size_t{16} << 20;
 constexpr int deepest = 32;
 
 constexpr std::string_view section_word = "block ";
 constexpr std::string_view layer_word = "layer";
 
-bool is_letter(char c) {
-  return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
-}
+bool is_letter(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_'; }
 
-/// Calls take(name) for each $NAME and copies what is between. A line that grows beyond what all lines together may have ends early.
+/// Replaces each $NAME by take(name). Stops early when the line is longer than all lines together may be.
 template <class Take>
 std::string with_parameters(const std::string& text, const Take& take) {
   std::string result;
@@ -41,7 +39,7 @@ std::string with_parameters(const std::string& text, const Take& take) {
   return result;
 }
 
-/// The line as it would be written for the layer that it has become.
+/// The layer line after expansion.
 std::string line_of(const LayerSpec& spec) {
   std::string line = spec.kind;
   if (!spec.name.empty()) line += " name=" + spec.name;
@@ -57,7 +55,7 @@ std::string block_of_section(std::string_view section, const std::string& where)
   if (!section.starts_with(section_word)) return {};
   const std::string name(trim(section.substr(section_word.size())));
   if (name.empty() || !std::ranges::all_of(name, [](char c) { return is_letter(c) || c == '-'; }))
-    throw usage_error("{}: '{}' is not a name for a block. Expected letters, digits, '_' and '-'", where, name);
+    throw usage_error("{}: '{}' is not a valid block name. Expected letters, digits, '_' and '-'", where, name);
   return name;
 }
 
@@ -67,7 +65,8 @@ std::size_t LayerList::find_block(const std::string& name) const {
 
 void LayerList::define(const DeckEntry& entry) {
   const std::size_t at = find_block(entry.block);
-  if (at == most_blocks) throw usage_error("{}: more than {} blocks. Hint: a block may have parameters, and be repeated", entry.where, most_blocks);
+  if (at == most_blocks)
+    throw usage_error("{}: the deck defines more than {} blocks. Hint: use parameters and repeat instead of copies of a block", entry.where, most_blocks);
   if (at == blocks_.size()) blocks_.push_back({entry.block, {}, {}});
   if (entry.key == layer_word) {
     blocks_[at].lines.push_back(entry);
@@ -75,8 +74,7 @@ void LayerList::define(const DeckEntry& entry) {
   }
   const auto [first, fresh] = blocks_[at].defaults.emplace(entry.key, entry);
   if (!fresh)
-    throw usage_error("{}: {} of block '{}' is given a second time; the first is in {}. Hint: keep one", entry.where,
-                      entry.key, entry.block, first->second.where);
+    throw usage_error("{}: {} of block '{}' is given twice; the first is in {}. Hint: keep one", entry.where, entry.key, entry.block, first->second.where);
 }
 
 void LayerList::add(const DeckEntry& entry) {
@@ -91,19 +89,18 @@ void LayerList::add(LayerSpec spec, const std::string& where, Scope& scope) {
   if (in_block && first && scope.input_given && spec.from.empty()) spec.from = {scope.input};
   if (const std::size_t block = find_block(spec.kind); block < blocks_.size()) {
     if (block < scope.visible) return add_instances(spec, where, scope);
-    throw usage_error("{}: block '{}' cannot be used here: a block may use blocks that stand above it", where,
+    throw usage_error("{}: block '{}' cannot be used here. A block may use only blocks that are defined above it. Hint: move [block {}] up", where, spec.kind,
                       spec.kind);
   }
   const std::string name = spec.name.empty() ? fmt::format("{}{}", spec.kind, ++scope.running[spec.kind]) : spec.name;
   last_ = scope.prefix + name;
-  // Two layers of one name outside of blocks are the network's business.
+  // The network reports two layers of the same name outside of blocks.
   if (const auto [found, fresh] = scope.names.emplace(name, last_); !fresh && (in_block || found->second != last_))
-    throw usage_error("{}: the name '{}' is taken by an earlier layer or block", where, name);
+    throw usage_error("{}: an earlier layer or block already has the name '{}'. Hint: choose another name", where, name);
   if (in_block) spec.name = last_;
   if (in_block || spec.from != from) spec.text = line_of(spec);
   spec.place = in_block ? where : "";
-  if (layers_.size() == most_layers)
-    throw usage_error("{}: the network has more than {} layers. Hint: fewer repeats", where, most_layers);
+  if (layers_.size() == most_layers) throw usage_error("{}: the network has more than {} layers. Hint: reduce repeat", where, most_layers);
   layers_.push_back(std::move(spec));
 }
 
@@ -115,9 +112,8 @@ void LayerList::resolve_from(LayerSpec& spec, const std::string& where, const Sc
       if (from != "input") {
         std::vector<std::string> names{"input"};
         for (const auto& [name, layer] : scope.names) names.push_back(name);
-        throw usage_error(
-            "{}: from = '{}' names no earlier layer of the block. Hint: did you mean '{}'? Known here: {}", where, from,
-            nearest(from, names), fmt::join(names, ", "));
+        throw usage_error("{}: from = '{}' names no earlier layer of the block. Hint: {}Known names: {}", where, from, did_you_mean(from, names),
+                          fmt::join(names, ", "));
       }
       from = scope.input;
     }
@@ -125,14 +121,11 @@ void LayerList::resolve_from(LayerSpec& spec, const std::string& where, const Sc
 }
 
 void LayerList::add_instances(const LayerSpec& use, const std::string& where, Scope& scope) {
-  if (use.from.size() > 1)
-    throw usage_error("{}: block '{}' is given {} inputs by from =; it takes one", where, use.kind, use.from.size());
+  if (use.from.size() > 1) throw usage_error("{}: block '{}' takes one input, but from names {} inputs", where, use.kind, use.from.size());
   const auto repeat = use.options.find("repeat");
-  const std::int64_t count =
-      repeat == use.options.end() ? 1 : parse_integer(repeat->second, fmt::format("{}: repeat", where));
-  if (count < 1 || count > 10000)
-    throw usage_error("{}: repeat = {} is out of range. Expected 1 to 10000", where, count);
-  if (scope.depth == deepest) throw usage_error("{}: blocks are used within blocks more than {} deep. Hint: write some of them out", where, deepest);
+  const std::int64_t count = repeat == use.options.end() ? 1 : parse_integer(repeat->second, fmt::format("{}: repeat", where));
+  if (count < 1 || count > 10000) throw usage_error("{}: repeat = {} is out of range. Expected 1 to 10000", where, count);
+  if (scope.depth == deepest) throw usage_error("{}: blocks are nested more than {} levels deep. Hint: replace inner blocks by their layers", where, deepest);
   for (std::int64_t i = 1; i <= count; ++i) {
     const std::string name = use.name.empty()              ? fmt::format("{}{}", use.kind, ++scope.running[use.kind])
                              : repeat == use.options.end() ? use.name
@@ -146,7 +139,7 @@ void LayerList::add_instances(const LayerSpec& use, const std::string& where, Sc
                   .visible = find_block(use.kind),
                   .use = where});
     if (!scope.names.emplace(name, last_).second)
-      throw usage_error("{}: the name '{}' is taken by an earlier layer or block", where, name);
+      throw usage_error("{}: an earlier layer or block already has the name '{}'. Hint: choose another name", where, name);
   }
   if (!use.name.empty()) scope.names.insert_or_assign(use.name, last_);
 }
@@ -154,32 +147,31 @@ void LayerList::add_instances(const LayerSpec& use, const std::string& where, Sc
 void LayerList::add_instance(std::size_t number, const LayerSpec& use, const std::string& where, Scope scope) {
   const Block& block = blocks_[number];
   if (block.lines.empty())
-    throw usage_error("{}: block '{}' has no layers. Hint: add lines such as 'layer = relu' below [block {}]", where,
-                      block.name, block.name);
+    throw usage_error("{}: block '{}' has no layers. Hint: add lines such as 'layer = relu' below [block {}]", where, block.name, block.name);
   std::set<std::string> known;
   for (const auto& [name, entry] : block.defaults) known.insert(name);
-  for (const DeckEntry& line : block.lines)
-    with_parameters(line.value, [&](const std::string& name) { return known.insert(name), std::string(); });
+  for (const DeckEntry& line : block.lines) with_parameters(line.value, [&](const std::string& name) { return known.insert(name), std::string(); });
   for (const auto& [name, value] : use.options)
     if (name != "repeat" && !known.contains(name)) {
       const std::vector<std::string> names(known.begin(), known.end());
-      throw usage_error("{}: block '{}' has no parameter '{}'. Hint: {}", where, block.name, name,
-                        names.empty() ? "it takes none" : fmt::format("did you mean '{}'?", nearest(name, names)));
+      if (names.empty()) throw usage_error("{}: block '{}' has no parameter '{}'; it takes none. Hint: remove it", where, block.name, name);
+      throw usage_error("{}: block '{}' has no parameter '{}'. Hint: {}Its parameters are {}", where, block.name, name, did_you_mean(name, names),
+                        fmt::join(names, ", "));
     }
   for (const DeckEntry& line : block.lines) {
     const std::string place = fmt::format("{} (used by {})", line.where, where);
     const std::string text = with_parameters(line.value, [&](const std::string& name) {
       if (const auto given = use.options.find(name); given != use.options.end()) return given->second;
-      if (const auto fallback = block.defaults.find(name); fallback != block.defaults.end())
-        return fallback->second.value;
+      if (const auto fallback = block.defaults.find(name); fallback != block.defaults.end()) return fallback->second.value;
       throw usage_error(
-          "{}: '${}' has no value. Hint: give {}=... where block '{}' is used, or a default, '{} = ...', below [block "
+          "{}: '${}' has no value. Hint: add {}=... to the line that uses block '{}', or set a default, '{} = ...', below [block "
           "{}]",
           place, name, name, block.name, name, block.name);
     });
     expanded_ += text.size() + place.size();
     if (expanded_ > most_characters)
-      throw usage_error("{}: the blocks become lines of more than {} characters in all. Hint: fewer repeats, shorter values", where, most_characters);
+      throw usage_error("{}: the layers of the blocks have more than {} characters together. Hint: reduce repeat, or use shorter values", where,
+                        most_characters);
     add(parse_layer(text, static_cast<int>(layers_.size()) + 1, place), place, scope);
   }
 }

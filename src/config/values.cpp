@@ -30,18 +30,14 @@ double parse_real(const std::string& text, const std::string& what) {
   bool legal = read_number(trim(trimmed.substr(0, slash)), value);
   if (slash != trimmed.npos) legal = legal && read_number(trim(trimmed.substr(slash + 1)), divisor);
   value /= divisor;
-  if (!legal || !std::isfinite(value))
-    throw usage_error("{} = '{}' is not a real number. Expected a finite number such as 3, 0.5, 1e-3 or 1/255", what,
-                      text);
+  if (!legal || !std::isfinite(value)) throw usage_error("{} = '{}' is not a real number. Expected a finite number such as 3, 0.5, 1e-3 or 1/255", what, text);
   return value;
 }
 
 std::int64_t parse_integer(const std::string& text, const std::string& what) {
   std::int64_t value = 0;
   if (!read_number(trim(text), value))
-    throw usage_error(
-        "{} = '{}' is not an integer. Expected digits without point or exponent, as in 128, that fit in 64 bits", what,
-        text);
+    throw usage_error("{} = '{}' is not an integer. Expected a 64-bit integer without point or exponent, such as 128", what, text);
   return value;
 }
 
@@ -60,14 +56,13 @@ std::string range_text(const KeySpec& spec) {
 }
 
 void check_range(const KeySpec& spec, double value, const std::string& text, const std::string& what) {
-  if (value < spec.low || value > spec.high || (spec.open_low && value == spec.low) ||
-      (spec.open_high && value == spec.high))
+  if (value < spec.low || value > spec.high || (spec.open_low && value == spec.low) || (spec.open_high && value == spec.high))
     throw usage_error("{} = {} is out of range. Expected {}", what, text, expectation(spec));
 }
 
 std::string checked_integer(const KeySpec& spec, const std::string& text, const std::string& what) {
   const std::int64_t value = parse_integer(text, what);
-  // Exact: a double does not tell neighbours of large numbers apart. The table gives every integer both ends, which are in range themselves.
+  // The comparison uses integers: a double cannot represent every large integer. Every integer key has both bounds, and both are allowed values.
   if (value < static_cast<std::int64_t>(spec.low) || value > static_cast<std::int64_t>(spec.high))
     throw usage_error("{} = {} is out of range. Expected {}", what, text, expectation(spec));
   return std::to_string(value);
@@ -88,9 +83,35 @@ std::string checked_boolean(const std::string& text, const std::string& what) {
 
 std::string checked_list(const KeySpec& spec, const std::string& text, const std::string& what) {
   std::vector<std::string> items = split(text, ',');
-  for (std::size_t i = 0; i < items.size(); ++i)
-    items[i] = checked_real(spec, items[i], fmt::format("{} (item {})", what, i + 1));
+  for (std::size_t i = 0; i < items.size(); ++i) items[i] = checked_real(spec, items[i], fmt::format("{} (item {})", what, i + 1));
   return fmt::format("{}", fmt::join(items, ", "));
+}
+
+/// A shape, or several with names: "state:3x32x64, static:2x32x64".
+std::string checked_shape(const std::string& text, const std::string& what) {
+  if (text.find(':') == text.npos) return sample_shape(text, what).text();
+  std::string all;
+  std::vector<std::string> names;
+  Shape first;
+  for (const std::string& item : split(text, ',')) {
+    const auto colon = item.find(':');
+    const std::string name(trim(std::string_view(item).substr(0, colon)));
+    const auto legal = [](char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-'; };
+    if (colon == item.npos || name.empty() || name == "input" || !std::ranges::all_of(name, legal))
+      throw usage_error("{} = '{}': expected NAME:SHAPE for each input, separated by commas, as in state:3x32x64, static:2x32x64; the name input is taken",
+                        what, text);
+    if (std::ranges::find(names, name) != names.end()) throw usage_error("{} = '{}' has two inputs '{}'", what, text, name);
+    names.push_back(name);
+    const Shape shape = sample_shape(std::string(trim(std::string_view(item).substr(colon + 1))), what);
+    if (first.rank() > 0 && !std::ranges::equal(first.span().subspan(1), shape.span().subspan(1)))
+      throw usage_error(
+          "{} = '{}': the inputs have different pixels, {} and {}. Hint: all inputs need the same spatial extents; numbers without pixels fill "
+          "their channels, as in params:5x32x64",
+          what, text, first.text(), shape.text());
+    if (first.rank() == 0) first = shape;
+    all += fmt::format("{}{}:{}", all.empty() ? "" : ", ", name, shape.text());
+  }
+  return all;
 }
 
 }  // namespace
@@ -127,14 +148,13 @@ std::string checked(const KeySpec& spec, const std::string& value, const std::st
     case KeySpec::Type::list:
       return checked_list(spec, value, what);
     case KeySpec::Type::shape:
-      return sample_shape(value, what).text();
+      return checked_shape(value, what);
     case KeySpec::Type::choice:
       if (std::ranges::find(spec.choices, value) == spec.choices.end())
-        throw usage_error("{} = '{}' is not {}. Hint: did you mean '{}'?", what, value, expectation(spec),
-                          nearest(value, spec.choices));
+        throw usage_error("{} = '{}' is not {}{}", what, value, expectation(spec), near_hint(value, spec.choices));
       return value;
     case KeySpec::Type::text:
-      if (spec.filled && value.empty()) throw usage_error("{} is empty. Expected a text: {}", what, spec.help);
+      if (spec.filled && value.empty()) throw usage_error("{} is empty. Expected a non-empty text. Meaning: {}", what, spec.help);
       return value;
   }
   throw internal_error("deck key '{}' has no type", spec.name);

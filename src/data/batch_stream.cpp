@@ -11,7 +11,7 @@
 
 #include "base/error.hpp"
 #include "base/timer.hpp"
-#include "comm/whereabouts.hpp"
+#include "comm/rank_status.hpp"
 #include "data/row_loader.hpp"
 #include "data/window_plan.hpp"
 
@@ -21,25 +21,22 @@ namespace {
 
 constexpr std::int64_t usual_chunk_bytes = 1 << 20, usual_window_bytes = 32 << 20, whole_bytes = 64 << 20;
 
-Shares shares_of(const BatchStream::Options& o) { return o.lanes > 0 ? Shares::of_lanes(o.lanes, o.ranks) : Shares(o.ranks); }
+Shares shares_of(const BatchStream::Options& o) { return o.virtual_ranks > 0 ? Shares::of_virtual_ranks(o.virtual_ranks, o.ranks) : Shares(o.ranks); }
 
 Planner make_planner(const DataSet& data, const BatchStream::Options& o, bool cached) {
-  if (o.batch <= 0 || o.ranks <= 0 || o.rank < 0 || o.rank >= o.ranks)
-    throw internal_error("BatchStream: batch {}, rank {} of {}", o.batch, o.rank, o.ranks);
+  if (o.batch <= 0 || o.ranks <= 0 || o.rank < 0 || o.rank >= o.ranks) throw internal_error("BatchStream: batch {}, rank {} of {}", o.batch, o.rank, o.ranks);
   const auto order = BatchStream::shuffle_order(data, o);
-  // Read in blocks, a window is memory alone.
+  // For Order::blocks a window only limits the memory.
   if (o.order == BatchStream::Order::blocks) return Planner(data.size(), o.batch, cached ? data.size() : order.window, o.rank, o.ranks);
-  const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order
-                    : order.whole                         ? Sampler::Draw::freely
-                                                          : Sampler::Draw::from_strata;
-  const std::int64_t most = o.lanes > 0 ? shares_of(o).of(o.batch, o.rank).count : o.most;
+  const auto draw = o.order == BatchStream::Order::stored ? Sampler::Draw::in_order : order.whole ? Sampler::Draw::freely : Sampler::Draw::from_strata;
+  const std::int64_t most = o.virtual_ranks > 0 ? shares_of(o).of(o.batch, o.rank).count : o.most;
   return Planner(Sampler(data.starts(), o.batch, order.chunk, order.window, o.seed, draw), data.size(), o.batch, o.rank, o.ranks, most);
 }
 
 }  // namespace
 
 struct BatchStream::Impl {
-  struct Place {  // of a batch in the run of epochs
+  struct Place {  // position of a batch in the sequence of epochs
     std::int64_t epoch = 0, index = 0;
     bool operator==(const Place&) const = default;
   };
@@ -48,7 +45,7 @@ struct BatchStream::Impl {
   Impl(const DataSet& data_set, IoThread& io_thread, const Options& options)
       : data(data_set),
         io(io_thread),
-        // Of whole rows, whatever is read of them: the order depends on it, and must be the same for all parts of a sample.
+        // Counts whole rows, whatever part of them is read: the order depends on it, and must be the same for all parts of a sample.
         cached(data.size() * (data.feature_bytes() + data.label_bytes()) <= options.cache_bytes),
         planner(make_planner(data, options, cached)),
         loader(data, {.features = options.features,
@@ -74,41 +71,41 @@ struct BatchStream::Impl {
 
   const DataSet& data;
   IoThread& io;
-  const bool cached;  // all rows of planner.reach() are kept in memory, and windows are plans only
+  const bool cached;  // all rows of planner.reach() are in memory, and windows are only plans
 
-  // Window number w, counted from the last seek, lies in plans[w % 2] and blocks[w % 2]; cached, blocks[0] holds all rows.
-  // Those of windows [emptied, loaded) are the caller's to read, the others the I/O thread's to fill while `loading`.
+  // Window w, counted from the last seek, is in plans[w % 2] and blocks[w % 2]; if cached, blocks[0] holds all rows.
+  // The caller may read windows [emptied, loaded). The I/O thread may fill the others while `loading`.
   Planner planner;
   RowLoader loader;
-  const std::int64_t feature_bytes, label_bytes;  // of one sample in memory
+  const std::int64_t feature_bytes, label_bytes;  // per sample in memory
   const int rank;
   const std::int64_t batch_size;
   std::array<WindowPlan, 2> plans;
   std::array<RowBlock, 2> blocks;
-  bool window_begun = false;  // the rows of the window that is loaded are being read
+  bool window_begun = false;  // the rows of the window being loaded are being read
   bool cache_begun = false, cache_filled = false;
 
-  // Under the mutex:
+  // Protected by the mutex:
   std::mutex mutex;
   std::condition_variable changed;
-  bool halt = false;         // no new work: seek() or the end
+  bool halt = false;         // no new work: during seek() or destruction
   bool queued = false;       // a pump() is in the I/O thread's queue
   bool loading = false;      // the I/O thread reads or plans
   std::exception_ptr error;  // of the I/O thread
-  Place load_at;             // first batch of the window that is loaded next
+  Place load_at;             // first batch of the next window to load
   std::int64_t loaded = 0;   // windows
-  std::int64_t emptied = 0;  // windows of which no batch is left or in use; changed by the caller's thread only
+  std::int64_t emptied = 0;  // windows whose batches are all used up; only the caller's thread changes it
   struct Division {
-    std::int64_t from;  // the first batch of it, counted from the first of epoch 0
+    std::int64_t from;  // its first batch, counted from the first of epoch 0
     Shares shares;
   };
-  std::vector<Division> divisions;  // ascending; the first one's batches are being given, or will be next
+  std::vector<Division> divisions;  // ascending; the first one applies to the current or next batch
 
-  // The caller's thread only.
+  // Used only on the caller's thread:
   bool sought = false;
   Place give_at;             // batch that next() gives
-  bool window_ends = false;  // the batch that was given is the last of its window
-  HostBatch batch;           // what was given, and what its spans point to:
+  bool window_ends = false;  // the current batch is the last of its window
+  HostBatch batch;           // the current batch, and the memory of its spans:
   std::vector<const std::byte*> features, values;
   std::vector<std::int32_t> classes;
   double waited = 0;
@@ -136,7 +133,7 @@ struct BatchStream::Impl {
     io.submit([this] { pump(); });
   }
 
-  /// One piece of work on the I/O thread.
+  /// One task on the I/O thread.
   void pump() {
     Lock lock(mutex);
     queued = false;
@@ -165,7 +162,7 @@ struct BatchStream::Impl {
     ++loaded;
   }
 
-  /// True when window number `loaded` is whole.
+  /// Returns true when window number `loaded` is complete.
   bool load_piece(const Shares& shares) {
     if (cached && !cache_filled && !fill_cache_piece()) return false;
     WindowPlan& plan = plans[loaded % 2];
@@ -247,18 +244,18 @@ struct BatchStream::Impl {
     const Shares shares(std::move(counts));
     if (planner.sequential() || shares.parts() != divisions.front().shares.parts() || whole != batch_size ||
         shares.of(std::min(batch_size, data.size()), rank).count > planner.largest_share())
-      throw internal_error("BatchStream: shares of {} ranks, {} samples in all, {} of them this rank's, which may have {}", shares.parts(), whole,
+      throw internal_error("BatchStream: shares of {} ranks, {} samples in total, {} of them on this rank, which may have at most {}", shares.parts(), whole,
                            shares.of(whole, rank).count, planner.largest_share());
     const Lock lock(mutex);
     Place at = after(from, 0);
-    // Of cached rows whole batches are planned. Else no rank's I/O thread is further than the window after the one of a batch that was given.
+    // If rows are cached, plans hold whole batches. Otherwise no I/O thread is further than the window after that of a returned batch.
     if (!cached) at = window_after_next(at);
     std::erase_if(divisions, [&](const Division& d) { return d.from >= number(at); });
     divisions.push_back({number(at), shares});
   }
 
   const HostBatch& next() {
-    if (!sought) throw internal_error("BatchStream::next() before seek()");
+    if (!sought) throw internal_error("BatchStream::next() was called before seek()");
     Lock lock(mutex);
     if (window_ends) {
       ++emptied;
@@ -270,7 +267,7 @@ struct BatchStream::Impl {
       while (loaded == emptied) {
         if (error) std::rethrow_exception(error);
         const Timer timer;
-        const NowWaiting now("its data");
+        const WaitScope now("training data");
         changed.wait(lock);
         waited += timer.seconds();
       }
@@ -285,7 +282,7 @@ struct BatchStream::Impl {
     return batch;
   }
 
-  /// Ends the work on the I/O thread, and closes files there: HDF5 belongs to it.
+  /// Ends the work on the I/O thread, and closes files there, because HDF5 may be called only there.
   void end() {
     {
       Lock lock(mutex);
@@ -299,28 +296,25 @@ struct BatchStream::Impl {
 BatchStream::ShuffleOrder BatchStream::shuffle_order(const DataSet& data, const Options& o) {
   const std::int64_t row_bytes = std::max<std::int64_t>(1, data.feature_bytes() + data.label_bytes());
   const bool shuffled = o.order == Order::shuffled;
-  // Where it fits into memory is the machine's business; the order must not be.
+  // Whether it fits into memory may depend on the machine; the order may not.
   if (shuffled && o.chunk == 0 && o.window == 0 && data.size() <= whole_bytes / row_bytes) return {data.size(), data.size(), true};
-  // A power of two, because chunks of files mostly are: then few of these are read twice.
-  const auto usual_chunk =
-      static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, usual_chunk_bytes / row_bytes))));
-  const std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk, window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
+  // A power of two, because chunks of files usually are: then few of them are read twice.
+  const auto usual_chunk = static_cast<std::int64_t>(std::bit_floor(static_cast<std::uint64_t>(std::max<std::int64_t>(1, usual_chunk_bytes / row_bytes))));
+  const std::int64_t chunk = o.chunk > 0 ? o.chunk : usual_chunk,
+                     window = o.window > 0 ? o.window : std::max<std::int64_t>(2 * o.batch, usual_window_bytes / row_bytes);
   return {std::min(chunk, data.size()), std::min(window, data.size()), false};
 }
 
-BatchStream::BatchStream(const DataSet& data, IoThread& io, const Options& options)
-    : impl_(std::make_unique<Impl>(data, io, options)) {}
+BatchStream::BatchStream(const DataSet& data, IoThread& io, const Options& options) : impl_(std::make_unique<Impl>(data, io, options)) {}
 BatchStream::~BatchStream() { impl_->end(); }
 
 std::int64_t BatchStream::batches() const { return impl_->planner.batches(); }
 std::int64_t BatchStream::largest_share() const { return impl_->planner.largest_share(); }
 void BatchStream::seek(std::int64_t epoch, std::int64_t index) { impl_->seek({epoch, index}); }
-void BatchStream::set_shares(std::vector<std::int64_t> counts, std::int64_t epoch, std::int64_t index) {
-  impl_->set_shares(std::move(counts), {epoch, index});
-}
+void BatchStream::set_shares(std::vector<std::int64_t> counts, std::int64_t epoch, std::int64_t index) { impl_->set_shares(std::move(counts), {epoch, index}); }
 const HostBatch& BatchStream::next() { return impl_->next(); }
 std::int64_t BatchStream::memory() const {
-  constexpr std::int64_t windows = 2, place = 8 + 4;  // a row's place in its window, and its batch
+  constexpr std::int64_t windows = 2, place = 8 + 4;  // position of a row in its window, and number of its batch
   const Planner& planner = impl_->planner;
   const std::int64_t row = impl_->feature_bytes + impl_->label_bytes;
   if (impl_->cached) return planner.reach().count * (row + windows * place);

@@ -17,10 +17,10 @@ namespace trireme {
 
 namespace {
 
-constexpr std::int64_t span_bytes = 4 << 20;   // one read
-constexpr std::int64_t gap_bytes = 256 << 10;  // reading through so much costs less than to seek on most file systems
+constexpr std::int64_t span_bytes = 4 << 20;   // bytes of one read
+constexpr std::int64_t gap_bytes = 256 << 10;  // reading through a gap of this size is cheaper than a seek on most file systems
 constexpr std::size_t huge_page = 2 << 20;
-constexpr double step_seconds = 0.01;  // many small shards: opening them takes the time
+constexpr double step_seconds = 0.01;  // for many small shards: opening them takes the time
 
 template <class T>
 T element(const std::byte* from, std::int64_t i) {
@@ -29,11 +29,15 @@ T element(const std::byte* from, std::int64_t i) {
   return value;
 }
 
-/// Labels as class numbers. Returns the place of the first that is not a whole number in [0, classes), or -1.
+/// Converts labels to class numbers, and ignored labels to -1. Returns the index of the first that is not a whole number in [0, classes), or -1.
 template <class T>
-std::int64_t to_classes(const std::byte* labels, std::int64_t n, std::int64_t classes, std::int32_t* out) {
+std::int64_t to_classes(const std::byte* labels, std::int64_t n, std::int64_t classes, const std::optional<double>& ignored, std::int32_t* out) {
   for (std::int64_t i = 0; i < n; ++i) {
     const T label = element<T>(labels, i);
+    if (ignored && is_ignored(static_cast<double>(label), *ignored)) {
+      out[i] = -1;
+      continue;
+    }
     bool legal;
     if constexpr (std::is_floating_point_v<T>)
       legal = label >= 0 && label < static_cast<T>(classes) && label == std::floor(label);
@@ -49,14 +53,14 @@ std::int64_t to_classes(const std::byte* labels, std::int64_t n, std::int64_t cl
 
 template <class T>
 PageArray<T>::PageArray(std::int64_t n) {
-  // Large blocks are read row by row in random order: with huge pages they cost fewer misses of the address cache.
+  // Rows of large blocks are accessed in random order: huge pages reduce TLB misses.
   const std::size_t bytes = std::max<std::size_t>(1, static_cast<std::size_t>(n) * sizeof(T));
   const std::size_t page = bytes >= huge_page ? huge_page : 4096;
   void* memory = std::aligned_alloc(page, (bytes + page - 1) / page * page);
   if (!memory) throw std::bad_alloc();
   memory_.reset(static_cast<T*>(memory));
 #ifdef MADV_HUGEPAGE
-  if (page == huge_page) madvise(memory, bytes / page * page, MADV_HUGEPAGE);  // a wish; nothing depends on it
+  if (page == huge_page) madvise(memory, bytes / page * page, MADV_HUGEPAGE);  // a hint; may fail
 #endif
 }
 
@@ -69,7 +73,8 @@ RowLoader::RowLoader(const DataSet& data, const RowPart& part)
       report_(part.report),
       span_rows_(std::max<std::int64_t>(1, span_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes))),
       gap_rows_(gap_bytes / std::max<std::int64_t>(1, features_.bytes + labels_.bytes)) {
-  if (features_.wanted) feature_check_ = ValueCheck(part.feature_rule, data.feature_type(), features_.bytes / static_cast<std::int64_t>(size_of(data.feature_type())));
+  if (features_.wanted)
+    feature_check_ = ValueCheck(part.feature_rule, data.feature_type(), features_.bytes / static_cast<std::int64_t>(size_of(data.feature_type())));
   if (labels_.wanted) label_check_ = ValueCheck(part.label_rule, data.label_type(), labels_.bytes / static_cast<std::int64_t>(size_of(data.label_type())));
   if (labels_.box && data.labels().kind != LabelDemand::Kind::values) throw internal_error("RowLoader: a box of labels that are not values");
   open_.reserve(most_open_files);
@@ -88,7 +93,7 @@ RowLoader::Field RowLoader::field(bool wanted, const std::optional<Box>& box, co
     whole &= box->extent[a] == extent;
   }
   if (!inside)
-    throw internal_error("'{}': a box [{}+{}, {}+{}, {}+{}] of {} that are seen as {} and have {} bytes a row", data_.where(), box->first[0], box->extent[0],
+    throw internal_error("'{}': a box [{}+{}, {}+{}, {}+{}] of {} with shape {} and {} bytes per row", data_.where(), box->first[0], box->extent[0],
                          box->first[1], box->extent[1], box->first[2], box->extent[2], what, seen.tuple(), row_bytes);
   if (whole) return made;
   made.box = box;
@@ -134,7 +139,8 @@ void RowLoader::next_span() {
   const std::int64_t first = runs_[run_].first + done_;
   if (first < data_.starts()[shard_] || first >= data_.starts()[shard_ + 1]) shard_ = data_.shard_of(first);
   const std::int64_t shard_first = data_.starts()[shard_];
-  const std::int64_t limit = std::min(data_.starts()[shard_ + 1], first + span_rows_);
+  const DataSet::Place place = data_.place(shard_, first - shard_first);
+  const std::int64_t limit = first + std::min(place.count, span_rows_);
 
   parts_.clear();
   std::int64_t end = first;
@@ -142,7 +148,7 @@ void RowLoader::next_span() {
     const std::int64_t from = runs_[run_].first + done_, run_end = runs_[run_].first + runs_[run_].count;
     if (from >= limit || from - end > gap_rows_) break;
     end = std::min(run_end, limit);
-    parts_.push_back({from - first, end - from, from - shard_first});
+    parts_.push_back({from - first, end - from, place.file_row + from - first});
     done_ += end - from;
     if (end < run_end) break;
     ++run_;
@@ -150,7 +156,7 @@ void RowLoader::next_span() {
   }
   with_retries(retries_, [&] {
     try {
-      read_span(first - shard_first, end - first);
+      read_span(place.file_row, end - first);
     } catch (const IoError&) {
       forget_reader();
       throw;
@@ -179,13 +185,11 @@ void RowLoader::read_span(std::int64_t shard_row, std::int64_t count) {
   for (const Part& part : parts_) filled_ += part.count;
 }
 
-/// Moves the parts of the span that was read to `rows` to its front.
+/// Moves the wanted parts of the span at `rows` to its front.
 void RowLoader::compact(std::byte* rows, std::int64_t row_bytes) const {
   std::int64_t kept = 0;
   for (const Part& part : parts_) {
-    if (part.offset != kept)
-      std::memmove(rows + kept * row_bytes, rows + part.offset * row_bytes,
-                   static_cast<std::size_t>(part.count * row_bytes));
+    if (part.offset != kept) std::memmove(rows + kept * row_bytes, rows + part.offset * row_bytes, static_cast<std::size_t>(part.count * row_bytes));
     kept += part.count;
   }
 }
@@ -199,14 +203,15 @@ void RowLoader::read_classes(ShardReader& from, std::int64_t shard_row, std::int
     const std::byte* labels = raw_labels_.data() + part.offset * labels_.bytes;
     with_type(data_.label_type(), [&](auto zero) {
       using T = decltype(zero);
-      const std::int64_t bad = to_classes<T>(labels, part.count, classes, out);
+      const std::int64_t bad = to_classes<T>(labels, part.count, classes, data_.labels().ignored, out);
       if (bad < 0) return;
       const double value = static_cast<double>(element<T>(labels, bad));
-      refuse(fmt::format(
-          "shard '{}': row {} of data set '{}' is {}{}; class labels must be whole numbers from 0 to {}. "
-          "Hint: number the classes from 0, or give the network's last layer as many outputs as there are classes",
-          data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
-          std::isnan(value) && data_.shards()[shard_].label_gaps ? ", a missing value" : "", classes - 1));
+      refuse(
+          fmt::format("shard '{}': row {} of data set '{}' is {}{}; class labels must be whole numbers from 0 to {}. "
+                      "Hint: number the classes from 0, or set the outputs of the network's last layer to the number of classes; loss.ignore = VALUE leaves "
+                      "out samples with this label",
+                      data_.shards()[shard_].path, part.shard_row + bad, data_.names().labels, element<T>(labels, bad),
+                      std::isnan(value) && data_.shards()[shard_].label_gaps ? ", a missing value" : "", classes - 1));
     });
     out += part.count;
   }
@@ -218,7 +223,7 @@ void RowLoader::check(std::byte* rows, const ValueCheck& check, const Field& fie
       if (check.passes(rows)) continue;
       const ValueCheck::Fault fault = check.find(rows, gaps);
       if (fault.at < 0) continue;
-      refuse(fmt::format("shard '{}': row {} of data set '{}' holds {} (number {} of {} of the row); {}", data_.shards()[shard_].path, part.shard_row + row,
+      refuse(fmt::format("shard '{}': row {} of data set '{}' holds {} (value {} of {} in the row); {}", data_.shards()[shard_].path, part.shard_row + row,
                          data_set, check.reason(rows, fault.at, gaps), field.place_in_row(fault.at), field.box ? field.shape.size() : check.elements(),
                          fault.what));
     }
@@ -234,7 +239,7 @@ void RowLoader::forget_reader() {
   std::erase_if(open_, [&](const OpenShard& open) { return open.shard == shard_; });
 }
 
-/// The reader of shard_, opened where it is not; the least recently used one gives way.
+/// The reader of shard_; opens it if necessary and closes the least recently used one.
 ShardReader& RowLoader::reader() {
   ++uses_;
   for (OpenShard& open : open_) {
@@ -243,8 +248,7 @@ ShardReader& RowLoader::reader() {
     return open.reader;
   }
   if (open_.size() == most_open_files) {
-    const auto oldest = std::min_element(
-        open_.begin(), open_.end(), [](const OpenShard& a, const OpenShard& b) { return a.last_use < b.last_use; });
+    const auto oldest = std::min_element(open_.begin(), open_.end(), [](const OpenShard& a, const OpenShard& b) { return a.last_use < b.last_use; });
     if (oldest != open_.end() - 1) *oldest = std::move(open_.back());
     open_.pop_back();
   }

@@ -1,6 +1,5 @@
-// Rows of a data set, read into memory in long runs, in steps short enough to share the I/O thread with others, and
-// checked: class labels against their range, numbers by value_check.hpp. Makes HDF5 calls: I/O
-// thread only.
+// Reads rows of a data set into memory: in long reads, but in steps that are short enough to share the I/O thread. Checks class labels against their
+// range, and numbers by value_check.hpp. Makes HDF5 calls: use it on the I/O thread only.
 #pragma once
 
 #include <algorithm>
@@ -22,9 +21,8 @@
 
 namespace trireme {
 
-/// Memory that starts on a page: copies out of the kernel's file cache are up to four times slower on some processors
-/// where source and target lie a few bytes apart within their pages, as malloc's 16 bytes before a large block make
-/// them.
+/// Page-aligned memory. On some processors, copies out of the kernel's file cache are up to four times slower if source and target differ by a few
+/// bytes in their offset within a page, as with the 16 bytes that malloc keeps in front of a large block.
 template <class T>
 class PageArray {
  public:
@@ -40,19 +38,19 @@ class PageArray {
   std::unique_ptr<T[], Free> memory_;
 };
 
-/// What is read of each row.
+/// The part of each row that is read.
 struct RowPart {
   bool features = true, labels = true;
-  std::optional<Box> feature_box, label_box;  // of all channels; none: all
-  Shape sample, label;                        // (channels, extents...) of what the boxes are cut out of
-  int retries = usual_retries;                // of a read that met an error that may pass: the file is opened anew
-  bool verify = true;                         // chunks against their checksums, where they have one
-  ValueRule feature_rule = {}, label_rule = {};  // label_rule: of values
-  /// Gets what is wrong with a row, a span's first class label or number of a row at a time, where that shall not end the reading.
+  std::optional<Box> feature_box, label_box;     // all channels; empty: all pixels
+  Shape sample, label;                           // (channels, extents...) of the whole, in which the boxes lie
+  int retries = usual_retries;                   // after a read error that may be temporary; the file is opened again
+  bool verify = true;                            // compare chunks with their checksums, if they have any
+  ValueRule feature_rule = {}, label_rule = {};  // label_rule: for values
+  /// Receives faults instead of throwing them: for each read, the first bad class label or number of each row.
   std::function<void(const std::string&)> report = {};
 };
 
-/// Rows in memory, one after the other, as the data set's labels() demand them, and of each what RowPart names.
+/// Rows in memory, contiguous, in the form that the data set's labels() require; of each row the part in RowPart.
 struct RowBlock {
   bool allocated = false;
   PageArray<std::byte> features;
@@ -62,36 +60,35 @@ struct RowBlock {
 
 class RowLoader {
  public:
-  /// Files held open at a time: a data set may have more shards than a process may have files.
+  /// Maximum number of open files: a data set may have more shards than a process may open files.
   static constexpr std::size_t most_open_files = 64;
 
-  /// Boxes that are all of a row count as none. Internal errors where a box lies outside of its shape, or the shape is not that of the rows.
+  /// Boxes that cover a whole row count as none. Internal errors if a box exceeds its shape, or if the shape is not that of the rows.
   explicit RowLoader(const DataSet& data, const RowPart& part = {});
 
-  /// Bytes of one row in memory; 0 of what is not read.
+  /// Bytes of one row in memory; 0 if it is not read.
   std::int64_t feature_bytes() const { return features_.bytes; }
   std::int64_t label_bytes() const { return labels_.bytes; }
   bool cuts_features() const { return features_.box.has_value(); }
   bool cuts_labels() const { return labels_.box.has_value(); }
 
-  /// Memory for `rows` rows.
+  /// Allocates memory for `rows` rows.
   RowBlock allocate(std::int64_t rows) const;
-  /// The same for start(), with room for the rows that are read through.
+  /// The same for start(), with additional room for unwanted rows that are read through.
   RowBlock allocate_to_read(std::int64_t rows) const { return allocate(rows + std::min(span_rows_, data_.size())); }
-  /// From now on step() reads the rows of `runs` (ascending) into the front of `block`, made by allocate_to_read. Both
-  /// must stay.
+  /// Prepares step() to read the rows of `runs` (ascending) into the front of `block`, which allocate_to_read() returned. Both must stay valid.
   void start(std::span<const RowRun> runs, RowBlock& block);
-  /// Reads some MiB. True when all rows are there.
+  /// Reads some MiB. Returns true when all rows are in memory.
   bool step();
   /// Closes all files.
   void close() { open_.clear(); }
-  /// Bytes of features and labels asked of files so far. Any thread.
+  /// Bytes of features and labels requested from files so far. Any thread.
   std::int64_t bytes_read() const { return bytes_read_; }
 
  private:
-  /// Rows that shall stay, of a span that is read in one go.
+  /// Wanted rows within a span, which is read at once.
   struct Part {
-    std::int64_t offset, count;  // in the span
+    std::int64_t offset, count;  // within the span
     std::int64_t shard_row;
   };
   struct OpenShard {
@@ -100,13 +97,13 @@ class RowLoader {
     ShardReader reader;
   };
 
-  /// Features or labels: what of a row is read.
+  /// Features or labels: the part of a row that is read.
   struct Field {
     bool wanted = false;
     std::optional<Box> box;
-    Shape shape;              // what the box is cut out of; as stored where there is none
-    std::int64_t bytes = 0;   // of one row in memory
-    std::int64_t place_in_row(std::int64_t i) const;  // of number i of what is read
+    Shape shape;                                      // of the whole, in which the box lies; the stored shape if there is no box
+    std::int64_t bytes = 0;                           // of one row in memory
+    std::int64_t place_in_row(std::int64_t i) const;  // of number i of the part that is read
   };
   Field field(bool wanted, const std::optional<Box>& box, const Shape& seen, std::int64_t row_bytes, ElementType type, const char* what) const;
 
@@ -126,14 +123,14 @@ class RowLoader {
   bool verify_;
   std::function<void(const std::string&)> report_;
   ValueCheck feature_check_, label_check_;
-  std::int64_t span_rows_, gap_rows_;  // most rows of one read; most unwanted rows that are read through
+  std::int64_t span_rows_, gap_rows_;  // maximum rows of one read; maximum unwanted rows that are read through
 
   std::span<const RowRun> runs_;
   RowBlock* block_ = nullptr;
-  std::size_t run_ = 0;      // the run under way
-  std::int64_t done_ = 0;    // rows of it that were read
+  std::size_t run_ = 0;      // the current run
+  std::int64_t done_ = 0;    // rows of it already read
   std::int64_t filled_ = 0;  // rows in the block
-  std::size_t shard_ = 0;    // of the span under way
+  std::size_t shard_ = 0;    // of the current span
 
   std::vector<Part> parts_;
   std::vector<std::byte> raw_labels_;

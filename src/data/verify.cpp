@@ -14,8 +14,7 @@ namespace trireme {
 namespace {
 
 std::int64_t without_checksums(const DataSet& data) {
-  return std::ranges::count_if(data.shards(),
-                               [](const ShardInfo& shard) { return !shard.has_checksums && shard.rows > 0; });
+  return std::ranges::count_if(data.shards(), [](const ShardInfo& shard) { return !shard.has_checksums && shard.rows > 0; });
 }
 
 void verify_dealt(const Communicator& comm, const DataSet& data) {
@@ -26,16 +25,14 @@ void verify_dealt(const Communicator& comm, const DataSet& data) {
 
 }  // namespace
 
-void verify_data(const Communicator& comm, IoThread& io, const std::string& when,
-                 const std::vector<const DataSet*>& sets) {
+void verify_data(const Communicator& comm, IoThread& io, const std::string& when, const std::vector<const DataSet*>& sets) {
   if (when == "never") return;
   std::int64_t lacking = 0, all = 0;
   for (const DataSet* data : sets) {
     lacking += without_checksums(*data);
     all += std::ssize(data->shards());
   }
-  if (lacking > 0)
-    log::info("data: no checksums in {} of {} shard(s): changed values there would not be noticed", lacking, all);
+  if (lacking > 0) log::info("data: {} of {} shard(s) have no checksums, so changed values there are not detected", lacking, all);
   if (when != "first_epoch" || lacking == all) return;
   const Timer timer;
   comm.together([&] {
@@ -43,8 +40,7 @@ void verify_data(const Communicator& comm, IoThread& io, const std::string& when
       for (const DataSet* data : sets) verify_dealt(comm, *data);
     });
   });
-  log::info("data: the values of {} shard(s) are those of their checksums ({})", all - lacking,
-            human_seconds(timer.seconds()));
+  log::info("data: the values of {} shard(s) match their checksums ({})", all - lacking, human_seconds(timer.seconds()));
 }
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// Whether the values of a data set are those that were written: the deck's data.verify.
+// Compares the values of a data set with their checksums (data.verify).
 #pragma once
 
 #include <string>
@@ -10,8 +10,8 @@
 
 namespace trireme {
 
-/// Says once whether shards lack checksums. Where `when` is first_epoch, all rows are read and compared with their data sets' checksums: each rank reads the
-/// shards that are dealt to it. Throws a data error that names shard and data set, the same on all ranks. Collective over `comm`.
+/// Logs once whether shards have no checksums. If `when` is first_epoch, reads all rows and compares them with the checksums of their data sets; the
+/// shards are distributed over the ranks. Throws a data error with shard and data set, the same on all ranks. Collective over `comm`.
 void verify_data(const Communicator& comm, IoThread& io, const std::string& when, const std::vector<const DataSet*>& sets);
 
 }  // namespace trireme

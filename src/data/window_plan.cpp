@@ -39,9 +39,7 @@ Planner::Size Planner::size_of_batch(std::int64_t index, const Shares& shares) c
   const std::int64_t each = size_ / ranks_, longer = size_ % ranks_;
   const auto left = [&](std::int64_t rows) { return std::clamp<std::int64_t>(rows - index * batch_, 0, batch_); };
   const std::int64_t of_longer = left(each + 1), of_other = left(each);
-  const auto of_first = [&](std::int64_t ranks) {
-    return std::min(ranks, longer) * of_longer + std::max<std::int64_t>(0, ranks - longer) * of_other;
-  };
+  const auto of_first = [&](std::int64_t ranks) { return std::min(ranks, longer) * of_longer + std::max<std::int64_t>(0, ranks - longer) * of_other; };
   return {of_first(ranks_), of_first(rank_), rank_ < longer ? of_longer : of_other};
 }
 
@@ -66,11 +64,10 @@ void Planner::plan(std::int64_t epoch, std::int64_t window, bool rows_as_places,
 
 void Planner::plan_shuffled(bool rows_as_places, WindowPlan& plan) {
   sampler_->window(plan.epoch, plan.window, rows_);
-  // Rows come in ascending order, so the place of a row within its batch is the number of that batch's rows met before.
-  // What is kept there is that number less the start of what is wanted, this rank's share or all: wanted are those in [0, count).
+  // Rows come in ascending order, so the position of a row within its batch is the number of rows of that batch seen before.
+  // The counter is that number minus the start of the wanted range (this rank's share, or all): rows in [0, count) are wanted.
   met_.clear();
-  for (std::int64_t b = 0; b < plan.batches; ++b)
-    met_.push_back(rows_as_places ? 0 : -size_of_batch(plan.window * batches_per_window_ + b, plan.shares).first);
+  for (std::int64_t b = 0; b < plan.batches; ++b) met_.push_back(rows_as_places ? 0 : -size_of_batch(plan.window * batches_per_window_ + b, plan.shares).first);
   std::int64_t kept = 0;
   const std::uint32_t* batch = rows_.batch.data();
   for (const RowRun& run : rows_.runs) {

@@ -1,5 +1,7 @@
 #include "layers/options.hpp"
 
+#include <fmt/ranges.h>
+
 #include <algorithm>
 
 #include "base/error.hpp"
@@ -16,14 +18,16 @@ LayerOptions::LayerOptions(const LayerSpec& spec, const std::vector<OptionSpec>&
     const auto found = std::ranges::find(values_, name, &OptionSpec::name);
     if (found == values_.end() && is_placement_option(name)) continue;
     if (found == values_.end()) {
-      const std::string close = nearest(name, names);
-      throw usage_error("{}: unknown option '{}' in 'layer = {}'. Hint: {}", where(), name, spec.text,
-                        close.empty() ? "this kind takes no options" : fmt::format("did you mean '{}'?", close));
+      if (names.empty()) throw usage_error("{}: unknown option '{}' in 'layer = {}'. Hint: this layer takes no options", where(), name, spec.text);
+      throw usage_error("{}: unknown option '{}' in 'layer = {}'. Hint: {}The options of this layer are {}", where(), name, spec.text,
+                        did_you_mean(name, names), fmt::join(names, ", "));
     }
     found->fallback = value;
   }
   for (const auto& option : values_)
-    if (option.fallback.empty()) throw usage_error("{}: option '{}' is missing in 'layer = {}' ({})", where(), option.name, spec.text, option.help);
+    if (option.fallback.empty())
+      throw usage_error("{}: option '{}' is missing in 'layer = {}'. Hint: add {}=VALUE. Meaning: {}", where(), option.name, spec.text, option.name,
+                        option.help);
 }
 
 std::string LayerOptions::where() const { return spec_.called(); }
@@ -37,7 +41,7 @@ const OptionSpec& LayerOptions::entry(const std::string& name) const {
 const std::string& LayerOptions::text(const std::string& name) const { return entry(name).fallback; }
 
 std::int64_t LayerOptions::within(const OptionSpec& option, const std::string& text) const {
-  if (!option.is_integer()) throw internal_error("layer option '{}' of '{}' is no whole number", option.name, spec_.kind);
+  if (!option.is_integer()) throw internal_error("layer option '{}' of '{}' is not an integer", option.name, spec_.kind);
   const std::int64_t value = parse_integer(text, where() + " " + option.name);
   if (value < option.low) throw usage_error("{}: {} = {} is too small. Expected {} to {}", where(), option.name, value, option.low, option.high);
   if (value > option.high) throw usage_error("{}: {} = {} is too large. Expected {} to {}", where(), option.name, value, option.low, option.high);
@@ -59,15 +63,15 @@ bool LayerOptions::boolean(const std::string& name) const {
   const std::string& value = text(name);
   if (value == "true" || value == "yes" || value == "1") return true;
   if (value == "false" || value == "no" || value == "0") return false;
-  throw usage_error("{}: {} = '{}' is neither true nor false", where(), name, value);
+  throw usage_error("{}: {} = '{}' is neither true nor false. Expected true, yes, 1 or false, no, 0", where(), name, value);
 }
 
 std::array<std::int64_t, 3> LayerOptions::extents(const std::string& name, int dims, std::int64_t fill) const {
   const OptionSpec& option = entry(name);
   const auto parts = split(text(name), ',');
   if (parts.size() != 1 && parts.size() != static_cast<std::size_t>(dims))
-    throw usage_error("{}: {} = {} has {} numbers; its input has {} spatial dimension(s). Expected 1 or {} numbers", where(), name, text(name),
-                      parts.size(), dims, dims);
+    throw usage_error("{}: {} = {} has {} numbers; its input has {} spatial dimension(s). Expected 1 or {} numbers", where(), name, text(name), parts.size(),
+                      dims, dims);
   std::array<std::int64_t, 3> values{fill, fill, fill};
   for (int a = 0; a < dims; ++a) {
     const auto& part = parts[parts.size() == 1 ? 0 : static_cast<std::size_t>(a)];

@@ -1,4 +1,4 @@
-// The part of a layer that one rank computes: some of its channels, some of its pixels. The whole by default.
+// The part of a layer that one rank computes: some of its channels, some of its pixels. Default: the whole layer.
 #pragma once
 
 #include <algorithm>
@@ -21,14 +21,14 @@ struct ChannelRange {
   bool operator==(const ChannelRange&) const = default;
 };
 
-/// The place of a part in a parameter of this whole shape, which begins at `first` (of the leading extents; 0 else).
+/// The slice of a parameter of this whole shape that begins at `first` (leading extents; 0 for the others).
 inline Slice slice_of(const Shape& whole, std::initializer_list<std::int64_t> first) {
   Slice slice{whole, {}};
   std::copy(first.begin(), first.end(), slice.first.begin());
   return slice;
 }
 
-/// Calls f(place in the whole, place in the part, count) for the runs of elements of a part of this shape.
+/// Calls f(offset in the whole, offset in the part, count) for each contiguous run of elements of a part of this shape.
 template <class F>
 void for_part(const Shape& part, const Slice& slice, const F& f) {
   if (!slice.is_part() || part.rank() == 0) return f(std::int64_t{0}, std::int64_t{0}, part.size());
@@ -44,7 +44,7 @@ void for_part(const Shape& part, const Slice& slice, const F& f) {
     f(place + slice.first[static_cast<std::size_t>(last)], row * run, run);
   }
 }
-/// Copies a part out of a whole array, and into one.
+/// Copy a part from a whole array, and into one.
 template <class T>
 void take_part(const Shape& part, const Slice& slice, const T* whole, T* to) {
   for_part(part, slice, [&](std::int64_t from, std::int64_t at, std::int64_t count) { std::copy_n(whole + from, count, to + at); });
@@ -55,12 +55,12 @@ void put_part(const Shape& part, const Slice& slice, const T* from, T* whole) {
 }
 
 struct LayerPart {
-  ChannelRange in, out;    // the same in layers that keep channels apart
-  bool split = false;      // pixels are split: `input` is what is at hand of the input, `output` what is made, as boxes of the whole sample
+  ChannelRange in, out;  // equal in layers that treat channels independently
+  bool split = false;    // pixels are split: `input` and `output` are this rank's boxes of the whole sample
   Box input, output;
-  bool adds_bias = true;   // false: the sums are partial, and who adds them up adds the bias too
+  bool adds_bias = true;  // false: the outputs are partial sums, and the layer that all-reduces them adds the bias
 
-  /// What this rank holds of an input, and of an output, of that whole shape.
+  /// This rank's shape of an input, and of an output, of that whole shape.
   Shape input_of(const Shape& whole) const { return part_of(whole, in, input); }
   Shape output_of(const Shape& whole) const { return part_of(whole, out, output); }
 

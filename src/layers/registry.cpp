@@ -1,26 +1,11 @@
 #include "layers/registry.hpp"
 
 #include <algorithm>
-#include <type_traits>
 
 #include "base/error.hpp"
 #include "base/text.hpp"
-#include "layers/kinds.hpp"
 
 namespace trireme {
-
-const std::vector<LayerKind>& layer_kinds() {
-  static const std::vector<LayerKind> kinds = [] {
-    std::vector<LayerKind> all{linear_kind(),          conv_kind(),       conv_transpose_kind(), max_pool_kind(),      avg_pool_kind(),
-                               global_avg_pool_kind(), upsample_kind(),   batch_norm_kind(),     layer_norm_kind(),    group_norm_kind(),
-                               instance_norm_kind()};
-    std::ranges::move(activation_kinds(), std::back_inserter(all));
-    for (auto kind : {softmax_kind(), log_softmax_kind(), flatten_kind(), reshape_kind(), dropout_kind(), scale_kind(), add_kind(), concat_kind()})
-      all.push_back(std::move(kind));
-    return all;
-  }();
-  return kinds;
-}
 
 const LayerKind& kind_of(const LayerSpec& spec) {
   const auto& kinds = layer_kinds();
@@ -28,8 +13,8 @@ const LayerKind& kind_of(const LayerSpec& spec) {
   if (kind == kinds.end()) {
     std::vector<std::string> names;
     for (const auto& k : kinds) names.push_back(k.name);
-    throw usage_error("{}: unknown kind '{}' in 'layer = {}'. Hint: did you mean '{}'? Known kinds: {}", spec.called(), spec.kind, spec.text,
-                      nearest(spec.kind, names), fmt::join(names, ", "));
+    throw usage_error("{}: unknown layer kind '{}' in 'layer = {}'. Hint: {}Known kinds: {}", spec.called(), spec.kind, spec.text,
+                      did_you_mean(spec.kind, names), fmt::join(names, ", "));
   }
   return *kind;
 }
@@ -43,10 +28,7 @@ std::unique_ptr<Layer<T>> make_layer(const LayerSpec& spec, const std::vector<Sh
   if (kind->inputs == 0 && inputs.size() < 2)
     throw usage_error("{}: takes two or more inputs, found {} in 'layer = {}'. Hint: name them, as in from=conv1,conv2", options.where(), inputs.size(),
                       spec.text);
-  if constexpr (std::is_same_v<T, float>)
-    return kind->make_float(options, inputs, part);
-  else
-    return kind->make_double(options, inputs, part);
+  return kind->make.template make<T>(options, inputs, part);
 }
 
 template std::unique_ptr<Layer<float>> make_layer(const LayerSpec&, const std::vector<Shape>&, const LayerPart&);
@@ -54,12 +36,13 @@ template std::unique_ptr<Layer<double>> make_layer(const LayerSpec&, const std::
 
 std::string layer_reference() {
   std::string text =
-      "## Layers\n\n`layer = KIND [name=NAME] [from=A,B] [option=value ...]`: layers run in order. `name` defaults to the kind and a running number "
-      "(`conv1`, `conv2`); `from` names the inputs where they are not the layer before (`input` is the network's input). Sizes take one number for "
-      "all dimensions or one for each, as in `kernel=3,5`; the number of spatial dimensions (1 to 3) is the input's.\n\n"
-      "Every layer also takes `tensor=auto|column|row|whole` (contractions: how their channels are divided), `spatial=auto|whole` and `stage=N` (begins stage N of the "
-      "pipeline, from 0); see docs/parallelism.md.\n\n"
-      "| kind | options (default) | meaning |\n| --- | --- | --- |\n";
+      "## Layers\n\n`layer = KIND [name=NAME] [from=A,B] [option=value ...]` adds a layer. Layers run in the order of their lines. `name` defaults to the kind "
+      "and a running number (`conv1`, `conv2`). `from` names the inputs; without it, the input is the previous layer (`input` is the network's input). A size "
+      "is one number for all dimensions or one number per dimension, as in `kernel=3,5`. The input determines the number of spatial dimensions (1 to "
+      "3).\n\nEvery layer also takes these options (see docs/parallelism.md):\n\n- `tensor=auto|column|row|whole`: how tensor parallelism divides the channels "
+      "of a linear or convolution layer. `whole`: not at all.\n- `spatial=auto|whole`: whether spatial parallelism divides the pixels. `whole`: every rank "
+      "computes all pixels.\n- `stage=N`: the layer begins stage N of the pipeline; the first stage is 0.\n\n| kind | options (default) | meaning |\n| --- | "
+      "--- | --- |\n";
   for (const auto& kind : layer_kinds()) {
     std::string options;
     for (const auto& option : kind.options)

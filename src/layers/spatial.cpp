@@ -16,19 +16,19 @@ constexpr std::int64_t most_residues = 65536;  // of the stride: the backward pa
 void check_size(const ConvGeometry& g, const LayerOptions& options) {
   std::int64_t taps = 0, residues = 0, inside = 0, outside = 0, work = 0;
   if (!fits({g.kernel[0], g.kernel[1], g.kernel[2]}, taps) || taps > most_taps)
-    throw usage_error("{}: a kernel of {}x{}x{} has too many taps. Expected at most {}", options.where(), g.kernel[0], g.kernel[1], g.kernel[2], most_taps);
+    throw usage_error("{}: a kernel of {}x{}x{} has too many elements. Expected at most {}", options.where(), g.kernel[0], g.kernel[1], g.kernel[2], most_taps);
   const auto residues_of = [&](std::size_t a) { return std::min(g.stride[a], g.in[a]); };
   if (!fits({residues_of(0), residues_of(1), residues_of(2)}, residues) || residues > most_residues)
-    throw usage_error("{}: a stride of {}x{}x{} has too many places in one step. Expected at most {}", options.where(), g.stride[0], g.stride[1], g.stride[2],
+    throw usage_error("{}: a stride of {}x{}x{} spans too many elements. Expected at most {}", options.where(), g.stride[0], g.stride[1], g.stride[2],
                       most_residues);
   const bool small = fits({g.in_channels, g.in[0], g.in[1], g.in[2]}, inside) && fits({g.out_channels, g.out[0], g.out[1], g.out[2]}, outside) &&
                      inside <= most_elements && outside <= most_elements;
-  if (!small) throw usage_error("{}: its input or output has more than {} elements a sample", options.where(), most_elements);
+  if (!small) throw usage_error("{}: the input or the output has more than {} elements per sample", options.where(), most_elements);
   if (!fits({g.in_channels / g.groups, g.out_channels, taps}, work) || work > most_elements)
-    throw usage_error("{}: a weight of {} x {} channels and {} taps has more than {} elements", options.where(), g.out_channels, g.in_channels / g.groups, taps,
-                      most_elements);
+    throw usage_error("{}: a weight of {} x {} channels and {} kernel elements has more than {} elements", options.where(), g.out_channels,
+                      g.in_channels / g.groups, taps, most_elements);
   if (!fits({work, g.out[0], g.out[1], g.out[2]}, work))
-    throw usage_error("{}: the multiply-adds of a sample do not fit in 64 bits", options.where());
+    throw usage_error("{}: the number of multiply-adds per sample does not fit in 64 bits", options.where());
 }
 
 }  // namespace trireme

@@ -10,10 +10,10 @@
 
 namespace trireme {
 
-/// Number of spatial dimensions of an input that must have one to three; a usage error names the layer otherwise.
+/// Number of spatial dimensions of an input that must have one to three; otherwise a usage error names the layer.
 inline int spatial_dims(const Shape& input, const LayerOptions& options) {
   if (input.rank() < 2 || input.rank() > 4)
-    throw usage_error("{}: needs an input of channels and 1 to 3 spatial dimensions, as 3x32x32; found {}", options.where(), input.text());
+    throw usage_error("{}: needs an input with channels and 1 to 3 spatial dimensions, such as 3x32x32; found {}", options.where(), input.text());
   return input.rank() - 1;
 }
 
@@ -36,7 +36,7 @@ inline Shape spatial_shape(std::int64_t channels, const std::array<std::int64_t,
   return shape;
 }
 
-/// Refuses a convolution whose lists of taps, or whose products, are larger than any network's: `g` as PyTorch's conv has it, or transposed.
+/// Throws a usage error if the index lists or the matrix products of a convolution are too large. `g`: as in PyTorch's conv, or transposed.
 void check_size(const ConvGeometry& g, const LayerOptions& options);
 
 /// Channels and pixels of an activation: (C, ...) -> C, product of the rest.

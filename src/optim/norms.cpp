@@ -18,35 +18,39 @@ Buffer<E> to_device(const std::vector<E>& list, const char* label) {
   return buffer;
 }
 
-// nvcc allows no kernel in a private member function, and these are called by members.
+// nvcc does not allow kernels in private member functions, so these are free functions.
 void add_up(const Execution& exec, std::int64_t parameters, Span<const double> squares, Span<const std::uint8_t> counts, Span<double> result) {
-  Kokkos::parallel_for("trireme::norms::add_up", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
-    double sum = 0;
-    for (std::int64_t p = 0; p < parameters; ++p)
-      if (counts.size() == 0 || counts(p) != 0) sum += squares(p);
-    result(0) = sum;
-  });
+  Kokkos::parallel_for(
+      "trireme::norms::add_up", Range(exec, 0, 1), KOKKOS_LAMBDA(std::int64_t) {
+        double sum = 0;
+        for (std::int64_t p = 0; p < parameters; ++p)
+          if (counts.size() == 0 || counts(p) != 0) sum += squares(p);
+        result(0) = sum;
+      });
 }
 
-// Parts of one parameter on this rank have one number: one after the other, so that no two add to the same place at once.
+// Parts of one parameter on this rank share a number: add them one after the other, so that no two add to the same element at the same time.
 void to_global(const Execution& exec, std::int64_t parameters, Span<const double> squares, Span<const std::uint8_t> counts, Span<const std::int32_t> number,
                Span<double> global) {
-  Kokkos::parallel_for("trireme::norms::to_global", Range(exec, 0, 2), KOKKOS_LAMBDA(std::int64_t which) {
-    for (std::int64_t p = 0; p < parameters; ++p)
-      if (counts(p) != 0) global(2 * number(p) + which) += squares(2 * p + which);
-  });
+  Kokkos::parallel_for(
+      "trireme::norms::to_global", Range(exec, 0, 2), KOKKOS_LAMBDA(std::int64_t which) {
+        for (std::int64_t p = 0; p < parameters; ++p)
+          if (counts(p) != 0) global(2 * number(p) + which) += squares(2 * p + which);
+      });
 }
 
 void from_global(const Execution& exec, std::int64_t parameters, Span<const double> global, Span<const std::int32_t> number, Span<double> squares) {
-  Kokkos::parallel_for("trireme::norms::from_global", Range(exec, 0, parameters), KOKKOS_LAMBDA(std::int64_t p) {
-    for (int which = 0; which < 2; ++which) squares(2 * p + which) = global(2 * number(p) + which);
-  });
+  Kokkos::parallel_for(
+      "trireme::norms::from_global", Range(exec, 0, parameters), KOKKOS_LAMBDA(std::int64_t p) {
+        for (int which = 0; which < 2; ++which) squares(2 * p + which) = global(2 * number(p) + which);
+      });
 }
 
 }  // namespace
 
 template <class T>
-Norms<T>::Norms(UpdateRuns runs, std::int64_t parameters, NormScope scope) : runs_(runs), parameters_(parameters), shards_(scope.shards), model_(scope.model) {
+Norms<T>::Norms(ParameterChunks runs, std::int64_t parameters, NormScope scope)
+    : runs_(runs), parameters_(parameters), shards_(scope.shards), model_(scope.model) {
   const auto n = static_cast<std::size_t>(parameters);
   partial_ = Buffer<double>("trireme::norms::partial", runs.all.size());
   squares_ = Buffer<double>("trireme::norms::squares", n);
@@ -55,7 +59,7 @@ Norms<T>::Norms(UpdateRuns runs, std::int64_t parameters, NormScope scope) : run
   const bool fits = scope.counts.size() == n && scope.global_number.size() == n &&
                     std::ranges::all_of(scope.global_number, [&](std::int32_t number) { return number >= 0 && number < scope.global_parameters; });
   if (!fits)
-    throw internal_error("norms: {} parameters, {} counts and {} numbers among {} of the model", n, scope.counts.size(), scope.global_number.size(),
+    throw internal_error("Norms: {} parameters, {} counts and {} global numbers below {}", n, scope.counts.size(), scope.global_number.size(),
                          scope.global_parameters);
   counts_ = to_device(scope.counts, "trireme::norms::counts");
   number_ = to_device(scope.global_number, "trireme::norms::number");

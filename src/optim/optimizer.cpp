@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.hpp"
+#include "base/registry.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 
 namespace trireme {
@@ -20,51 +21,43 @@ void to_device(const std::vector<E>& list, Buffer<E>& buffer, const char* label)
 
 }  // namespace
 
-std::vector<std::string> optimizer_states(const Deck& deck) {
-  const std::string& kind = deck.text("optimizer.kind");
-  if (kind == "adam" || kind == "adamw" || kind == "lamb") return {"first_moment", "second_moment"};
-  std::vector<std::string> names;
-  if (kind == "rmsprop") {
-    names.emplace_back("square_average");
-    if (deck.boolean("optimizer.centered")) names.emplace_back("gradient_average");
-  }
-  if (deck.real("optimizer.momentum") > 0) names.emplace_back("momentum");
-  return names;
-}
+const OptimizerKind& optimizer_kind(const Deck& deck) { return entry_of(optimizer_kinds(), deck.text("optimizer.kind")); }
+
+namespace {
+
+const bool keys_are_known = add_keys_of(optimizer_kinds());
 
 template <class T>
-Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network, const Shards& shards, const NormScope& scope)
-    : network_(network), shards_(shards), clip_norm_(deck.real("optimizer.clip_norm")) {
+ParameterGroups groups_of(const Deck& deck, const Network<T>& network) {
+  std::vector<std::string> names;
+  std::vector<Shape> shapes;
+  for (const WholeArray& array : network.whole_parameters()) names.push_back(array.name), shapes.push_back(array.shape);
+  return {deck, names, shapes};
+}
+
+}  // namespace
+
+std::vector<std::string> optimizer_states(const Deck& deck) { return optimizer_kind(deck).states(deck); }
+
+template <class T>
+Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network, const ZeroPartition& shards, const NormScope& scope)
+    : network_(network), shards_(shards), groups_(groups_of(deck, network)), clip_norm_(deck.real("optimizer.clip_norm")) {
   if (shards.arena_size() != network.arena_size())
     throw internal_error("optimizer: shards of {} elements for an arena of {}", shards.arena_size(), network.arena_size());
-  const std::string& kind = deck.text("optimizer.kind");
-  kind_ = kind == "adam"      ? Kind::adam
-          : kind == "adamw"   ? Kind::adamw
-          : kind == "rmsprop" ? Kind::rmsprop
-          : kind == "lars"    ? Kind::lars
-          : kind == "lamb"    ? Kind::lamb
-                              : Kind::sgd;
-  sgd_.momentum = rmsprop_.momentum = lars_.momentum = deck.real("optimizer.momentum");
-  sgd_.dampening = deck.real("optimizer.dampening");
-  sgd_.nesterov = deck.boolean("optimizer.nesterov");
-  sgd_.weight_decay = adam_.weight_decay = rmsprop_.weight_decay = lars_.weight_decay = deck.real("optimizer.weight_decay");
-  adam_.beta1 = deck.real("optimizer.beta1");
-  adam_.beta2 = deck.real("optimizer.beta2");
-  adam_.epsilon = rmsprop_.epsilon = lars_.epsilon = deck.real("optimizer.epsilon");
-  adam_.decoupled = kind_ == Kind::adamw;
-  rmsprop_.alpha = deck.real("optimizer.alpha");
-  lars_.trust = deck.real("optimizer.trust");
-  if (kind_ == Kind::sgd && sgd_.nesterov && (sgd_.momentum <= 0 || sgd_.dampening != 0))
-    throw usage_error("optimizer.nesterov = true needs optimizer.momentum > 0 and optimizer.dampening = 0; found momentum {} and dampening {}",
-                      sgd_.momentum, sgd_.dampening);
-  lay_out_runs(deck.boolean("optimizer.decay_biases"));
+  lay_out_parts(deck);
   for (const std::string& name : optimizer_states(deck)) add_state(name);
-  const bool trusts = kind_ == Kind::lars || kind_ == Kind::lamb;
+  const bool trusts = optimizer_kind(deck).layer_norms;
+  if (trusts && !shards_.whole() && deck.integer("data.virtual_ranks") > 0)
+    throw usage_error(
+        "optimizer.kind = {} needs norms of whole parameters, whose bits would depend on the number of ranks under optimizer.shard = true and "
+        "data.virtual_ranks. "
+        "Hint: set optimizer.shard = false",
+        deck.text("optimizer.kind"));
   if ((clip_norm_ > 0 || trusts) && (!shards_.whole() || scope.model != nullptr)) {
     if (!shards_.whole() && scope.shards == nullptr) throw internal_error("optimizer: norms of a part of the parameters need the ranks that own the rest");
     NormScope beyond = scope;
     if (shards_.whole()) beyond.shards = nullptr;
-    norms_.emplace(UpdateRuns{runs_, first_runs_}, static_cast<std::int64_t>(network.parameters().size()), beyond);
+    norms_.emplace(ParameterChunks{runs_, first_runs_}, static_cast<std::int64_t>(network.parameters().size()), beyond);
   }
   if (clip_norm_ > 0) {
     norm_partial_ = Buffer<double>("trireme::optimizer::norm_partial", static_cast<std::size_t>(squared_norm_workspace(network.arena_size())));
@@ -81,20 +74,47 @@ Optimizer<T>::Optimizer(const Deck& deck, Network<T>& network, const Shards& sha
 }
 
 template <class T>
-void Optimizer<T>::lay_out_runs(bool decay_biases) {
-  std::vector<UpdateRun> runs;
-  std::vector<std::int32_t> first{0};
+void Optimizer<T>::lay_out_parts(const Deck& deck) {
+  const bool decay_biases = deck.boolean("optimizer.decay_biases");
+  lay_out_chunks(decay_biases, std::nullopt, runs_, first_runs_);
+  const auto rule_of = [](const Deck& of) { return optimizer_kind(of).make.template make<T>(of); };
+  if (groups_.trivial()) {
+    parts_.push_back({rule_of(deck), 1, runs_, first_runs_});
+    return;
+  }
+  for (std::size_t g = 0; g < groups_.groups().size(); ++g) {
+    const ParameterGroup& group = groups_.groups()[g];
+    if (group.arrays == 0) continue;
+    Part part{
+        group.weight_decay ? rule_of(Deck(deck.resolved(), deck.origin(), {fmt::format("optimizer.weight_decay={}", *group.weight_decay)})) : rule_of(deck),
+        group.lr_factor,
+        {},
+        {}};
+    lay_out_chunks(decay_biases, static_cast<int>(g), part.runs, part.first_runs);
+    parts_.push_back(std::move(part));
+  }
   for (const Parameter& parameter : network_.parameters()) {
+    if (groups_.group_of(parameter.name) != ParameterGroups::frozen) continue;
+    frozen_.push_back({parameter.offset, parameter.offset + parameter.shape.size()});
+  }
+}
+
+template <class T>
+void Optimizer<T>::lay_out_chunks(bool decay_biases, std::optional<int> group, Buffer<ParameterChunk>& runs, Buffer<std::int32_t>& first) const {
+  std::vector<ParameterChunk> chunks;
+  std::vector<std::int32_t> firsts{0};
+  for (const Parameter& parameter : network_.parameters()) {
+    const bool wanted = !group || groups_.group_of(parameter.name) == *group;
     for (const auto& owned : shards_.owned()) {
       const std::int64_t begin = std::max(parameter.offset, owned.first), end = std::min(parameter.offset + parameter.shape.size(), owned.last);
-      for (std::int64_t at = begin; at < end; at += UpdateRun::length)
-        runs.push_back({at, std::min(at + UpdateRun::length, end), static_cast<std::int32_t>(first.size()) - 1, decay_biases || parameter.shape.rank() > 1,
-                        owned.at - owned.first});
+      for (std::int64_t at = begin; wanted && at < end; at += ParameterChunk::length)
+        chunks.push_back({at, std::min(at + ParameterChunk::length, end), static_cast<std::int32_t>(firsts.size()) - 1,
+                          decay_biases || parameter.shape.rank() > 1, owned.at - owned.first});
     }
-    first.push_back(static_cast<std::int32_t>(runs.size()));
+    firsts.push_back(static_cast<std::int32_t>(chunks.size()));
   }
-  to_device(runs, runs_, "trireme::optimizer::runs");
-  to_device(first, first_runs_, "trireme::optimizer::first_runs");
+  to_device(chunks, runs, "trireme::optimizer::runs");
+  to_device(firsts, first, "trireme::optimizer::first_runs");
 }
 
 template <class T>
@@ -110,30 +130,21 @@ Span<T> Optimizer<T>::state(std::string_view name) {
 
 template <class T>
 void Optimizer<T>::update(const Execution& exec, double lr, std::int64_t step) {
-  const Span<T> gradients = network_.gradients(), values = network_.values();
-  const UpdateRuns runs{runs_, first_runs_};
   TrustRatios trust{trust_partial_, trust_squares_, trust_, trust_roots_, {}};
   if (norms_) trust.complete = [this](const Execution& on, Span<double> squares) { norms_->complete(on, squares); };
+  // The norm of the gradient is that of what is trained.
+  for (const FrozenRange& range : frozen_) fill<T>(exec, range.last - range.first, T{}, slice<T>(network_.gradients(), range.first, range.last - range.first));
   Clip clip;
   if (clip_norm_ > 0) {
     if (norms_)
-      norms_->squared(exec, gradients, norm_);
+      norms_->squared(exec, network_.gradients(), norm_);
     else
-      squared_norm<T>(exec, network_.arena_size(), gradients, norm_partial_, norm_);
+      squared_norm<T>(exec, network_.arena_size(), network_.gradients(), norm_partial_, norm_);
     clip = {clip_norm_, norm_};
   }
-  sgd_.lr = adam_.lr = rmsprop_.lr = lars_.lr = lr;
-  sgd_.first = step == 0;
-  adam_.t = step + 1;
-  switch (kind_) {
-    case Kind::sgd: return sgd_update<T>(exec, runs, sgd_, clip, gradients, values, state("momentum"));
-    case Kind::adam:
-    case Kind::adamw: return adam_update<T>(exec, runs, adam_, clip, gradients, values, state("first_moment"), state("second_moment"));
-    case Kind::rmsprop:
-      return rmsprop_update<T>(exec, runs, rmsprop_, clip, gradients, values, state("square_average"), state("gradient_average"), state("momentum"));
-    case Kind::lars: return lars_update<T>(exec, runs, lars_, clip, trust, gradients, values, state("momentum"));
-    case Kind::lamb: return lamb_update<T>(exec, runs, adam_, clip, trust, gradients, values, state("first_moment"), state("second_moment"));
-  }
+  for (const Part& part : parts_)
+    part.rule->update({exec, ParameterChunks{part.runs, part.first_runs}, clip, trust, part.lr_factor == 1 ? lr : lr * part.lr_factor, step,
+                       network_.gradients(), network_.values(), [this](std::string_view name) { return state(name); }});
 }
 
 template class Optimizer<float>;

@@ -1,26 +1,50 @@
-// The learning rate as a function of the step alone, so that a restart continues it by itself.
+// The learning rate as a function of the step alone, so that a restart continues it. A file of this folder registers a schedule with TRIREME_SCHEDULE(name).
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <string>
+#include <vector>
 
 #include "config/deck.hpp"
+#include "config/key_spec.hpp"
 
 namespace trireme {
+
+/// How long a schedule is, in steps.
+struct ScheduleLength {
+  double epoch;  // steps of an epoch
+  double total;  // steps from the end of warm-up to the end of training, at least 1
+};
+
+struct ScheduleKind {
+  std::string name = {};             // the value of schedule.kind; the registry sets it
+  std::string help;                  // one sentence with the formula, for the deck reference
+  std::vector<KeySpec> keys = {};    // deck keys that this kind alone has
+  bool follows_length = false;       // whether the factors depend on the length of the run
+  bool follows_evaluations = false;  // whether the run multiplies by a factor that depends on its evaluations (train/quality.hpp)
+  /// Makes the factor of optimizer.lr as a function of the steps since warm-up, 0 for the first.
+  std::function<std::function<double(double)>(const Deck&, const ScheduleLength&)> make;
+};
+
+/// All schedules, in the order of their files.
+const std::vector<ScheduleKind>& schedule_kinds();
+/// The one that schedule.kind names.
+const ScheduleKind& schedule_kind(const Deck& deck);
+
+#define TRIREME_SCHEDULE(kind) ScheduleKind schedule_kind_##kind()
 
 class Schedule {
  public:
   /// From [optimizer] lr and [schedule]. `steps_per_epoch` and `total_steps` turn epochs into steps.
   Schedule(const Deck& deck, std::int64_t steps_per_epoch, std::int64_t total_steps);
-  /// Learning rate of step `step` (0 for the first update).
-  /// warm-up: lr (step + 1) / w for the first w steps (Goyal et al. 2017); then, with s steps since and S in all after warm-up,
-  /// constant: lr; step: lr gamma^floor(s / every); cosine: lr (f + (1 - f)(1 + cos(pi s/S))/2) (Loshchilov and Hutter 2017, eq. 5);
-  /// linear: lr (1 - (1 - f) s/S).
+  /// Learning rate of step `step`, 0 for the first update: lr (step + 1) / w in the first w steps (warm-up, Goyal et al. 2017), then lr times the factor of the
+  /// kind.
   double at(std::int64_t step) const;
 
  private:
-  enum class Kind { constant, step, cosine, linear } kind_;
-  double lr_, gamma_, final_, warmup_, every_;  // warmup_ and every_ in steps
-  double decay_steps_;
+  double lr_, warmup_;  // warmup_ in steps
+  std::function<double(double)> factor_;
 };
 
 }  // namespace trireme

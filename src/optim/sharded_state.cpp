@@ -21,11 +21,11 @@ const Buffer<T>& find(const Optimizer<T>& optimizer, std::string_view name) {
 template <class T>
 HostArena<T> whole_state(const Communicator& comm, const Optimizer<T>& optimizer, std::string_view name) {
   const HostArena<T> mine = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), find(optimizer, name));
-  const Shards& shards = optimizer.shards();
+  const ZeroPartition& shards = optimizer.shards();
   if (shards.whole()) return mine;
   HostArena<T> whole("trireme::optimizer::whole_state", static_cast<std::size_t>(shards.arena_size()));
   for (const auto& range : shards.owned()) std::copy_n(mine.data() + range.at, range.last - range.first, whole.data() + range.first);
-  // Each element is some rank's bits and all others' 0: OR leaves them as they are, where a sum would make -0 into 0.
+  // Each element holds one rank's bits and 0 on all others: OR keeps the bits, whereas a sum would change -0 to 0.
   const auto bytes = std::as_writable_bytes(std::span(whole.data(), whole.size()));
   constexpr std::size_t largest = std::size_t{1} << 30;
   for (std::size_t at = 0; at < bytes.size(); at += largest) comm.all_reduce(bytes.subspan(at, std::min(largest, bytes.size() - at)), MPI_BOR);
@@ -37,13 +37,13 @@ std::vector<std::int64_t> row_cuts(const Network<T>& network, int ranks) {
   const std::int64_t size = network.arena_size();
   std::vector<std::int64_t> cuts{0};
   for (int r = 1; r < ranks; ++r) {
-    const std::int64_t wish = size / ranks * r + size % ranks * r / ranks;
+    const std::int64_t wanted = size / ranks * r + size % ranks * r / ranks;
     std::int64_t cut = size;
     for (const Parameter& parameter : network.parameters()) {
       const std::int64_t end = parameter.offset + parameter.shape.size();
-      if (wish > end || parameter.shape.size() == 0) continue;
+      if (wanted > end || parameter.shape.size() == 0) continue;
       const std::int64_t row = parameter.shape.rank() == 0 ? 1 : parameter.shape.size() / parameter.shape[0];
-      cut = parameter.offset + std::max<std::int64_t>(0, (wish - parameter.offset + row - 1) / row) * row;
+      cut = parameter.offset + std::max<std::int64_t>(0, (wanted - parameter.offset + row - 1) / row) * row;
       break;
     }
     cuts.push_back(std::max(cut, cuts.back()));
@@ -53,7 +53,8 @@ std::vector<std::int64_t> row_cuts(const Network<T>& network, int ranks) {
 }
 
 template <class T>
-HostArena<T> state_between(const Communicator& comm, const Optimizer<T>& optimizer, std::string_view name, const std::vector<std::int64_t>& cuts) {
+void state_between(const Communicator& comm, const Optimizer<T>& optimizer, std::string_view name, const std::vector<std::int64_t>& cuts,
+                   const std::function<void(std::int64_t, std::int64_t, const T*)>& take) {
   const HostArena<T> mine = Kokkos::create_mirror_view_and_copy(Kokkos::HostSpace(), find(optimizer, name));
   const auto ranks = static_cast<std::size_t>(comm.size()), rank = static_cast<std::size_t>(comm.rank());
   std::vector<std::int64_t> own;  // rank, first, last
@@ -61,10 +62,11 @@ HostArena<T> state_between(const Communicator& comm, const Optimizer<T>& optimiz
   const std::vector<std::int64_t> all = comm.all_gather(std::span<const std::int64_t>(own));
 
   const std::int64_t begin = cuts[rank], end = cuts[rank + 1];
-  HostArena<T> between("trireme::optimizer::state_between", static_cast<std::size_t>(end - begin));
-  // A piece of the arena at a time: what goes between two ranks fits MPI's counts, and what travels is small beside what a rank has.
-  constexpr std::int64_t piece = std::int64_t{1} << 20;
+  // One piece of the arena at a time: messages between two ranks fit MPI's counts, and buffers are small compared with a rank's share.
+  constexpr std::int64_t piece = std::int64_t{1} << 18;
   std::vector<T> sent, received;
+  sent.reserve(static_cast<std::size_t>(piece));
+  received.reserve(static_cast<std::size_t>(piece));
   for (std::int64_t from = 0; from < cuts.back(); from += piece) {
     const std::int64_t to = std::min(cuts.back(), from + piece);
     std::vector<int> send_counts(ranks), send_starts(ranks), receive_counts(ranks), receive_starts(ranks);
@@ -95,26 +97,26 @@ HostArena<T> state_between(const Communicator& comm, const Optimizer<T>& optimiz
     comm.begin_all_to_all(sent.data(), send_counts.data(), send_starts.data(), received.data(), receive_counts.data(), receive_starts.data()).wait();
     const T* at = received.data();
     for (const Arrival& arrival : arrivals) {
-      std::copy_n(at, arrival.count, between.data() + arrival.first - begin);
+      take(arrival.first, arrival.count, at);
       at += arrival.count;
     }
   }
-  return between;
 }
 
 template <class T>
-void take_owned(const Shards& shards, std::int64_t first, std::int64_t count, const T* from, T* state) {
+void take_owned(const ZeroPartition& shards, std::int64_t first, std::int64_t count, const T* from, T* state) {
   for (const auto& range : shards.owned()) {
     const std::int64_t begin = std::max(range.first, first), end = std::min(range.last, first + count);
     if (begin < end) std::copy_n(from + begin - first, end - begin, state + range.at + begin - range.first);
   }
 }
 
-#define TRIREME_INSTANTIATE(T)                                                                           \
-  template HostArena<T> whole_state(const Communicator&, const Optimizer<T>&, std::string_view);         \
-  template std::vector<std::int64_t> row_cuts(const Network<T>&, int);                                   \
-  template HostArena<T> state_between(const Communicator&, const Optimizer<T>&, std::string_view, const std::vector<std::int64_t>&); \
-  template void take_owned(const Shards&, std::int64_t, std::int64_t, const T*, T*);
+#define TRIREME_INSTANTIATE(T)                                                                                              \
+  template HostArena<T> whole_state(const Communicator&, const Optimizer<T>&, std::string_view);                            \
+  template std::vector<std::int64_t> row_cuts(const Network<T>&, int);                                                      \
+  template void state_between(const Communicator&, const Optimizer<T>&, std::string_view, const std::vector<std::int64_t>&, \
+                              const std::function<void(std::int64_t, std::int64_t, const T*)>&);                            \
+  template void take_owned(const ZeroPartition&, std::int64_t, std::int64_t, const T*, T*);
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE

@@ -7,9 +7,7 @@ namespace trireme {
 
 template <class T>
 WeightAverage<T>::WeightAverage(Network<T>& network, double decay)
-    : network_(network),
-      decay_(decay),
-      values_("trireme::optimizer::average", static_cast<std::size_t>(network.arena_size())) {}
+    : network_(network), decay_(decay), values_("trireme::optimizer::average", static_cast<std::size_t>(network.arena_size())) {}
 
 template <class T>
 void WeightAverage<T>::update(const Execution& exec, std::int64_t step) {

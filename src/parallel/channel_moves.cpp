@@ -8,9 +8,7 @@ namespace trireme {
 
 namespace {
 
-std::vector<Traffic> sum_traffic(const char* axis, int ranks, std::int64_t elements) {
-  return {{axis, 1, 2 * (ranks - 1) * elements / ranks}};
-}
+std::vector<Traffic> sum_traffic(const char* axis, int ranks, std::int64_t elements) { return {{axis, 1, 2 * (ranks - 1) * elements / ranks}}; }
 
 }  // namespace
 
@@ -72,24 +70,24 @@ void ChannelGather<T>::backward(const Pass& pass, std::span<const Span<const T>>
 }
 
 template <class T>
-ChannelSlice<T>::ChannelSlice(const ChannelCuts& cuts, const Shape& whole, const Communicator* comm, int rank, std::int64_t samples)
+Scatter<T>::Scatter(const ChannelCuts& cuts, const Shape& whole, const Communicator* comm, int rank, std::int64_t samples)
     : shares_(cuts, pixels_of(whole), comm, rank, samples) {
   this->output_ = whole.without_first().with_first(shares_.own());
   this->needs_.input_in_backward = false;
 }
 
 template <class T>
-void ChannelSlice<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
+void Scatter<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
   shares_.slice(pass.exec, pass.samples, inputs[0], output);
 }
 
 template <class T>
-void ChannelSlice<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
+void Scatter<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
   if (dx[0].data() != nullptr) shares_.gather(pass.exec, pass.samples, dy, dx[0]);
 }
 
 template <class T>
-ChannelSum<T>::ChannelSum(const Shape& shape, const ParameterSpec* bias, const Communicator* comm, int ranks)
+RowParallelAllReduce<T>::RowParallelAllReduce(const Shape& shape, const ParameterSpec* bias, const Communicator* comm, int ranks)
     : channels_(channels_of(shape)), pixels_(pixels_of(shape)), comm_(comm), ranks_(ranks) {
   this->output_ = shape;
   this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = true};
@@ -97,12 +95,19 @@ ChannelSum<T>::ChannelSum(const Shape& shape, const ParameterSpec* bias, const C
 }
 
 template <class T>
-void ChannelSum<T>::plan_for(std::int64_t samples, Operands) {
+void RowParallelAllReduce<T>::plan_for(std::int64_t samples, ComputeType) {
   this->needs_.workspace = channel_sums_workspace(samples * pixels_, channels_) * static_cast<std::int64_t>(sizeof(double) / sizeof(T));
 }
 
 template <class T>
-void ChannelSum<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
+Fusion RowParallelAllReduce<T>::fuse(const Epilogue& epilogue) {
+  if (!epilogue.is_relu()) return Fusion::none;
+  relu_ = true;
+  return Fusion::forward;
+}
+
+template <class T>
+void RowParallelAllReduce<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
   const std::int64_t count = pass.samples * pixels_ * channels_;
   if (inputs[0].data() != output.data()) copy<T>(pass.exec, count, inputs[0], output);
   sum_.run(pass.exec, *comm_, slice<T>(output, 0, count));
@@ -111,7 +116,7 @@ void ChannelSum<T>::forward(const Pass& pass, std::span<const Span<const T>> inp
 }
 
 template <class T>
-void ChannelSum<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
+void RowParallelAllReduce<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
   if (!this->memory_.gradients.empty()) {
     const Span<double> sums(reinterpret_cast<double*>(this->memory_.workspace.data()), this->memory_.workspace.size() * sizeof(T) / sizeof(double));
     add_channel_sums<T>(pass.exec, pass.samples * pixels_, channels_, dy, sums, this->memory_.gradients[0]);
@@ -120,25 +125,25 @@ void ChannelSum<T>::backward(const Pass& pass, std::span<const Span<const T>>, S
 }
 
 template <class T>
-std::vector<Traffic> ChannelSum<T>::traffic(bool backward) const {
+std::vector<Traffic> RowParallelAllReduce<T>::traffic(bool backward) const {
   return backward ? std::vector<Traffic>() : sum_traffic("tensor", ranks_, this->output_.size());
 }
 
 template <class T>
-PixelSum<T>::PixelSum(const Shape& shape, const Communicator* comm, int ranks) : comm_(comm), ranks_(ranks) {
+SpatialAllReduce<T>::SpatialAllReduce(const Shape& shape, const Communicator* comm, int ranks) : comm_(comm), ranks_(ranks) {
   this->output_ = shape;
   this->needs_ = {.input_in_backward = false, .output_in_backward = false, .in_place = true};
 }
 
 template <class T>
-void PixelSum<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
+void SpatialAllReduce<T>::forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) {
   const std::int64_t count = pass.samples * this->output_.size();
   if (inputs[0].data() != output.data()) copy<T>(pass.exec, count, inputs[0], output);
   sum_.run(pass.exec, *comm_, slice<T>(output, 0, count));
 }
 
 template <class T>
-void PixelSum<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
+void SpatialAllReduce<T>::backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) {
   if (dx[0].data() == nullptr) return;
   const std::int64_t count = pass.samples * this->output_.size();
   if (dx[0].data() != dy.data()) copy<T>(pass.exec, count, dy, dx[0]);
@@ -146,55 +151,62 @@ void PixelSum<T>::backward(const Pass& pass, std::span<const Span<const T>>, Spa
 }
 
 template <class T>
-std::vector<Traffic> PixelSum<T>::traffic(bool) const {
+std::vector<Traffic> SpatialAllReduce<T>::traffic(bool) const {
   return sum_traffic("spatial", ranks_, this->output_.size());
 }
 
 template <class T>
-Summed<T>::Summed(std::unique_ptr<Layer<T>> inner, const Shape& input, const Communicator* comm, int ranks)
-    : inner_(std::move(inner)), elements_(input.size()), comm_(comm), ranks_(ranks) {
+InputGradAllReduce<T>::InputGradAllReduce(std::unique_ptr<Layer<T>> inner, const Shape& input, const Communicator* comm, int ranks)
+    : inner_(std::move(inner)),
+      fuses_(capability<FusesEpilogue>(*inner_)),
+      split_(capability<SplitBackward<T>>(*inner_)),
+      elements_(input.size()),
+      comm_(comm),
+      ranks_(ranks) {
   this->parameters_ = inner_->parameters();
-  adopt();
+  this->multiply_adds_ = inner_->multiply_adds();
+  refresh();
 }
 
 template <class T>
-void Summed<T>::adopt() {
+void InputGradAllReduce<T>::refresh() {
   this->output_ = inner_->output();
   this->needs_ = inner_->needs();
 }
 
 template <class T>
-bool Summed<T>::fuse_tail(const ConvTail& tail) {
-  const bool fused = inner_->fuse_tail(tail);
-  if (fused) adopt();
-  return fused;
+Fusion InputGradAllReduce<T>::fuse(const Epilogue& epilogue) {
+  const Fusion fusion = fuses_ == nullptr ? Fusion::none : fuses_->fuse(epilogue);
+  if (fusion != Fusion::none) refresh();
+  return fusion;
 }
 
 template <class T>
-void Summed<T>::backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) {
-  if (dx[0].data() == nullptr || !inner_->backward_in_two()) {
+void InputGradAllReduce<T>::backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy,
+                                     std::span<const Span<T>> dx) {
+  if (dx[0].data() == nullptr || split_ == nullptr) {
     inner_->backward(pass, inputs, output, dy, dx);
     if (dx[0].data() != nullptr) sum_.run(pass.exec, *comm_, slice<T>(dx[0], 0, pass.samples * elements_));
     return;
   }
-  inner_->backward_input(pass, output, dy, dx[0]);
+  split_->backward_input(pass, output, dy, dx[0]);
   sum_.begin(pass.exec, *comm_, slice<T>(dx[0], 0, pass.samples * elements_));
-  inner_->backward_parameters(pass, inputs[0], output, dy);
+  split_->backward_parameters(pass, inputs[0], output, dy);
   sum_.finish(pass.exec);
 }
 
 template <class T>
-std::vector<Traffic> Summed<T>::traffic(bool backward) const {
+std::vector<Traffic> InputGradAllReduce<T>::traffic(bool backward) const {
   return backward ? sum_traffic("tensor", ranks_, elements_) : std::vector<Traffic>();
 }
 
-#define TRIREME_INSTANTIATE(T)        \
-  template class ChannelShares<T>;    \
-  template class ChannelGather<T>;    \
-  template class ChannelSlice<T>;     \
-  template class ChannelSum<T>;       \
-  template class PixelSum<T>;         \
-  template class Summed<T>;
+#define TRIREME_INSTANTIATE(T)            \
+  template class ChannelShares<T>;        \
+  template class ChannelGather<T>;        \
+  template class Scatter<T>;              \
+  template class RowParallelAllReduce<T>; \
+  template class SpatialAllReduce<T>;     \
+  template class InputGradAllReduce<T>;
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)
 #undef TRIREME_INSTANTIATE

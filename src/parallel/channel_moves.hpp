@@ -1,27 +1,28 @@
-// Steps along the tensor axis, and sums over the spatial one. What every rank of the tensor axis has whole, it has with its whole gradient; what every
-// rank of the spatial axis has whole, it has with its part of the gradient, see box_exchange.hpp.
+// Layers that communicate along the tensor axis, and the all-reduce over the spatial axis. A value that is whole on every rank of the tensor axis has its
+// complete gradient on every rank. A value that is whole on every rank of the spatial axis has a partial gradient on each rank, see halo_exchange.hpp.
 //
-//   step           forward                      backward
-//   ChannelGather  shares -> whole: all-gather  whole -> own share: a copy
-//   ChannelSlice   whole -> own share: a copy   shares -> whole: all-gather
-//   ChannelSum     partial sums -> whole: sum   nothing
-//   Summed         nothing                      partial sums of the input's gradient -> whole: sum, while the parameters' are made
-//   PixelSum       partial sums -> whole: sum   sum
+//   layer                 forward                          backward
+//   ChannelGather         own channels -> all: all-gather  all -> own channels: copy
+//   Scatter               all -> own channels: copy        own channels -> all: all-gather
+//   RowParallelAllReduce  partial sums: all-reduce         nothing
+//   InputGradAllReduce    nothing                          partial input gradients: all-reduce, overlapped with the parameter gradients
+//   SpatialAllReduce      partial sums: all-reduce         all-reduce
 #pragma once
 
 #include <memory>
 #include <vector>
 
 #include "comm/communicator.hpp"
-#include "layers/layer.hpp"
+#include "layers/capabilities.hpp"
+#include "parallel/communicates.hpp"
 #include "parallel/rank_sum.hpp"
 
 namespace trireme {
 
-/// Channels [cuts[r], cuts[r + 1]) are rank r's.
+/// Rank r has the channels [cuts[r], cuts[r + 1]).
 using ChannelCuts = std::vector<std::int64_t>;
 
-/// The all-gather of both directions.
+/// Communication and copies of ChannelGather and Scatter.
 template <class T>
 class ChannelShares {
  public:
@@ -31,7 +32,7 @@ class ChannelShares {
   void slice(const Execution& exec, std::int64_t samples, Span<const T> whole, Span<T> share) const;
   std::int64_t whole() const { return cuts_.back(); }
   std::int64_t own() const { return cuts_[rank_ + 1] - cuts_[rank_]; }
-  /// The other ranks' shares come in one message each in a ring.
+  /// A ring: one message from each other rank.
   std::vector<Traffic> gather_traffic() const;
   std::int64_t message_elements() const { return (on_host ? whole() : own() + whole()) * pixels_; }
 
@@ -45,9 +46,9 @@ class ChannelShares {
 };
 
 template <class T>
-class ChannelGather final : public Layer<T> {
+class ChannelGather final : public Layer<T>, public Communicates {
  public:
-  /// `share`: shape of what this rank has. A null communicator: a plan without ranks.
+  /// `share`: shape of this rank's channels. `comm`: null in a plan without ranks.
   ChannelGather(const ChannelCuts& cuts, const Shape& share, const Communicator* comm, int rank, std::int64_t samples);
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
@@ -59,9 +60,9 @@ class ChannelGather final : public Layer<T> {
 };
 
 template <class T>
-class ChannelSlice final : public Layer<T> {
+class Scatter final : public Layer<T>, public Communicates {
  public:
-  ChannelSlice(const ChannelCuts& cuts, const Shape& whole, const Communicator* comm, int rank, std::int64_t samples);
+  Scatter(const ChannelCuts& cuts, const Shape& whole, const Communicator* comm, int rank, std::int64_t samples);
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   std::vector<Traffic> traffic(bool backward) const override { return backward ? shares_.gather_traffic() : std::vector<Traffic>(); }
@@ -71,14 +72,14 @@ class ChannelSlice final : public Layer<T> {
   ChannelShares<T> shares_;
 };
 
-/// Adds the layer's bias too, which no rank has added to its part.
+/// All-reduces the partial sums of a row-parallel layer, and adds the layer's bias, which the partial sums do not contain.
 template <class T>
-class ChannelSum final : public Layer<T> {
+class RowParallelAllReduce final : public Layer<T>, public FusesEpilogue, public Communicates {
  public:
-  /// `bias`: of rank 0 where there is none.
-  ChannelSum(const Shape& shape, const ParameterSpec* bias, const Communicator* comm, int ranks);
-  void plan_for(std::int64_t samples, Operands operands) override;
-  bool fuse_relu() override { return relu_ = true; }
+  /// `bias`: null without a bias.
+  RowParallelAllReduce(const Shape& shape, const ParameterSpec* bias, const Communicator* comm, int ranks);
+  void plan_for(std::int64_t samples, ComputeType operands) override;
+  Fusion fuse(const Epilogue& epilogue) override;
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   std::vector<Traffic> traffic(bool backward) const override;
@@ -92,9 +93,9 @@ class ChannelSum final : public Layer<T> {
 };
 
 template <class T>
-class PixelSum final : public Layer<T> {
+class SpatialAllReduce final : public Layer<T>, public Communicates {
  public:
-  PixelSum(const Shape& shape, const Communicator* comm, int ranks);
+  SpatialAllReduce(const Shape& shape, const Communicator* comm, int ranks);
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override;
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   std::vector<Traffic> traffic(bool backward) const override;
@@ -105,26 +106,25 @@ class PixelSum final : public Layer<T> {
   RankSum<T> sum_;
 };
 
-/// A layer around another one whose input's gradient is a part of a sum.
+/// Wraps a layer whose input gradient is a partial sum over the ranks, and all-reduces this gradient.
 template <class T>
-class Summed final : public Layer<T> {
+class InputGradAllReduce final : public Layer<T>, public FusesEpilogue, public Communicates {
  public:
-  Summed(std::unique_ptr<Layer<T>> inner, const Shape& input, const Communicator* comm, int ranks);
-  std::int64_t multiply_adds() const override { return inner_->multiply_adds(); }
-  void lend(const typename Layer<T>::Memory& memory) override { inner_->lend(memory); }
+  InputGradAllReduce(std::unique_ptr<Layer<T>> inner, const Shape& input, const Communicator* comm, int ranks);
+  void bind(const typename Layer<T>::Memory& memory) override { inner_->bind(memory); }
   void lend_state(Span<std::uint8_t> state) override { inner_->lend_state(state); }
-  void plan_for(std::int64_t samples, Operands operands) override { inner_->plan_for(samples, operands), adopt(); }
-  bool fuse_relu() override { return inner_->fuse_relu(); }
-  bool relu_in_backward() const override { return inner_->relu_in_backward(); }
-  bool fuse_tail(const ConvTail& tail) override;
+  void plan_for(std::int64_t samples, ComputeType operands) override { inner_->plan_for(samples, operands), refresh(); }
+  Fusion fuse(const Epilogue& epilogue) override;
   void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override { inner_->forward(pass, inputs, output); }
   void backward(const Pass&, std::span<const Span<const T>>, Span<const T>, Span<const T>, std::span<const Span<T>>) override;
   std::vector<Traffic> traffic(bool backward) const override;
 
  private:
-  void adopt();
+  void refresh();
 
   std::unique_ptr<Layer<T>> inner_;
+  FusesEpilogue* fuses_;  // capabilities of the inner layer; null: it lacks the capability
+  SplitBackward<T>* split_;
   std::int64_t elements_;
   const Communicator* comm_;
   int ranks_;

@@ -10,7 +10,7 @@
 namespace trireme {
 
 Graph::Graph(const Deck& deck) {
-  shapes_.push_back(Shape::parse(deck.text("model.input"), "model.input"));
+  shapes_.push_back(deck.input_shape());
   if (shapes_[0].size() > most_elements) throw usage_error("model.input = {} has more than {} elements", shapes_[0].text(), most_elements);
   consumers_.emplace_back();
   std::map<std::string, std::size_t> values{{"input", 0}};
@@ -26,19 +26,18 @@ Graph::Graph(const Deck& deck) {
       if (found == values.end()) {
         std::vector<std::string> names;
         for (const auto& [name, value] : values) names.push_back(name);
-        throw usage_error("{}: from = '{}' names no earlier layer. Hint: did you mean '{}'? Known here: {}", spec.called(), from,
-                          nearest(from, names), fmt::join(names, ", "));
+        throw usage_error("{}: from = '{}' names no earlier layer. Hint: {}Known here: {}", spec.called(), from, did_you_mean(from, names),
+                          fmt::join(names, ", "));
       }
       node.inputs.push_back(found->second);
     }
     std::vector<Shape> inputs;
     for (const std::size_t value : node.inputs) inputs.push_back(shapes_[value]);
     const auto layer = make_layer<float>(spec, inputs);
-    if (!values.emplace(node.name, shapes_.size()).second)
-      throw usage_error("{}: the name '{}' is taken by an earlier layer", spec.called(), node.name);
+    if (!values.emplace(node.name, shapes_.size()).second) throw usage_error("{}: the name '{}' is already used by an earlier layer", spec.called(), node.name);
     for (const std::size_t value : node.inputs) consumers_[value].push_back(nodes_.size());
     if (layer->output().size() > most_elements)
-      throw usage_error("{}: its output {} has more than {} elements a sample", spec.called(), layer->output().text(), most_elements);
+      throw usage_error("{}: its output {} has more than {} elements per sample", spec.called(), layer->output().text(), most_elements);
     node.parameters = layer->parameters();
     for (const ParameterSpec& parameter : node.parameters)
       if (parameter.shape.size() > most_elements)
@@ -52,7 +51,7 @@ Graph::Graph(const Deck& deck) {
   }
   for (std::size_t value = 1; value + 1 < shapes_.size(); ++value)
     if (consumers_[value].empty())
-      throw usage_error("{}: nothing uses its output. Hint: name it in a later layer's from=, or remove it", nodes_[value - 1].spec.called());
+      throw usage_error("{}: no layer uses its output. Hint: name it in from= of a later layer, or remove it", nodes_[value - 1].spec.called());
 }
 
 }  // namespace trireme

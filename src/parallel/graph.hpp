@@ -1,4 +1,4 @@
-// The network that a deck describes, whole: what each layer is, what it reads, what shapes come out. Nothing of ranks, nothing of memory.
+// The whole network that a deck describes: its layers, their inputs, and all shapes. Contains nothing about ranks or memory.
 #pragma once
 
 #include <string>
@@ -16,19 +16,19 @@ struct GraphNode {
   std::vector<std::size_t> inputs;  // values: 0 is the network's input, i + 1 the output of node i
   std::vector<ParameterSpec> parameters;
   std::vector<BufferSpec> buffers;
-  std::int64_t multiply_adds = 0;   // of a sample
-  bool trains = false;              // whether it or a layer before it has parameters: its output's gradient is wanted
+  std::int64_t multiply_adds = 0;  // per sample
+  bool trains = false;             // it or a layer before it has parameters, so the gradient of its output is needed
 };
 
 class Graph {
  public:
-  /// Usage errors name the layer: unknown kinds and options, shapes that do not fit, outputs that nobody reads.
+  /// Usage errors name the layer: unknown kinds and options, shapes that do not fit, outputs that no layer uses.
   explicit Graph(const Deck& deck);
 
   const std::vector<GraphNode>& nodes() const { return nodes_; }
-  /// Whole shapes of values, for one sample.
+  /// Whole shapes of the values, for one sample.
   const std::vector<Shape>& shapes() const { return shapes_; }
-  /// Nodes that read a value.
+  /// The nodes that use a value.
   const std::vector<std::size_t>& consumers(std::size_t value) const { return consumers_[value]; }
   bool trains(std::size_t value) const { return value > 0 && nodes_[value - 1].trains; }
   const Shape& output() const { return shapes_.back(); }

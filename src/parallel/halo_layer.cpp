@@ -37,14 +37,19 @@ Half half_of(std::int64_t n, int h) { return h == 0 ? Half{0, (n + 1) / 2} : Hal
 
 template <class T>
 HaloLayer<T>::HaloLayer(const WindowParts<T>& window, const BoxMove& move, const Shape& had, const Communicator* comm, int rank, std::int64_t samples)
-    : inner_(window.make(window.part)), pieces_(window, move.had[static_cast<std::size_t>(rank)], channels_of(had)), samples_(samples),
+    : inner_(window.make(window.part)),
+      fuses_(capability<FusesEpilogue>(*inner_)),
+      split_(capability<SplitBackward<T>>(*inner_)),
+      pieces_(window, move.owned[static_cast<std::size_t>(rank)], channels_of(had)),
+      samples_(samples),
       had_elements_(had.size()) {
-  for (int h = 0; h < 2; ++h) halves_[h] = std::make_unique<BoxExchange<T>>(move, had, comm, rank, half_of(samples, h).count);
+  for (int h = 0; h < 2; ++h) halves_[h] = std::make_unique<HaloExchange<T>>(move, had, comm, rank, half_of(samples, h).count);
   around_elements_ = halves_[0]->output().size();
   const std::int64_t bytes = around_elements_ * static_cast<std::int64_t>(sizeof(T));
   chunk_ = std::clamp<std::int64_t>(std::max(parts(samples, chunks_of_a_pass), parts(smallest_scratch, bytes)), 1, parts(samples, 2));
   this->parameters_ = inner_->parameters();
-  adopt();
+  this->multiply_adds_ = inner_->multiply_adds();
+  refresh();
 }
 
 template <class T>
@@ -53,13 +58,13 @@ std::int64_t HaloLayer<T>::kept_bytes() const {
 }
 
 template <class T>
-void HaloLayer<T>::adopt() {
+void HaloLayer<T>::refresh() {
   this->output_ = inner_->output();
   output_elements_ = this->output_.size();
   this->needs_ = inner_->needs();
   if (this->needs_.state > 0 || !inner_->buffers().empty()) throw internal_error("a layer with a halo that keeps more than single samples' state");
   this->needs_.in_place = false;
-  const std::int64_t both = keeps() && !inner_->backward_in_two() ? 2 : 1, scratch = both * chunk_ * around_elements_;
+  const std::int64_t both = keeps() && split_ == nullptr ? 2 : 1, scratch = both * chunk_ * around_elements_;
   pieces_.make(*inner_, tail_, operands_, scratch);
   inner_workspace_ = std::max(this->needs_.workspace, pieces_.workspace());
   this->needs_.workspace = inner_workspace_ + std::max(scratch, pieces_.scratch());
@@ -67,34 +72,28 @@ void HaloLayer<T>::adopt() {
 }
 
 template <class T>
-void HaloLayer<T>::plan_for(std::int64_t, Operands operands) {
+void HaloLayer<T>::plan_for(std::int64_t, ComputeType operands) {
   inner_->plan_for(chunk_, operands);
   operands_ = operands;
-  adopt();
+  refresh();
 }
 
 template <class T>
-bool HaloLayer<T>::fuse_relu() {
-  if (!inner_->fuse_relu()) return false;
-  pieces_.fuse_relu();
-  return true;
+Fusion HaloLayer<T>::fuse(const Epilogue& epilogue) {
+  const Fusion fusion = fuses_ == nullptr ? Fusion::none : fuses_->fuse(epilogue);
+  if (fusion == Fusion::none) return fusion;
+  tail_ = epilogue;
+  refresh();
+  return fusion;
 }
 
 template <class T>
-bool HaloLayer<T>::fuse_tail(const ConvTail& tail) {
-  if (!inner_->fuse_tail(tail)) return false;
-  tail_ = tail;
-  adopt();
-  return true;
-}
-
-template <class T>
-void HaloLayer<T>::lend(const typename Layer<T>::Memory& memory) {
+void HaloLayer<T>::bind(const typename Layer<T>::Memory& memory) {
   this->memory_ = memory;
   typename Layer<T>::Memory inner = memory;
   inner.state = {};
-  inner_->lend(inner);
-  pieces_.lend(inner);
+  inner_->bind(inner);
+  pieces_.bind(inner);
 }
 
 template <class T>
@@ -113,7 +112,8 @@ Span<T> HaloLayer<T>::scratch(int number) const {
 template <class T>
 Span<T> HaloLayer<T>::kept(const Chunk& chunk) const {
   const std::int64_t each = halves_[0]->received_elements();
-  return samples_of(Span<T>(reinterpret_cast<T*>(this->memory_.state.data()), static_cast<std::size_t>(samples_ * each)), chunk.at - chunk.first, chunk.n, each);
+  return samples_of(Span<T>(reinterpret_cast<T*>(this->memory_.state.data()), static_cast<std::size_t>(samples_ * each)), chunk.at - chunk.first, chunk.n,
+                    each);
 }
 
 template <class T>
@@ -137,7 +137,7 @@ template <class T>
 Span<const T> HaloLayer<T>::with_halo(const Pass& pass, int half, const Chunk& chunk, Span<const T> x, bool from_kept) const {
   const Span<T> all = scratch(0);
   halves_[half]->assemble(pass.exec, chunk.n, chunk.first, chunk.count, samples_of(x, chunk.at - chunk.first, chunk.n, had_elements_),
-                          from_kept ? Span<const T>(kept(chunk)) : halves_[half]->received(chunk.n), halves_[half]->needed(), all);
+                          from_kept ? Span<const T>(kept(chunk)) : halves_[half]->received(chunk.n), halves_[half]->required(), all);
   return samples_of(Span<const T>(all), 0, chunk.count, around_elements_);
 }
 
@@ -176,10 +176,8 @@ void HaloLayer<T>::forward(const Pass& pass, std::span<const Span<const T>> inpu
 
 template <class T>
 void HaloLayer<T>::backward(const Pass& pass, std::span<const Span<const T>> inputs, Span<const T> output, Span<const T> dy, std::span<const Span<T>> dx) {
-  const bool wanted = dx[0].data() != nullptr, in_two = inner_->backward_in_two();
-  const auto output_of = [&](const Chunk& chunk) {
-    return output.data() == nullptr ? output : samples_of(output, chunk.at, chunk.count, output_elements_);
-  };
+  const bool wanted = dx[0].data() != nullptr, in_two = split_ != nullptr;
+  const auto output_of = [&](const Chunk& chunk) { return output.data() == nullptr ? output : samples_of(output, chunk.at, chunk.count, output_elements_); };
   const auto dy_of = [&](const Chunk& chunk) { return samples_of(dy, chunk.at, chunk.count, output_elements_); };
   for (int h = 0; h < 2; ++h) {
     const Half half = half_of(pass.samples, h);
@@ -189,20 +187,19 @@ void HaloLayer<T>::backward(const Pass& pass, std::span<const Span<const T>> inp
       const Span<T> gradient = wanted ? samples_of(scratch(keeps() && !in_two ? 1 : 0), 0, chunk.count, around_elements_) : Span<T>();
       lend_to_inner(chunk);
       if (in_two) {
-        inner_->backward_input(part, output_of(chunk), dy_of(chunk), gradient);
+        split_->backward_input(part, output_of(chunk), dy_of(chunk), gradient);
       } else {
         const Span<const T> x = keeps() ? with_halo(pass, h, chunk, inputs[0], true) : Span<const T>();
         inner_->backward(part, std::span(&x, 1), output_of(chunk), dy_of(chunk), std::span(&gradient, 1));
       }
-      if (wanted)
-        halves_[h]->take_apart(pass.exec, chunk.n, chunk.first, chunk.count, gradient, samples_of(dx[0], half.first, half.count, had_elements_));
+      if (wanted) halves_[h]->take_apart(pass.exec, chunk.n, chunk.first, chunk.count, gradient, samples_of(dx[0], half.first, half.count, had_elements_));
     });
     if (wanted) halves_[h]->begin_backward(of_samples(pass, half.first, half.count));
   }
   for (int h = 0; h < 2 && in_two; ++h)
     for_chunks(pass.samples, h, [&](const Chunk& chunk) {
       lend_to_inner(chunk);
-      inner_->backward_parameters(of_samples(pass, chunk.at, chunk.count), with_halo(pass, h, chunk, inputs[0], true), output_of(chunk), dy_of(chunk));
+      split_->backward_parameters(of_samples(pass, chunk.at, chunk.count), with_halo(pass, h, chunk, inputs[0], true), output_of(chunk), dy_of(chunk));
       if (wanted) poll();
     });
   for (int h = 0; h < 2 && wanted; ++h) {

@@ -22,11 +22,11 @@ std::string option(const GraphNode& node, const char* name, const std::string& f
   throw usage_error("{}: {} = '{}' in 'layer = {}'. Expected {}", node.spec.called(), name, value, node.spec.text, expected);
 }
 
-constexpr std::int64_t most_ranks = 1'000'000;  // of the axes of one model
+constexpr std::int64_t most_ranks = 1'000'000;  // of the axes of one model together
 
 std::int64_t pixels_or_one(const Shape& shape) { return shape.size() / std::max<std::int64_t>(1, shape[0]); }
 
-// What a layer costs, in multiply-adds: memory that passes costs as much as some arithmetic.
+// Cost of a layer in multiply-adds. Each element of the output adds the cost of its memory traffic.
 double cost_of(const Graph& graph, std::size_t i) {
   constexpr double element = 10;
   const GraphNode& node = graph.nodes()[i];
@@ -42,53 +42,58 @@ GridShape grid_shape(const Deck& deck, int ranks) {
   grid.pipeline = axis("parallel.pipeline");
   const std::string& text = deck.text("parallel.spatial");
   const Shape parts = Shape::parse(text, "parallel.spatial");
-  const int dims = Shape::parse(deck.text("model.input"), "model.input").rank() - 1;
+  const int dims = deck.input_shape().rank() - 1;
   if (parts.size() > 1) {
     if (dims < 1 || dims > 3)
-      throw usage_error("parallel.spatial = {} splits pixels, but model.input = {} has no spatial dimensions. Hint: use parallel.tensor", text,
+      throw usage_error("parallel.spatial = {} divides pixels, but model.input = {} has no spatial dimensions. Hint: use parallel.tensor instead", text,
                         deck.text("model.input"));
     if (parts.rank() != 1 && parts.rank() != dims)
-      throw usage_error("parallel.spatial = {} has {} numbers; model.input = {} has {} spatial dimension(s). Expected {} numbers, or one for the first "
-                        "dimension", text, parts.rank(), deck.text("model.input"), dims, dims);
+      throw usage_error(
+          "parallel.spatial = {} has {} numbers; model.input = {} has {} spatial dimension(s). Expected {} numbers, or one for the first "
+          "dimension",
+          text, parts.rank(), deck.text("model.input"), dims, dims);
     for (int d = 0; d < parts.rank(); ++d)
-      if (parts[d] > most_ranks) throw usage_error("parallel.spatial = {}: {} is more than the most ranks there are, {}", text, parts[d], most_ranks);
+      if (parts[d] > most_ranks) throw usage_error("parallel.spatial = {}: {} is too large. Expected at most {}", text, parts[d], most_ranks);
     for (int d = 0; d < parts.rank(); ++d) grid.spatial[static_cast<std::size_t>(3 - dims + d)] = static_cast<int>(parts[d]);
   }
   std::int64_t product = 0;
   if (!fits({grid.pipeline, grid.spatial[0], grid.spatial[1], grid.spatial[2], grid.tensor}, product) || product > most_ranks)
-    throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} take more than {} ranks together", grid.pipeline, text, grid.tensor, most_ranks);
+    throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} need more than {} ranks together", grid.pipeline, text, grid.tensor, most_ranks);
   const int others = grid.model_ranks();
   const int wanted = axis("parallel.data");
   if (wanted == 0 && ranks % others != 0)
-    throw usage_error("parallel.pipeline = {}, spatial = {} and tensor = {} take {} rank(s) together, which do not divide the {} of the job. Hint: start it "
-                      "with a multiple of {}", grid.pipeline, text, grid.tensor, others, ranks, others);
+    throw usage_error(
+        "parallel.pipeline = {}, spatial = {} and tensor = {} need {} rank(s) together, but the job has {} rank(s), which is not a multiple. "
+        "Hint: start the job with a multiple of {} ranks",
+        grid.pipeline, text, grid.tensor, others, ranks, others);
   grid.data = wanted == 0 ? ranks / others : wanted;
   if (!fits({grid.data, others}, product) || product > std::numeric_limits<int>::max())
-    throw usage_error("parallel.data = {} times {} rank(s) of the other axes is more ranks than there can be", grid.data, others);
+    throw usage_error("parallel.data = {} times {} rank(s) of the other axes is more ranks than MPI allows", grid.data, others);
   if (grid.ranks() != ranks && others == 1)
-    throw usage_error("parallel.data = {} but the job has {} rank(s). Hint: start it with mpiexec -n {}, or set parallel.data = 0 for all ranks", wanted, ranks,
-                      wanted);
+    throw usage_error("parallel.data = {}, but the job has {} rank(s). Hint: start the job with mpiexec -n {}, or set parallel.data = 0 to use all ranks",
+                      wanted, ranks, wanted);
   if (grid.ranks() != ranks)
-    throw usage_error("the grid of [parallel] is data {} x pipeline {} x spatial {} x tensor {} = {} rank(s), but the job has {}. Hint: start it with "
-                      "mpiexec -n {}, or set parallel.data = 0 for what the other axes leave over", grid.data, grid.pipeline, text, grid.tensor, grid.ranks(),
-                      ranks, grid.ranks());
+    throw usage_error(
+        "the grid of [parallel] is data {} x pipeline {} x spatial {} x tensor {} = {} rank(s), but the job has {}. Hint: start the job with "
+        "mpiexec -n {}, or set parallel.data = 0 to use the ranks that the other axes leave",
+        grid.data, grid.pipeline, text, grid.tensor, grid.ranks(), ranks, grid.ranks());
   return grid;
 }
 
-std::int64_t lanes_of(const Deck& deck, const GridShape& grid) {
-  const std::int64_t lanes = deck.integer("data.lanes"), batch = deck.integer("data.batch"), accumulate = deck.integer("train.accumulate");
-  if (lanes == 0) return 0;
-  if (lanes < grid.data)
-    throw usage_error("data.lanes = {}, but {} ranks divide the batch, and each needs a lane. Hint: start the job with fewer ranks, give more of them to other "
-                      "axes of [parallel], or set more lanes, which changes the bits", lanes, grid.data);
-  if (lanes > batch) throw usage_error("data.lanes = {} of data.batch = {}: some lanes would have no sample. Hint: set at most {} lanes", lanes, batch, batch);
-  if (accumulate > 1)
-    throw usage_error("train.accumulate = {} does not go with data.lanes: lanes are worked on one by one already, and so need the memory of one lane only. "
-                      "Hint: set data.batch = {}, data.lanes = {} and train.accumulate = 1", accumulate, accumulate * batch, accumulate * lanes);
-  if (deck.text("parallel.balance") == "measured")
-    throw usage_error("parallel.balance = measured does not go with data.lanes: which samples a rank has then depends on time, and lanes are there so that "
-                      "nothing does. Hint: give up one of the two");
-  return lanes;
+std::int64_t virtual_ranks_of(const Deck& deck, const GridShape& grid) {
+  const std::int64_t virtual_ranks = deck.integer("data.virtual_ranks"), batch = deck.integer("data.batch");
+  if (virtual_ranks == 0) return 0;
+  if (virtual_ranks < grid.data)
+    throw usage_error(
+        "data.virtual_ranks = {}, but {} data-parallel ranks need at least one virtual rank each. Hint: start the job with fewer ranks, use more "
+        "ranks on other axes of [parallel], or increase data.virtual_ranks (this changes the results)",
+        virtual_ranks, grid.data);
+  if (virtual_ranks > batch)
+    throw usage_error(
+        "data.virtual_ranks = {} is more than data.batch = {}: some virtual ranks would have no sample. Hint: set "
+        "data.virtual_ranks to at most {}",
+        virtual_ranks, batch, batch);
+  return virtual_ranks;
 }
 
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
@@ -98,33 +103,45 @@ std::int64_t micro_batches(const Deck& deck, const GridShape& grid) {
 
 std::int64_t most_of_batch(const Deck& deck, const GridShape& grid) {
   const std::int64_t batch = deck.integer("data.batch"), even = (batch + grid.data - 1) / grid.data;
-  if (const std::int64_t lanes = lanes_of(deck, grid); lanes > 0) return Shares::of_lanes(lanes, grid.data).of(batch, 0).count;
+  if (const std::int64_t virtual_ranks = virtual_ranks_of(deck, grid); virtual_ranks > 0)
+    return Shares::of_virtual_ranks(virtual_ranks, grid.data).of(batch, 0).count;
   if (deck.text("parallel.balance") != "measured" || grid.data == 1) return even;
   return std::clamp(static_cast<std::int64_t>(deck.real("parallel.balance_limit") * static_cast<double>(even)), even, batch);
 }
 
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid) {
   const auto up = [](std::int64_t n, std::int64_t parts) { return (n + parts - 1) / parts; };
-  const std::int64_t lanes = lanes_of(deck, grid), micro = micro_batches(deck, grid);
-  const std::int64_t share = up(lanes > 0 ? up(deck.integer("data.batch"), lanes) : most_of_batch(deck, grid), micro);
-  return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), lanes > 0 ? lanes : grid.data));
+  const std::int64_t virtual_ranks = virtual_ranks_of(deck, grid), micro = micro_batches(deck, grid);
+  const std::int64_t samples = virtual_ranks > 0 ? up(deck.integer("data.batch"), virtual_ranks) : most_of_batch(deck, grid), share = up(samples, micro);
+  // A share may have fewer samples than micro-batches: the last ones are then empty. More than the largest share has would be empty on all ranks.
+  if (deck.integer("parallel.micro_batches") > samples)
+    throw usage_error(
+        "parallel.micro_batches = {}, but {} gets at most {} of the samples of data.batch = {}: the other micro-batches would always be empty. "
+        "Hint: set parallel.micro_batches to at most {}, or to 0",
+        micro, virtual_ranks > 0 ? "a virtual rank" : "a rank", samples, deck.integer("data.batch"), samples);
+  return micro > 1 ? share : std::max(share, up(deck.integer("data.test_batch"), virtual_ranks > 0 ? virtual_ranks : grid.data));
 }
 
 ParallelPlan::ParallelPlan(const Graph& graph, const Deck& deck, const GridShape& grid)
     : graph_(graph), grid_(grid), nodes_(graph.nodes().size()), values_(graph.shapes().size()) {
   micro_batches_ = trireme::micro_batches(deck, grid);
-  if (deck.integer("data.lanes") > 0)
+  if (deck.integer("data.virtual_ranks") > 0)
     for (const GraphNode& node : graph.nodes())
       if (node.spec.options.contains("sync") && LayerOptions(node.spec, node.kind->options).boolean("sync"))
-        throw usage_error("{}: sync = true in 'layer = {}' takes moments of the whole batch, but with data.lanes each lane is worked on by itself. Hint: set "
-                          "sync = false, or fewer lanes", node.spec.called(), node.spec.text);
+        throw usage_error(
+            "{}: sync = true in 'layer = {}' uses statistics of the whole batch, but data.virtual_ranks computes each virtual rank separately. "
+            "Hint: set sync = false, or data.virtual_ranks = 0",
+            node.spec.called(), node.spec.text);
   values_[0].split = can_split(graph.shapes()[0]);
   for (std::size_t i = 0; i < nodes_.size(); ++i) place_node(i);
   place_stages(deck);
-  // Not where the input is compared with the output: both have the same boxes then.
+  // Not if the loss compares the input with the output: both then need the same boxes.
   if (values_[0].split && deck.text("data.target") == "labels" && graph.consumers(0).size() == 1) {
     const std::size_t reader = graph.consumers(0)[0];
     input_has_halo_ = nodes_[reader].split && graph.nodes()[reader].kind->pixels == PixelRole::window && nodes_[reader].stage == 0;
+    // The loader reads one box, not one that wraps around the sample.
+    const Box whole{{0, 0, 0}, spatial_extents(graph.shapes()[0])};
+    input_has_halo_ = input_has_halo_ && std::ranges::all_of(reach(reader), [&](const Box& box) { return box.intersection(whole) == box; });
   }
 }
 
@@ -139,6 +156,10 @@ std::function<Box(const Box&)> ParallelPlan::window(std::size_t i) const {
   return [kind = node.kind, spec = node.spec, input = graph_.shapes()[node.inputs[0]]](const Box& output) {
     return kind->reach(LayerOptions(spec, kind->options), input, output);
   };
+}
+
+bool ParallelPlan::is_broadcast(std::size_t node, std::size_t value) const {
+  return graph_.nodes()[node].kind->pixels == PixelRole::pointwise && pixels_or_one(graph_.shapes()[value]) != pixels_or_one(graph_.shapes()[node + 1]);
 }
 
 bool ParallelPlan::can_split(const Shape& shape) const {
@@ -181,30 +202,30 @@ void ParallelPlan::place_contraction(std::size_t i, bool last) {
   const GraphNode& node = graph_.nodes()[i];
   NodePlan& plan = nodes_[i];
   const ValuePlan& input = values_[node.inputs[0]];
-  const std::string wish = option(node, "tensor", "auto");
-  if (wish != "auto" && wish != "column" && wish != "row" && wish != "whole") refuse(node, "tensor", wish, "auto, column, row or whole");
+  const std::string wanted = option(node, "tensor", "auto");
+  if (wanted != "auto" && wanted != "column" && wanted != "row" && wanted != "whole") refuse(node, "tensor", wanted, "auto, column, row or whole");
   if (grid_.tensor == 1) return;
   const Shape& in = graph_.shapes()[node.inputs[0]];
   const std::int64_t in_channels = in[0], out_channels = graph_.shapes()[i + 1][0];
   const LayerOptions options(node.spec, node.kind->options);
   const std::int64_t groups = node.kind->groups ? node.kind->groups(options) : 1;
   if (groups > 1) {
-    if (wish == "column" || wish == "row")
-      throw usage_error("{}: tensor = {} in 'layer = {}': its {} groups are dealt out whole. Expected auto or whole", node.spec.called(), wish, node.spec.text,
-                        groups);
-    if (wish == "whole" || groups % grid_.tensor != 0) return;
+    if (wanted == "column" || wanted == "row")
+      throw usage_error("{}: tensor = {} in 'layer = {}': a layer with {} groups is divided between groups. Expected auto or whole", node.spec.called(), wanted,
+                        node.spec.text, groups);
+    if (wanted == "whole" || groups % grid_.tensor != 0) return;
     plan.channels = Channels::grouped;
     plan.in = even_cuts(in_channels, in_channels / groups);
     plan.out = even_cuts(out_channels, out_channels / groups);
     return;
   }
-  if ((wish == "column" && out_channels < grid_.tensor) || (wish == "row" && in_channels < grid_.tensor))
-    throw usage_error("{}: tensor = {} in 'layer = {}': {} channels are fewer than the {} ranks of parallel.tensor", node.spec.called(), wish, node.spec.text,
-                      wish == "column" ? out_channels : in_channels, grid_.tensor);
-  if (wish == "row" || (wish == "auto" && !input.cuts.empty())) {
+  if ((wanted == "column" && out_channels < grid_.tensor) || (wanted == "row" && in_channels < grid_.tensor))
+    throw usage_error("{}: tensor = {} in 'layer = {}': the layer has {} channels, fewer than the {} ranks of parallel.tensor", node.spec.called(), wanted,
+                      node.spec.text, wanted == "column" ? out_channels : in_channels, grid_.tensor);
+  if (wanted == "row" || (wanted == "auto" && !input.cuts.empty())) {
     plan.channels = Channels::row;
     plan.in = input.cuts.empty() ? even_cuts(in_channels) : input.cuts;
-  } else if (wish == "column" || (wish == "auto" && !last && out_channels >= grid_.tensor)) {
+  } else if (wanted == "column" || (wanted == "auto" && !last && out_channels >= grid_.tensor)) {
     plan.channels = Channels::column;
     plan.out = even_cuts(out_channels);
   }
@@ -217,19 +238,25 @@ void ParallelPlan::place_node(std::size_t i) {
   ValuePlan& made = values_[i + 1];
   const Shape& output = graph_.shapes()[i + 1];
 
-  const std::string wish = option(node, "spatial", "auto");
-  if (wish != "auto" && wish != "whole") refuse(node, "spatial", wish, "auto or whole");
-  const bool inputs_split = std::ranges::all_of(node.inputs, [&](std::size_t v) { return can_split(graph_.shapes()[v]); });
+  const std::string wanted = option(node, "spatial", "auto");
+  if (wanted != "auto" && wanted != "whole") refuse(node, "spatial", wanted, "auto or whole");
+  const bool inputs_split = std::ranges::all_of(node.inputs, [&](std::size_t v) { return is_broadcast(i, v) || can_split(graph_.shapes()[v]); });
   switch (node.kind->pixels) {
-    case PixelRole::mixed: break;
+    case PixelRole::mixed:
+      break;
     case PixelRole::pointwise:
-    case PixelRole::window: plan.split = made.split = wish == "auto" && inputs_split && can_split(output); break;
-    case PixelRole::summed: plan.split = wish == "auto" && inputs_split && values_[node.inputs[0]].split; break;
+    case PixelRole::window:
+      plan.split = made.split = wanted == "auto" && inputs_split && can_split(output);
+      break;
+    case PixelRole::summed:
+      plan.split = wanted == "auto" && inputs_split && values_[node.inputs[0]].split;
+      break;
   }
 
   const ChannelCuts& cuts = values_[node.inputs[0]].cuts;
   switch (node.kind->channels) {
-    case ChannelRole::mixed: break;
+    case ChannelRole::mixed:
+      break;
     case ChannelRole::contracted: {
       const bool last = std::none_of(graph_.nodes().begin() + static_cast<std::ptrdiff_t>(i) + 1, graph_.nodes().end(),
                                      [](const GraphNode& other) { return other.kind->channels == ChannelRole::contracted; });
@@ -240,7 +267,7 @@ void ParallelPlan::place_node(std::size_t i) {
       const LayerOptions options(node.spec, node.kind->options);
       const std::int64_t unit = node.kind->channel_unit ? node.kind->channel_unit(options, graph_.shapes()[node.inputs[0]]) : 1;
       const bool fits = std::ranges::all_of(cuts, [&](std::int64_t cut) { return cut % unit == 0; }) &&
-                        std::ranges::all_of(node.inputs, [&](std::size_t v) { return values_[v].cuts == cuts; });
+                        std::ranges::all_of(node.inputs, [&](std::size_t v) { return values_[v].cuts == cuts && graph_.shapes()[v][0] == output[0]; });
       if (fits && !cuts.empty()) plan.channels = Channels::kept, plan.in = plan.out = cuts;
       break;
     }
@@ -262,11 +289,11 @@ std::vector<std::size_t> ParallelPlan::crossing(int stage) const {
   return values;
 }
 
-/// Dynamic programming over where stages end: the largest stage as cheap as can be; what crosses a border is charged to the stage before it.
+/// Dynamic programming over the ends of the stages. It minimizes the cost of the most expensive stage; communication across a border counts as cost.
 void ParallelPlan::place_stages(const Deck& deck) {
   const std::size_t count = nodes_.size(), stages = static_cast<std::size_t>(grid_.pipeline);
   if (stages > count)
-    throw usage_error("parallel.pipeline = {} asks for more stages than the network of {} has layers ({})", grid_.pipeline, deck.origin(), count);
+    throw usage_error("parallel.pipeline = {} is more than the number of layers of the network of {} ({})", grid_.pipeline, deck.origin(), count);
   std::vector<double> sum(count + 1, 0);
   for (std::size_t i = 0; i < count; ++i) sum[i + 1] = sum[i] + cost_of(graph_, i);
   const auto find_costs = [&] {
@@ -282,22 +309,24 @@ void ParallelPlan::place_stages(const Deck& deck) {
       if (node.spec.options.contains("stage")) {
         const std::string text = option(node, "stage", "");
         const std::int64_t next = parse_integer(text, node.spec.called() + " stage");
-        if (next != stage && next != stage + 1) refuse(node, "stage", text, "the stage of the layer before, or the next one");
+        if (next != stage && next != stage + 1) refuse(node, "stage", text, "the stage of the previous layer, or the next stage");
         if (i == 0 && next != 0) refuse(node, "stage", text, "0 for the first layer");
         stage = static_cast<int>(next);
       }
       nodes_[i].stage = stage;
     }
     if (stage + 1 != grid_.pipeline)
-      throw usage_error("the layers' stage= name {} stage(s), but parallel.pipeline = {}", stage + 1, grid_.pipeline);
+      throw usage_error("the stage options of the layers define {} stage(s), but parallel.pipeline = {}. Hint: make the two numbers equal", stage + 1,
+                        grid_.pipeline);
     return find_costs();
   }
 
-  // Elements that cross where node i is the first behind the border.
+  // Cost of the elements that cross the border in front of node i.
   std::vector<double> cross(count + 1, 0);
   for (std::size_t i = 1; i < count; ++i)
     for (std::size_t v = 0; v <= i; ++v)
-      if (std::ranges::any_of(graph_.consumers(v), [&](std::size_t node) { return node >= i; })) cross[i] += 10 * static_cast<double>(graph_.shapes()[v].size());
+      if (std::ranges::any_of(graph_.consumers(v), [&](std::size_t node) { return node >= i; }))
+        cross[i] += 10 * static_cast<double>(graph_.shapes()[v].size());
   constexpr double infinity = std::numeric_limits<double>::infinity();
   std::vector<std::vector<double>> best(stages + 1, std::vector<double>(count + 1, infinity));
   std::vector<std::vector<std::size_t>> from(stages + 1, std::vector<std::size_t>(count + 1, 0));

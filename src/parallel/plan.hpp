@@ -1,16 +1,17 @@
-// Who has what: the placement of every value and the part of every layer, for all ranks of a grid. Computed from the deck alone, the same on every rank.
+// The distribution of a network: the placement of every value and the part of every layer, for all ranks of a grid. It depends only on the deck and is the same
+// on every rank.
 //
-// A value lies along the axes
-//   tensor    whole, or cut between channels (features)
-//   spatial   whole, or cut into boxes of pixels, as even as it goes (the first ones are larger by one)
-//   pipeline  on the ranks of the stage that makes it
-// Layers run on the parts that are nearest to what is there; where a layer needs another part, a step brings it (program.hpp).
+// Placement of a value along each axis:
+//   tensor    whole, or split by channels (features)
+//   spatial   whole, or split into boxes of pixels whose sizes differ by at most one along each dimension (the first ones are larger)
+//   pipeline  on the ranks of the stage that computes it
+// Layers run on parts that match the placement of their inputs as far as possible; otherwise a communication step converts the input (program.hpp).
 //
-// Choices along the tensor axis, where a layer's line says nothing (tensor=column|row|whole): a contraction (linear, conv) whose input is whole cuts its
-// outputs (column), one whose input is cut sums parts of its outputs (row), so that a pair needs one sum forward and one backward
-// (Shoeybi et al. 2019, Megatron-LM); groups of channels are dealt out; the last contraction of a network with a whole input stays whole. Layers that
-// keep channels apart take them as they come. Along the spatial axis: split while every rank has a pixel (spatial=whole keeps a layer out). Along
-// the pipeline: consecutive layers, the largest stage as small as it can be (stage=N begins stage N, from 0).
+// Default along the tensor axis, unless the line of a layer sets tensor=column|row|whole: a contraction (linear, conv) with a whole input splits its outputs
+// (column parallel); one with a split input computes partial sums of its outputs (row parallel); so a pair needs one all-reduce forward and one backward
+// (Shoeybi et al. 2019, Megatron-LM). Grouped convolutions distribute their groups. The last contraction of a network stays whole if its input is whole.
+// Layers that treat channels independently keep the split of their input. Spatial axis: pixels are split as long as every rank has at least one
+// (spatial=whole excludes a layer). Pipeline: consecutive layers, so that the cost of the most expensive stage is minimal (stage=N begins stage N, from 0).
 #pragma once
 
 #include <functional>
@@ -23,58 +24,61 @@
 
 namespace trireme {
 
-/// The grid that [parallel] asks for on this many ranks. Usage errors say which axis does not fit.
+/// The grid of [parallel] on this number of ranks. Usage errors name the axis that does not fit.
 GridShape grid_shape(const Deck& deck, int ranks);
 
-/// data.lanes, 0 where there are none. Usage errors say what does not go with lanes, and where there are fewer than ranks of the data axis.
-std::int64_t lanes_of(const Deck& deck, const GridShape& grid);
-/// Micro-batches of a rank's share of a batch, or of each lane.
+/// data.virtual_ranks; 0: off. Usage errors name options that exclude virtual ranks, and report fewer virtual ranks than ranks of the data axis.
+std::int64_t virtual_ranks_of(const Deck& deck, const GridShape& grid);
+/// Micro-batches per share of a batch, or per virtual rank.
 std::int64_t micro_batches(const Deck& deck, const GridShape& grid);
-/// The most samples of a batch that one rank of the data axis may get: the even share, its lanes' samples, or under parallel.balance = measured
+/// Maximum samples of a batch on one rank of the data axis: the even share, the samples of its virtual ranks, or with parallel.balance = measured
 /// parallel.balance_limit times the even share.
 std::int64_t most_of_batch(const Deck& deck, const GridShape& grid);
-/// The most samples of a pass: of a micro-batch of a share or lane, or of an evaluation's batch, which is no larger than a micro-batch where there are several.
+/// Maximum samples of a pass: of a micro-batch (of a share or a virtual rank), or of a batch of an evaluation, which is no larger than a micro-batch if there
+/// are several. Throws a usage error if parallel.micro_batches is larger than the number of samples to divide.
 std::int64_t largest_pass(const Deck& deck, const GridShape& grid);
 
 struct NodePlan {
   enum class Channels { whole, column, row, grouped, kept };
   int stage = 0;
   Channels channels = Channels::whole;
-  ChannelCuts in, out;   // cuts between ranks; empty: whole
-  bool split = false;    // its input's pixels are split
+  ChannelCuts in, out;  // first channel of each rank; empty: whole
+  bool split = false;   // the pixels of the input are split
 };
 
 struct ValuePlan {
-  ChannelCuts cuts;      // empty: whole
+  ChannelCuts cuts;  // empty: whole
   bool split = false;
 };
 
 class ParallelPlan {
  public:
-  /// Usage errors name the layer or the axis. `graph` outlives the plan.
+  /// Usage errors name the layer or the axis. `graph` must outlive the plan.
   ParallelPlan(const Graph& graph, const Deck& deck, const GridShape& grid);
 
   const Graph& graph() const { return graph_; }
   const GridShape& grid() const { return grid_; }
   const NodePlan& node(std::size_t i) const { return nodes_[i]; }
   const ValuePlan& value(std::size_t v) const { return values_[v]; }
-  /// The stage that makes a value.
+  /// The stage that computes a value.
   int stage_of(std::size_t value) const { return value == 0 ? 0 : nodes_[value - 1].stage; }
-  /// Values that go from `stage` to the one behind it.
+  /// Values that `stage` sends to the next one.
   std::vector<std::size_t> crossing(int stage) const;
-  /// The boxes of a whole shape, by the rank on the spatial axis; the whole for each where it is not split.
+  /// The box of each rank of the spatial axis; the whole sample on every rank if it is not split.
   std::vector<Box> boxes(const Shape& shape, bool split) const;
-  /// Whether the one layer that reads the network's input finds its halo there already: readers take a little more of each sample, and nothing travels.
+  /// Whether the data loader reads the halo of the network's input with each sample, so that the only layer that uses the input needs no exchange.
   bool input_has_halo() const { return input_has_halo_; }
-  /// The boxes of a node's input that its output's boxes depend on, by the rank on the spatial axis. Of a window whose pixels are split.
+  /// The boxes of a node's input that its output boxes depend on, by rank of the spatial axis. For layers with a window whose pixels are split.
   std::vector<Box> reach(std::size_t node) const;
-  /// The box of its input that any box of its output depends on. The function holds what it needs.
+  /// Whether a pointwise layer broadcasts this input, which has fewer pixels than the output: each rank then takes it whole.
+  bool is_broadcast(std::size_t node, std::size_t value) const;
+  /// A function from a box of the node's output to the box of its input that it depends on. It does not refer to the plan.
   std::function<Box(const Box&)> window(std::size_t node) const;
-  /// Part of the work of a step that each stage has: costs as balanced.
+  /// Fraction of the work of a step in each stage, from the costs used for balancing.
   const std::vector<double>& stage_costs() const { return stage_costs_; }
-  /// Micro-batches of a batch.
+  /// Number of micro-batches per batch.
   std::int64_t micro_batches() const { return micro_batches_; }
-  /// Share of a step that each of p even stages waits for the others, with m micro-batches: (p - 1)/(m + p - 1) (Narayanan et al. 2019).
+  /// Fraction of a step that each of p equal stages waits for the others, with m micro-batches: (p - 1)/(m + p - 1) (Narayanan et al. 2019).
   double bubble() const {
     const double others = grid_.pipeline - 1;
     return others / (static_cast<double>(micro_batches_) + others);

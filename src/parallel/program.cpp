@@ -12,19 +12,20 @@ namespace trireme {
 namespace {
 
 template <class T>
-class Maker {
+class ProgramBuilder {
  public:
-  Maker(const ParallelPlan& plan, const GridPlace& place, const ProcessGrid* grid, std::int64_t samples, Operands operands)
+  ProgramBuilder(const ParallelPlan& plan, const GridPlace& place, const ProcessGrid* grid, std::int64_t samples, ComputeType operands)
       : plan_(plan), graph_(plan.graph()), place_(place), grid_(grid), samples_(samples), operands_(operands), made_(graph_.shapes().size()) {}
 
   Program<T> make() {
     const auto me = static_cast<std::size_t>(place_.spatial_rank());
-    program_.input_split = plan_.value(0).split;
-    program_.input_box = plan_.boxes(graph_.shapes()[0], program_.input_split)[me];
-    if (plan_.input_has_halo()) program_.input_box = plan_.reach(graph_.consumers(0)[0])[me];
-    program_.input = !place_.first_stage() ? Shape{0} : !program_.input_split ? local_shape(0)
-                     : spatial_shape(graph_.shapes()[0][0], program_.input_box.extent, graph_.shapes()[0].rank() - 1);
-    shapes_.push_back(program_.input);
+    program_.ends.input_split = plan_.value(0).split;
+    program_.ends.input_box = plan_.boxes(graph_.shapes()[0], program_.ends.input_split)[me];
+    if (plan_.input_has_halo()) program_.ends.input_box = plan_.reach(graph_.consumers(0)[0])[me];
+    program_.ends.input = !place_.first_stage()        ? Shape{0}
+                          : !program_.ends.input_split ? local_shape(0)
+                                                       : spatial_shape(graph_.shapes()[0][0], program_.ends.input_box.extent, graph_.shapes()[0].rank() - 1);
+    shapes_.push_back(program_.ends.input);
     if (place_.first_stage())
       made_[0] = 0;
     else
@@ -33,15 +34,15 @@ class Maker {
       if (plan_.node(i).stage == place_.pipeline) run(i);
     if (!place_.last_stage()) {
       send();
-      program_.output = Shape{0};
+      program_.ends.output = Shape{0};
       return std::move(program_);
     }
     const std::size_t last = graph_.shapes().size() - 1;
     const ValuePlan& output = plan_.value(last);
-    program_.output_cuts = output.cuts;  // losses take shares
-    program_.output_split = output.split;
-    program_.output_box = plan_.boxes(graph_.output(), output.split)[me];
-    program_.output = shapes_.back();
+    program_.ends.output_cuts = output.cuts;  // losses take shares
+    program_.ends.output_split = output.split;
+    program_.ends.output_box = plan_.boxes(graph_.output(), output.split)[me];
+    program_.ends.output = shapes_.back();
     return std::move(program_);
   }
 
@@ -75,8 +76,9 @@ class Maker {
   void receive() {
     const auto values = plan_.crossing(place_.pipeline - 1);
     for (std::size_t k = 0; k < values.size(); ++k)
-      made_[values[k]] = add(std::make_unique<StageReceive<T>>(local_shape(values[k]), static_cast<int>(k), graph_.trains(values[k]), pipeline(), place_.pipeline - 1),
-                             value_name(values[k]), "receive", {});
+      made_[values[k]] =
+          add(std::make_unique<StageReceive<T>>(local_shape(values[k]), static_cast<int>(k), graph_.trains(values[k]), pipeline(), place_.pipeline - 1),
+              value_name(values[k]), "receive", {});
   }
 
   void send() {
@@ -95,9 +97,12 @@ class Maker {
     if (has.cuts == cuts) return at;
     const std::string name = value_name(value);
     if (!has.cuts.empty())
-      at = once(at, "gather", {}, [&](std::size_t from) { return std::make_unique<ChannelGather<T>>(has.cuts, shapes_[from], tensor(), place_.tensor, samples_); }, name);
+      at = once(
+          at, "gather", {}, [&](std::size_t from) { return std::make_unique<ChannelGather<T>>(has.cuts, shapes_[from], tensor(), place_.tensor, samples_); },
+          name);
     if (!cuts.empty())
-      at = once(at, "slice", cuts, [&](std::size_t from) { return std::make_unique<ChannelSlice<T>>(cuts, shapes_[from], tensor(), place_.tensor, samples_); }, name);
+      at = once(
+          at, "slice", cuts, [&](std::size_t from) { return std::make_unique<Scatter<T>>(cuts, shapes_[from], tensor(), place_.tensor, samples_); }, name);
     return at;
   }
 
@@ -108,11 +113,14 @@ class Maker {
     const std::string name = value_name(value);
     if (!has.split && !split) return at;
     BoxMove move{plan_.boxes(graph_.shapes()[value], has.split), needed != nullptr ? *needed : plan_.boxes(graph_.shapes()[value], split), !has.split};
-    if (move.had == move.needed) return at;
+    if (move.owned == move.required) return at;
     for (const auto& [from, known, result] : moves_)
       if (from == at && known == move) return result;
-    const std::size_t result = add(std::make_unique<BoxExchange<T>>(move, shapes_[at], spatial(), place_.spatial_rank(), samples_), name,
-                                   !split ? "gather pixels" : has.split ? "halo" : "slice pixels", {at});
+    const std::size_t result = add(std::make_unique<HaloExchange<T>>(move, shapes_[at], spatial(), place_.spatial_rank(), samples_), name,
+                                   !split      ? "gather pixels"
+                                   : has.split ? "halo"
+                                               : "slice pixels",
+                                   {at});
     moves_.push_back({at, move, result});
     return result;
   }
@@ -141,7 +149,7 @@ class Maker {
     std::vector<Box> needed;
     const bool window = how.split && node.kind->pixels == PixelRole::window;
     if (how.split) {
-      part.input = plan_.boxes(whole[0], true)[me];
+      part.input = plan_.boxes(node.kind->pixels == PixelRole::pointwise ? graph_.shapes()[i + 1] : whole[0], true)[me];
       if (node.kind->pixels != PixelRole::summed) part.output = plan_.boxes(graph_.shapes()[i + 1], true)[me];
     }
     if (window) {
@@ -153,7 +161,8 @@ class Maker {
     const bool at_hand = node.inputs[0] == 0 && plan_.input_has_halo();
     const bool overlaps = window && !at_hand && plan_.value(node.inputs[0]).split && needed != plan_.boxes(whole[0], true);
     std::vector<std::size_t> inputs;
-    for (const std::size_t v : node.inputs) inputs.push_back(at_hand ? fetch_channels(0, how.in) : fetch(v, how.in, how.split, window && !overlaps ? &needed : nullptr));
+    for (const std::size_t v : node.inputs)
+      inputs.push_back(at_hand ? fetch_channels(0, how.in) : fetch(v, how.in, how.split && !plan_.is_broadcast(i, v), window && !overlaps ? &needed : nullptr));
     const auto make_part = [spec = node.spec, whole](const LayerPart& of) { return make_layer<T>(spec, whole, of); };
     std::unique_ptr<Layer<T>> layer;
     if (overlaps)
@@ -162,14 +171,14 @@ class Maker {
     else
       layer = make_part(part);
     if (how.channels == NodePlan::Channels::column && graph_.trains(node.inputs[0]))
-      layer = std::make_unique<Summed<T>>(std::move(layer), shapes_[inputs[0]], tensor(), place_.shape.tensor);
+      layer = std::make_unique<InputGradAllReduce<T>>(std::move(layer), shapes_[inputs[0]], tensor(), place_.shape.tensor);
     std::size_t at = add(std::move(layer), node.name, node.spec.kind, std::move(inputs));
     if (how.channels == NodePlan::Channels::row) {
       const ParameterSpec* const bias = node.parameters.size() > 1 ? &node.parameters[1] : nullptr;
-      at = add(std::make_unique<ChannelSum<T>>(shapes_[at], bias, tensor(), place_.shape.tensor), node.name, "sum", {at});
+      at = add(std::make_unique<RowParallelAllReduce<T>>(shapes_[at], bias, tensor(), place_.shape.tensor), node.name, "sum", {at});
     }
     if (how.split && node.kind->pixels == PixelRole::summed)
-      at = add(std::make_unique<PixelSum<T>>(shapes_[at], spatial(), place_.shape.spatial_ranks()), node.name, "sum pixels", {at});
+      at = add(std::make_unique<SpatialAllReduce<T>>(shapes_[at], spatial(), place_.shape.spatial_ranks()), node.name, "sum pixels", {at});
     made_[i + 1] = at;
   }
 
@@ -190,7 +199,7 @@ class Maker {
   const GridPlace& place_;
   const ProcessGrid* grid_;
   std::int64_t samples_;
-  Operands operands_;
+  ComputeType operands_;
   Program<T> program_;
   std::vector<Shape> shapes_;                     // of the program's values
   std::vector<std::optional<std::size_t>> made_;  // the graph's value -> the program's
@@ -201,11 +210,11 @@ class Maker {
 }  // namespace
 
 template <class T>
-Program<T> make_program(const ParallelPlan& plan, const GridPlace& place, const ProcessGrid* grid, std::int64_t samples, Operands operands) {
-  return Maker<T>(plan, place, grid, samples, operands).make();
+Program<T> make_program(const ParallelPlan& plan, const GridPlace& place, const ProcessGrid* grid, std::int64_t samples, ComputeType operands) {
+  return ProgramBuilder<T>(plan, place, grid, samples, operands).make();
 }
 
-template Program<float> make_program(const ParallelPlan&, const GridPlace&, const ProcessGrid*, std::int64_t, Operands);
-template Program<double> make_program(const ParallelPlan&, const GridPlace&, const ProcessGrid*, std::int64_t, Operands);
+template Program<float> make_program(const ParallelPlan&, const GridPlace&, const ProcessGrid*, std::int64_t, ComputeType);
+template Program<double> make_program(const ParallelPlan&, const GridPlace&, const ProcessGrid*, std::int64_t, ComputeType);
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// What one rank runs: its parts of the layers of its stage, and between them the steps that bring what is elsewhere. A list of layers like any other.
+// The steps of one rank: its parts of the layers of its stage, and the communication layers between them.
 #pragma once
 
 #include <memory>
@@ -12,22 +12,27 @@ namespace trireme {
 template <class T>
 struct ProgramStep {
   std::unique_ptr<Layer<T>> layer;
-  std::string name;                 // of the deck's layer; its parameters are called so
-  std::string kind;                 // the deck's kind, or what a step between layers does: "halo", "gather"...
+  std::string name;                 // of the deck's layer; its parameters use this prefix
+  std::string kind;                 // the deck's kind, or that of a communication layer: "halo", "gather"...
   std::vector<std::size_t> inputs;  // values: 0 is the network's input, i + 1 the output of step i
+};
+
+/// This rank's part of the network's input and output.
+struct ProgramEnds {
+  Shape input, output;        // extents are 0 if another stage has it
+  Box input_box, output_box;  // pixels of this rank
+  bool input_split = false, output_split = false;
+  ChannelCuts output_cuts;  // channels of the output on each rank of the tensor axis; empty: all channels on every rank
 };
 
 template <class T>
 struct Program {
   std::vector<ProgramStep<T>> steps;
-  Shape input, output;              // this rank's parts; of extent 0 where this rank's stage has none
-  Box input_box, output_box;        // their pixels
-  bool input_split = false, output_split = false;
-  ChannelCuts output_cuts;          // of the output's channels between the ranks of the tensor axis; empty: each has all
+  ProgramEnds ends;
 };
 
-/// `grid`: null in a plan without ranks, whose program cannot run. `samples`: the most of a pass. Collective where there is a grid.
+/// `grid`: null in a plan without ranks, whose program cannot run. `samples`: maximum per pass. Collective if there is a grid.
 template <class T>
-Program<T> make_program(const ParallelPlan& plan, const GridPlace& place, const ProcessGrid* grid, std::int64_t samples, Operands operands);
+Program<T> make_program(const ParallelPlan& plan, const GridPlace& place, const ProcessGrid* grid, std::int64_t samples, ComputeType operands);
 
 }  // namespace trireme

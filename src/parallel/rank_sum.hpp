@@ -1,4 +1,4 @@
-// Sums over ranks of arrays in the memory where kernels run; staged through pinned host memory where MPI may not touch that memory.
+// All-reduce of arrays in the memory of kernels, staged through pinned host memory if MPI cannot access that memory.
 #pragma once
 
 #include "comm/communicator.hpp"
@@ -9,12 +9,12 @@ namespace trireme {
 template <class T>
 class RankSum {
  public:
-  /// In place, after what is launched on the instance; later launches see the sum. Collective.
+  /// In place, after the work launched on the instance; later launches see the sum. Collective.
   void run(const Execution& exec, const Communicator& comm, Span<T> values) {
     begin(exec, comm, values);
     finish(exec);
   }
-  /// The same in two: what is launched in between runs while the sum travels, and must leave the values alone.
+  /// run() in two parts. Work launched in between overlaps with the all-reduce and must not access the values.
   void begin(const Execution& exec, const Communicator& comm, Span<T> values) {
     if (comm.size() == 1 || values.size() == 0) return;
     values_ = values;

@@ -18,7 +18,8 @@ HostBuffer<T>& large_enough(HostBuffer<T>& buffer, std::int64_t count) {
 // Messages have memory of their own: a device's memory may be out of MPI's reach, and a host's is used again by the layers that follow while a
 // message still travels.
 template <class T>
-Request send(const Execution& exec, const Communicator& comm, Span<const T> values, std::int64_t count, int to, int tag, HostBuffer<T>& buffer, Request& before) {
+Request send(const Execution& exec, const Communicator& comm, Span<const T> values, std::int64_t count, int to, int tag, HostBuffer<T>& buffer,
+             Request& before) {
   before.wait();
   large_enough(buffer, count);
   copy<T>(exec, count, values, Span<T>(buffer.data(), static_cast<std::size_t>(count)));
@@ -81,8 +82,8 @@ std::vector<Traffic> StageSend<T>::traffic(bool backward) const {
   return backward ? std::vector<Traffic>() : std::vector<Traffic>{{"pipeline", 1, elements_}};
 }
 
-#define TRIREME_INSTANTIATE(T)     \
-  template class StageReceive<T>;  \
+#define TRIREME_INSTANTIATE(T)    \
+  template class StageReceive<T>; \
   template class StageSend<T>;
 TRIREME_INSTANTIATE(float)
 TRIREME_INSTANTIATE(double)

@@ -34,7 +34,8 @@ std::vector<std::int64_t> balanced_shares(std::span<const double> seconds_per_sa
   const std::size_t ranks = seconds_per_sample.size();
   const auto least = static_cast<std::int64_t>(ranks);
   if (batch < least || batch > least * most) throw internal_error("balanced_shares: {} samples for {} ranks of 1 to {}", batch, ranks, most);
-  // A rank with none would not be measured again. Then sample by sample to the rank that would be done first with it, which no exchange can better.
+  // A rank without samples would not be measured again, so each gets one. Each further sample goes to the rank that would finish it first. This is
+  // optimal: no exchange of samples makes the slowest rank faster.
   std::vector<std::int64_t> shares(ranks, 1);
   using Next = std::pair<double, std::size_t>;
   std::priority_queue<Next, std::vector<Next>, std::greater<>> next;
@@ -54,8 +55,10 @@ std::vector<std::int64_t> balanced_shares(std::span<const double> seconds_per_sa
 Balancer::Balancer(const Communicator& comm, int place, int ranks, std::int64_t batch, std::int64_t most)
     : comm_(comm), place_(place), batch_(batch), most_(most), rates_(static_cast<std::size_t>(ranks), 0) {
   if (batch < ranks)
-    throw usage_error("parallel.balance = measured with data.batch = {} on {} ranks of the data axis: each must have a sample to be measured. Hint: a larger "
-                      "batch, or parallel.balance = even", batch, ranks);
+    throw usage_error(
+        "parallel.balance = measured with data.batch = {} on {} ranks of the data axis: each rank needs at least one sample per batch. Hint: "
+        "set a larger data.batch, or parallel.balance = even",
+        batch, ranks);
   for (int r = 0; r < ranks; ++r) shares_.push_back(share_of(batch, r, ranks).count);
 }
 
@@ -67,7 +70,7 @@ void Balancer::add(double own, double step, std::int64_t samples) {
 
 std::optional<std::vector<std::int64_t>> Balancer::decide() {
   if (steps_ < warm_up + period || (steps_ - warm_up) % period != 0) return std::nullopt;
-  // Ranks of one place (a model's parts) are as slow as the slowest of them.
+  // Ranks with the same coordinate (parts of one model) are as slow as the slowest of them.
   std::vector<double> told(rates_.size() + 1, 0);
   if (!own_.empty()) told[static_cast<std::size_t>(place_)] = median(own_);
   told.back() = median(step_);
@@ -87,7 +90,7 @@ std::optional<std::vector<std::int64_t>> Balancer::decide() {
 }
 
 std::optional<Balancer::Gain> Balancer::gain() const {
-  // The first period after a change may hold steps of the shares before.
+  // The first period after a change may contain steps with the old shares.
   if (even_steps_.empty() || uneven_steps_.size() < 2) return std::nullopt;
   const auto last = std::min<std::ptrdiff_t>(4, std::ssize(uneven_steps_) - 1);
   return Gain{median(even_steps_), median(std::vector(uneven_steps_.end() - last, uneven_steps_.end()))};
@@ -101,7 +104,7 @@ SlowDown SlowDown::from_environment(int rank) {
   const long slow_rank = std::strtol(said, &end, 10);
   const double factor = *end == ':' ? std::strtod(end + 1, &end) : 0;
   if (*end != '\0' || slow_rank < 0 || !(factor >= 1) || factor > 1000)
-    throw usage_error("TRIREME_SLOW_RANK = '{}'. Expected RANK:FACTOR, the factor 1 to 1000, as 1:3", said);
+    throw usage_error("TRIREME_SLOW_RANK = '{}'. Expected RANK:FACTOR with a factor from 1 to 1000, as in 1:3", said);
   if (slow_rank == rank) slow.factor_ = factor;
   return slow;
 }

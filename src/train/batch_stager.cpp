@@ -5,7 +5,8 @@
 
 #include "base/error.hpp"
 #include "base/random.hpp"
-#include "kokkos_kernels/order.hpp"
+#include "io/with_type.hpp"
+#include "kokkos_kernels/instances.hpp"
 #include "layers/spatial.hpp"
 #include "train/reading.hpp"
 
@@ -13,11 +14,12 @@ namespace trireme {
 
 namespace {
 
-constexpr std::uint64_t augment_purpose = 0x6175676D656E74;      // "augment"
+constexpr std::uint64_t augment_purpose = 0x6175676D656E74;       // "augment"
 constexpr std::uint64_t evaluation_purpose = 0x6576616C75617465;  // "evaluate"
 
-/// What is drawn for a batch's samples.
-Augmentation drawn(Augmentation augmentation, std::uint64_t key, std::int64_t first_sample) {
+/// Key of the random numbers of a batch's samples.
+template <class Choices>
+Choices drawn(Choices augmentation, std::uint64_t key, std::int64_t first_sample) {
   augmentation.key = key;
   augmentation.first_sample = first_sample;
   return augmentation;
@@ -46,41 +48,55 @@ bool BatchStager<T>::reads_slab(const Deck& deck, const Shape& shape, const Box&
 template <class T>
 BatchStager<T>::BatchStager(const Deck& deck, const DataSet& data, const Shape& input, const Shape& output, std::int64_t samples, const StagedPart& part)
     : input_(input, part.input_slab, data.feature_type()),
-      target_(output, part.output_slab, data.labels().kind == LabelDemand::Kind::features ? data.feature_type() : data.label_type()),
+      target_(data.labels().target_shape(output), part.output_slab,
+              data.labels().kind == LabelDemand::Kind::features ? data.feature_type() : data.label_type()),
       to_input_(part.features),
       to_targets_(part.targets),
       labels_(data.labels().kind),
       augmentation_(augmentation_of(deck, input)),
-      noise_(deck.real("data.noise")) {
-  if (own_target() && output != input)
-    throw internal_error("BatchStager: features of {} are the target of an output of {}", input.text(), output.text());
-  if (const auto labels = part.augments ? label_augmentation(deck, data, input, output) : std::nullopt) {
+      jitter_(color_jitter_of(deck)),
+      erasing_(erasing_of(deck, input)),
+      noise_(deck.real("data.noise")),
+      mixup_(part.augments ? deck.real("data.mixup") : 0) {
+  if (mixup_ > 0 && labels_ == LabelDemand::Kind::classes)
+    throw usage_error(
+        "data.mixup = {} mixes targets, and the labels of loss.kind = {} are classes, which cannot be mixed. Hint: set data.mixup = 0, or use labels that are "
+        "numbers, as with loss.kind = bce_with_logits",
+        deck.text("data.mixup"), deck.text("loss.kind"));
+  if (own_target() && output != input) throw internal_error("BatchStager: features of {} are the target of an output of {}", input.text(), output.text());
+  if (const auto labels = part.augments ? label_augmentation(deck, data, input, target_.shape) : std::nullopt) {
     moved_labels_.emplace(MovedLabels{Field(labels->shape, labels->flat ? std::nullopt : part.output_slab, data.label_type()), labels->moves, labels->flat});
   }
-  const Normalisation normal = normalisation(deck, input);
+  const Normalization normal = normalization(deck, input);
   const auto channels = normal.factor.size();
   factor_ = Buffer<T>("trireme::stager::factor", channels);
   shift_ = Buffer<T>("trireme::stager::shift", channels);
-  const auto factor = Kokkos::create_mirror_view(factor_), shift = Kokkos::create_mirror_view(shift_);
-  for (std::size_t c = 0; c < channels; ++c) factor(c) = static_cast<T>(normal.factor[c]), shift(c) = static_cast<T>(normal.shift[c]);
-  Kokkos::deep_copy(factor_, factor);
-  Kokkos::deep_copy(shift_, shift);
+  const auto copy_to = [](const Buffer<T>& to, const std::vector<double>& numbers) {
+    const auto host = Kokkos::create_mirror_view(to);
+    for (std::size_t c = 0; c < numbers.size(); ++c) host(c) = static_cast<T>(numbers[c]);
+    Kokkos::deep_copy(to, host);
+  };
+  copy_to(factor_, normal.factor);
+  copy_to(shift_, normal.shift);
 
   if (to_targets_ && (labels_ == LabelDemand::Kind::values || labels_ == LabelDemand::Kind::features))
-    values_ = Buffer<T>("trireme::stager::values",
-                        static_cast<std::size_t>(samples * target_.elements()));
+    values_ = Buffer<T>("trireme::stager::values", static_cast<std::size_t>(samples * target_.elements()));
   if (to_targets_ && labels_ == LabelDemand::Kind::values) {
-    const auto out_channels = static_cast<std::size_t>(channels_of(output));
-    one_ = Buffer<T>("trireme::stager::one", out_channels);
-    zero_ = Buffer<T>("trireme::stager::zero", out_channels);
-    Kokkos::deep_copy(one_, T{1});
+    const auto out_channels = static_cast<std::size_t>(channels_of(target_.shape));
+    target_factor_ = Buffer<T>("trireme::stager::target_factor", out_channels);
+    target_shift_ = Buffer<T>("trireme::stager::target_shift", out_channels);
+    Kokkos::deep_copy(target_factor_, T{1});
+    if (const auto units = target_normalization(deck, output)) {
+      copy_to(target_factor_, units->factor);
+      copy_to(target_shift_, units->shift);
+    }
   }
   if constexpr (!on_host) {
     const auto staging = [&](std::int64_t bytes) {
       return Staging{HostBuffer<std::byte>("trireme::stager::gathered", static_cast<std::size_t>(samples * bytes)),
                      Buffer<std::byte>("trireme::stager::copy", static_cast<std::size_t>(samples * bytes))};
     };
-    copier_ = beside(Execution());
+    copier_ = new_instance(Execution());
     for (Slot& slot : slots_) {
       if (takes_features()) slot.features = staging(data.feature_bytes());
       if (to_targets_ && labels_ == LabelDemand::Kind::values) slot.values = staging(data.label_bytes());
@@ -94,28 +110,16 @@ void BatchStager<T>::cast(const Execution& exec, const Field& field, bool slab, 
                           const Buffer<T>& factor, const Buffer<T>& shift, const Augmentation* augmentation, bool channels_first, Span<T> out) {
   const auto n = static_cast<std::int64_t>(samples.size()), channels = channels_of(field.shape);
   const RawSamples raw{.each = on_host ? samples.data() : nullptr, .first = staging.copy.data(), .bytes = field.raw_bytes(slab)};
-  const auto& extents = slab ? field.region.box.extent : field.region.extents;  // of what the samples are
-  // What is moved is whole in the dimensions that it is moved along; whole samples that are not moved may yet have to be cut.
+  const auto& extents = slab ? field.region.box.extent : field.region.extents;  // extents of the samples in the batch
+  // Augmented samples are whole along the axes of flips and crops. Whole samples without augmentation may still have to be cut.
   const bool moves = augmentation != nullptr || (!slab && !field.region.whole());
   Augmentation how = augmentation != nullptr ? *augmentation : Augmentation();
   for (std::size_t a = 0; a < 3; ++a) how.extents[a] = extents[a];
   const Box box = slab ? how.whole() : field.region.box;
-  const auto as = [&]<class Raw>(Raw) {
+  with_type(field.type, [&]<class Raw>(Raw) {
     if (moves) return augment_batch<Raw, T>(exec, n, channels, raw, factor, shift, how, box, channels_first, out);
     cast_batch<Raw, T>(exec, n, channels, field.elements() / channels, raw, factor, shift, out);
-  };
-  switch (field.type) {
-    case ElementType::u8: return as(std::uint8_t{});
-    case ElementType::i8: return as(std::int8_t{});
-    case ElementType::u16: return as(std::uint16_t{});
-    case ElementType::i16: return as(std::int16_t{});
-    case ElementType::u32: return as(std::uint32_t{});
-    case ElementType::i32: return as(std::int32_t{});
-    case ElementType::u64: return as(std::uint64_t{});
-    case ElementType::i64: return as(std::int64_t{});
-    case ElementType::f32: return as(float{});
-    case ElementType::f64: return as(double{});
-  }
+  });
 }
 
 template <class T>
@@ -150,11 +154,13 @@ void BatchStager<T>::take_features(const Pass& pass, const HostBatch& batch, con
   const auto augmentation = pass.training && augmentation_ ? std::optional(drawn(*augmentation_, key, first_sample)) : std::nullopt;
   const bool both = to_input_ && own_target();
   if (batch.feature_slab && augmentation && !moves_within(*augmentation, read_features().region.box))
-    throw internal_error("BatchStager: the batch holds slabs, and data.flip or data.crop move pixels between these");
+    throw internal_error("BatchStager: the batch holds slabs, and data.flip, crop, shift or rotate move pixels between these");
   if (batch.feature_slab && both && !input_.same_part(target_))
     throw internal_error("BatchStager: the batch holds slabs, and those of input and target differ");
   const auto take = [&](const Field& field, Span<T> out) {
     cast(exec, field, batch.feature_slab, batch.features, slot.features, factor_, shift_, augmentation ? &*augmentation : nullptr, false, out);
+    if (pass.training && jitter_)
+      jitter_color<T>(exec, batch.count, field.elements(), drawn(*jitter_, key, first_sample), slice<T>(out, 0, batch.count * field.elements()));
   };
   if (to_input_) take(input_, input);
   if (own_target()) {
@@ -166,8 +172,11 @@ void BatchStager<T>::take_features(const Pass& pass, const HostBatch& batch, con
       take(target_, values);
     targets.values = values;
   }
+  if (to_input_) mix_samples(pass, key, first_sample, input_.elements(), input);
+  if (own_target()) mix_samples(pass, key, first_sample, target_.elements(), slice<T>(values_, 0, batch.count * target_.elements()));
   if (to_input_ && noise_ > 0 && (pass.training || labels_ == LabelDemand::Kind::features))
     add_noise<T>(exec, batch.count, input_.elements(), noise_, key, first_sample, input, input_.region);
+  if (to_input_ && pass.training && erasing_) erase_boxes<T>(exec, batch.count, drawn(*erasing_, key, first_sample), input_.region, input);
 }
 
 template <class T>
@@ -175,11 +184,20 @@ void BatchStager<T>::take_values(const Pass& pass, const HostBatch& batch, const
                                  Targets<T>& targets) {
   const Span<T> values = slice<T>(values_, 0, batch.count * target_.elements());
   targets.values = values;
-  if (!pass.training || !moved_labels_) return cast(pass.exec, target_, batch.label_slab, batch.values, slot.values, one_, zero_, nullptr, false, values);
+  if (!pass.training || !moved_labels_)
+    return cast(pass.exec, target_, batch.label_slab, batch.values, slot.values, target_factor_, target_shift_, nullptr, false, values);
   const Augmentation augmentation = drawn(moved_labels_->augmentation, key, first_sample);
   if (batch.label_slab && !moves_within(augmentation, target_.region.box))
-    throw internal_error("BatchStager: the batch holds slabs of labels, and data.flip or data.crop move pixels between these");
-  cast(pass.exec, moved_labels_->field, batch.label_slab, batch.values, slot.values, one_, zero_, &augmentation, moved_labels_->channels_first, values);
+    throw internal_error("BatchStager: the batch holds slabs of labels, and data.flip, crop, shift or rotate move pixels between these");
+  cast(pass.exec, moved_labels_->field, batch.label_slab, batch.values, slot.values, target_factor_, target_shift_, &augmentation,
+       moved_labels_->channels_first, values);
+}
+
+template <class T>
+void BatchStager<T>::mix_samples(const Pass& pass, std::uint64_t key, std::int64_t first_sample, std::int64_t elements, Span<T> x) const {
+  if (!pass.training || mixup_ == 0 || pass.samples == 0) return;
+  const Mixup mixup = Mixup::drawn(mixup_, pass.samples, key, first_sample);
+  mix_pairs<T>(pass.exec, pass.samples, elements, mixup.turn, mixup.share, x);
 }
 
 template <class T>
@@ -188,13 +206,16 @@ Targets<T> BatchStager<T>::load(const Pass& pass, const HostBatch& batch, Span<T
   if (!staged_) stage(batch);
   staged_ = false;
   if (batch.count == 0) return targets;
-  run_after(pass.exec, copier_);
+  wait_for(pass.exec, copier_);
   const Slot& slot = slots_[filled_];
   const std::uint64_t key = pass.training ? mix(mix(pass.seed, augment_purpose), static_cast<std::uint64_t>(pass.step)) : mix(pass.seed, evaluation_purpose);
   const std::int64_t first_sample = pass.training ? pass.first_sample : batch.first_row;
   if (takes_features()) take_features(pass, batch, slot, key, first_sample, input, targets);
   if (!to_targets_) return targets;
-  if (!batch.values.empty()) take_values(pass, batch, slot, key, first_sample, targets);
+  if (!batch.values.empty()) {
+    take_values(pass, batch, slot, key, first_sample, targets);
+    mix_samples(pass, key, first_sample, target_.elements(), slice<T>(values_, 0, batch.count * target_.elements()));
+  }
   if (!batch.classes.empty()) {
     if constexpr (on_host) {
       targets.classes = Span<const std::int32_t>(batch.classes.data(), batch.classes.size());

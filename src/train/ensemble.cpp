@@ -1,9 +1,11 @@
 #include "train/ensemble.hpp"
 
+#include <algorithm>
+
 #include "base/error.hpp"
 #include "kokkos_kernels/elementwise.hpp"
 #include "kokkos_kernels/softmax.hpp"
-#include "train/loss_function.hpp"
+#include "losses/loss_function.hpp"
 
 namespace trireme {
 
@@ -11,7 +13,8 @@ namespace {
 
 template <class T>
 void logarithm_of(const Execution& exec, std::int64_t count, Span<T> y) {
-  Kokkos::parallel_for("trireme::ensemble::logarithm", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = Kokkos::log(y(i)); });
+  Kokkos::parallel_for(
+      "trireme::ensemble::logarithm", Range(exec, 0, count), KOKKOS_LAMBDA(std::int64_t i) { y(i) = Kokkos::log(y(i)); });
 }
 
 }  // namespace
@@ -26,17 +29,25 @@ Ensemble<T>::Ensemble(const Communicator& comm, const std::vector<std::filesyste
     if (members_.empty()) {
       batch_ = deck.integer("data.test_batch") > 0 ? deck.integer("data.test_batch") : deck.integer("data.batch");
       share = (batch_ + comm.size() - 1) / comm.size();
-      classes_ = loss_kind(deck) == LossKind::cross_entropy;
     }
     auto network = std::make_unique<Network<T>>(deck, share, Network<T>::Use::inference);
+    if (members_.empty() && !has_loss_terms(deck)) classes_ = loss_targets(deck, network->output_shape()).classes;
     if (!members_.empty()) {
       const auto differ = [&](const char* what, const std::string& mine, const std::string& first) {
         if (mine != first)
-          throw usage_error("'{}' does not fit into the ensemble: its {} is {}, that of '{}' is {}. Hint: members need one kind of input, output and loss",
+          throw usage_error("'{}' does not fit into the ensemble: its {} is {}; '{}' has {}. Hint: all members must have the same input, output and loss",
                             file.string(), what, mine, files.front().string(), first);
       };
       differ("input", network->input_shape().text(), this->network().input_shape().text());
       differ("output", network->output_shape().text(), this->network().output_shape().text());
+      for (const Deck* const one : std::initializer_list<const Deck*>{&deck, &this->deck()})
+        for (const DeckSection& section : one->named_sections())
+          for (const char* key : {"scale", "mean", "std"}) {
+            const bool input = std::ranges::any_of(deck.inputs(), [&](const Deck::Input& i) { return i.name == section.name(); });
+            if (section.kind() != "array" || input) continue;
+            const DeckSection *mine = deck.section("array", section.name()), *first = this->deck().section("array", section.name());
+            differ(section.full(key).c_str(), mine != nullptr ? mine->text(key) : "", first != nullptr ? first->text(key) : "");
+          }
       differ("loss.kind", deck.text("loss.kind"), this->deck().text("loss.kind"));
     }
     const Progress progress = load_for_inference<T>(file, deck, comm, *network);
@@ -46,6 +57,8 @@ Ensemble<T>::Ensemble(const Communicator& comm, const std::vector<std::filesyste
     const auto size = static_cast<std::size_t>(share * network().output_shape().size());
     mean_ = Buffer<T>("trireme::ensemble::mean", size);
     part_ = Buffer<T>("trireme::ensemble::part", size);
+    const std::int64_t scores = share * network().output_shape().size();
+    if (classes_ > 0) softmax_ = Buffer<double>("trireme::ensemble::softmax", static_cast<std::size_t>(softmax_workspace(scores / classes_, classes_)));
   }
 }
 
@@ -75,14 +88,14 @@ Span<const T> Ensemble<T>::complete(const Pass& pass, const HostBatch& batch, bo
       member.network->forward(pass);
     }
     Span<T> to = slice<T>(m == 0 ? mean_ : part_, 0, count);
-    if (classes_)
-      softmax_forward<T>(pass.exec, pass.samples, outputs, member.network->output(), to);
+    if (classes_ > 0)
+      softmax_forward<T>(pass.exec, count / classes_, classes_, member.network->output(), softmax_, to);
     else
       copy<T>(pass.exec, count, member.network->output(), to);
     if (m > 0) add_to<T>(pass.exec, count, to, mean_);
   }
   scale<T>(pass.exec, count, static_cast<T>(1.0 / static_cast<double>(members_.size())), mean_, mean_);
-  if (classes_ && logarithm) logarithm_of<T>(pass.exec, count, mean_);
+  if (classes_ > 0 && logarithm) logarithm_of<T>(pass.exec, count, mean_);
   return mean_;
 }
 

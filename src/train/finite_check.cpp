@@ -16,8 +16,8 @@ FiniteCheck<T>::FiniteCheck(Network<T>& network, const ProcessGrid& grid, bool s
 
 template <class T>
 bool FiniteCheck<T>::passes(const Execution& exec) {
-  // One NaN or infinity makes the sum of squares one: of the gradients, and of the control numbers behind them, the loss among them. Squares are summed in
-  // double, so that in fp32 nothing finite can overflow; in fp64 what is larger than 1e154 counts as infinite.
+  // A single NaN or infinity makes the sum of squares NaN or infinite, among the gradients or the control numbers after them (including the loss).
+  // Squares are summed in double, so that finite fp32 numbers cannot overflow; in fp64 numbers above 1e154 count as infinite.
   const std::int64_t count = network_.arena_size() + Network<T>::control_size;
   squared_norm<T>(exec, count, slice<T>(network_.gradients_and_control(), 0, count), slice<double>(partial_, 0, static_cast<std::int64_t>(partial_.size())),
                   slice<double>(result_, 0, 1));

@@ -1,4 +1,4 @@
-// Whether a step may update the parameters: its loss and all its gradients are finite numbers.
+// Checks whether a step may update the parameters: its loss and all gradients must be finite.
 #pragma once
 
 #include "comm/process_grid.hpp"
@@ -9,11 +9,12 @@ namespace trireme {
 template <class T>
 class FiniteCheck {
  public:
-  /// Both outlive it. `same`: gradients and loss are the same on all ranks of the data axis (no shards), so that ranks need not ask each other where
-  /// each has the whole model.
+  /// Both arguments must outlive the check. `same`: gradients and loss are the same on all ranks of the data axis (no ZeRO partition), so ranks that
+  /// hold the whole model need no communication.
   FiniteCheck(Network<T>& network, const ProcessGrid& grid, bool same);
 
-  /// After the sums over ranks, before the update. The same answer on all ranks; collective over the run where they must ask. Waits for the device.
+  /// Call it after the reductions and before the update. Returns the same value on all ranks; collective over the run if communication is needed.
+  /// Waits for the device.
   bool passes(const Execution& exec);
 
  private:

@@ -15,12 +15,12 @@ void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>
   options.features = part.features || (part.targets && own_target);
   options.labels = part.targets;
   options.sample = network.input_shape();
-  options.label = network.output_shape();
+  options.label = data.labels().target_shape(network.output_shape());
   options.feature_rule = feature_rule(deck, network.input_shape(), data.labels(), std::is_same_v<T, float>);
   options.label_rule = label_rule(deck, data.labels(), std::is_same_v<T, float>);
   const std::optional<Box> box = part.features_slab(own_target);
   if (box && (!augments || BatchStager<T>::reads_slab(deck, network.input_shape(), *box))) options.slab = box;
-  const auto moved = augments ? label_augmentation(deck, data, network.input_shape(), network.output_shape()) : std::nullopt;
+  const auto moved = augments ? label_augmentation(deck, data, network.input_shape(), options.label) : std::nullopt;
   const bool values = data.labels().kind == LabelDemand::Kind::values;
   if (part.output_slab && values && (!moved || moves_within(moved->moves, *part.output_slab))) options.label_slab = part.output_slab;
 }

@@ -1,5 +1,5 @@
-// What of a data set's samples this rank's part of the network takes: its pixels of the input on a pipeline's first stage, its pixels of the targets on
-// the last. Nothing else is read from files where it need not be.
+// The part of each sample that this rank's part of the network uses: its pixels of the input on the first pipeline stage, its pixels of the targets
+// on the last stage. Only this part is read from files where possible.
 #pragma once
 
 #include "network/network.hpp"
@@ -12,7 +12,7 @@ StagedPart staged_part(const Network<T>& network, bool augments) {
   return {network.input_box(), network.output_box(), network.place().first_stage(), network.place().last_stage(), augments};
 }
 
-/// Tells a stream to read this part alone. `augments`: for training, whose samples may be flipped and cropped before a part of them is taken.
+/// Makes a stream read only this part. `augments`: for training, where samples may be flipped and cropped before their part is taken.
 template <class T>
 void read_part(BatchStream::Options& options, const Deck& deck, const Network<T>& network, const DataSet& data, bool augments);
 

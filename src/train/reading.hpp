@@ -1,24 +1,31 @@
-// How a deck says that files are to be read: names, order of axes, normalisation, and what numbers may be.
+// How the deck describes the data files: names, order of axes, normalization, and allowed values.
 #pragma once
 
+#include <optional>
 #include <vector>
 
 #include "config/deck.hpp"
 #include "data/data_set.hpp"
 #include "data/value_check.hpp"
+#include "losses/loss_terms.hpp"
 
 namespace trireme {
 
-/// What the deck says of the data sets inside the files; `labelled`: whether labels are wanted. Usage errors name the key.
+/// Names of the data sets inside the files, from the deck. `labelled`: whether labels are needed. Usage errors name the key.
 ShardNames shard_names(const Deck& deck, bool labelled = true);
 
-/// Of the features: number * factor + shift, one a channel. Usage errors name the key.
-struct Normalisation {
+/// Normalization of features: number * factor + shift, one pair per channel. Usage errors name the key.
+struct Normalization {
   std::vector<double> factor, shift;
 };
-Normalisation normalisation(const Deck& deck, const Shape& input);
+Normalization normalization(const Deck& deck, const Shape& input);
+/// Normalization of labels that are values ([array NAME] scale, mean, std): of one loss's targets; of the joined targets of all losses; of the channels of the
+/// network's output, in the units of their targets. Empty: none. Usage errors name the key.
+std::optional<Normalization> target_normalization(const LossTerm& term);
+std::optional<Normalization> target_normalization(const Deck& deck, const Shape& output);
+std::optional<Normalization> output_normalization(const Deck& deck, const Shape& output);
 
-/// What the numbers in files must be for a run of this deck. `single`: it computes in fp32.
+/// Allowed values in the files for a run with this deck. `single`: the run computes in fp32.
 ValueRule feature_rule(const Deck& deck, const Shape& input, const LabelDemand& labels, bool single);
 ValueRule label_rule(const Deck& deck, const LabelDemand& labels, bool single);
 

@@ -1,11 +1,12 @@
-// What changed between a checkpoint and the start that goes on from it: every key and layer of the deck, the data, and the order of its samples; and what of
-// that may be.
+// Compares a run with the checkpoint that it resumes from: every key and layer of the deck, the data, and the order of samples. Decides which changes
+// are allowed.
 #pragma once
 
 #include <cstdint>
 #include <filesystem>
 #include <map>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -18,53 +19,69 @@
 namespace trireme {
 
 struct DeckChange {
-  std::string key, before, after;  // "optimizer.lr"; of layers key is "model.layer" and the values say which
+  std::string key, before, after;  // "optimizer.lr"; for layers the key is "model.layer" and the values name the layer
   std::string text() const;        // "optimizer.lr: 0.1 -> 0.01"
 };
 
-/// Every key whose value in force differs, and every layer.
+/// Every key whose effective value differs, and every layer that differs.
 std::vector<DeckChange> changes_between(const Deck& before, const Deck& after);
 
-/// What a change of a key touches.
+/// What the change of a key affects.
 enum class ChangeEffect {
-  none,        // where, how fast, how loud
-  length,      // how long the run is
-  result,      // how it is trained or measured from here on
-  order,       // which samples come when
-  meaning      // what the parameters, or the optimizer's state, stand for
+  none,      // location, speed or output of the run
+  length,    // length of the run
+  exchange,  // exchanges between the tasks of a job; nothing in a run by itself
+  result,    // training or metrics from this point on
+  order,     // order of samples
+  meaning    // meaning of the parameters or of the optimizer state
 };
 ChangeEffect effect_of(const std::string& key);
 
 using Fingerprint = std::map<std::string, std::int64_t>;
-/// Of the data and of what decides the order of its samples beside the deck's keys, as a checkpoint keeps it among the integers of /progress: data_rows,
-/// data_files, data_digest (names without folders, rows, shapes and types of all files, in their order), order_chunk and order_window (rows, as in force; 0:
-/// all rows are shuffled as one, or none are).
+/// Fingerprint of the data, and of all other settings that determine the order of samples besides deck keys. A checkpoint keeps it in the integers of
+/// /progress:
+///   data_rows, data_files          number of rows and files
+///   data_digest                    names without folders, rows, shapes, types and stored checksums of all files, in order
+///   data_feature_type              an ElementType, for evaluate and predict
+///   data_moments                   the moments that rows were standardized with
+///   data_decoding                  netCDF attributes of all files
+///   data_sources                   the files behind virtual data sets and external links
+///   order_chunk, order_window      effective values in rows; 0: all rows are shuffled together, or not at all
 Fingerprint fingerprint_of(const DataSet& data, const BatchStream::Options& options);
 
-/// What a checkpoint says of the run that wrote it. Collective.
+/// Description of a run in its checkpoint. Collective.
 struct SavedRun {
   std::string file;
-  std::optional<Deck> deck;  // nothing where this version cannot read it
+  std::optional<Deck> deck;  // empty if this version cannot read it
   std::map<std::string, std::int64_t> integers;
 };
 SavedRun saved_run(const Communicator& comm, const std::filesystem::path& file, IoThread* h5);
 
-/// What to make of it. Throws checkpoint errors with the remedy: where parameters would get another meaning that checkpoint.allow_changes does not name, and
-/// where the order would move in the middle of an epoch and checkpoint.resume_order does not begin the epoch anew.
+/// State that the deck needs and the checkpoint lacks, because a change of the deck enabled it: a moving average, another optimizer.
+struct AbsentState {
+  std::set<std::string> groups;    // "ema/", "optimizer/momentum/": prefixes of array names
+  bool of_optimizer = false;       // some belong to the optimizer
+  std::vector<std::string> notes;  // messages for the log
+};
+/// Throws a checkpoint error that names the changed keys unless checkpoint.allow_changes names them.
+AbsentState absent_state(const SavedRun& saved, const Deck& deck);
+
+/// Result of the comparison. Throws checkpoint errors with the remedy if a change alters the meaning of the parameters and checkpoint.allow_changes
+/// does not name it, or if the order of samples changes in the middle of an epoch and checkpoint.resume_order does not restart the epoch.
 struct ResumeCheck {
   ResumeCheck(const SavedRun& saved, const Deck& deck, const Fingerprint& now, const Progress& progress, std::int64_t epoch_steps);
 
   std::vector<DeckChange> changes;
-  std::vector<std::string> notes;  // sentences for the log
+  std::vector<std::string> notes;  // messages for the log
   bool restarts_epoch = false;
 
-  /// Throws where a run that is finished was started under another deck or other data: there is nothing that could come of it.
-  void require_unchanged_end(const SavedRun& saved) const;
+  /// Throws if a finished run is started with another deck or other data, because these changes would have no effect. `task`: it is one of a job.
+  void require_unchanged_end(const SavedRun& saved, bool task = false) const;
 
  private:
   void compare_data(const SavedRun& saved, const Fingerprint& now);
-  std::vector<std::string> data_;   // what changed in the data or its order
-  std::vector<std::string> moved_;  // what moves the order of samples
+  std::vector<std::string> data_;   // changes of the data or its order
+  std::vector<std::string> moved_;  // changes that alter the order of samples
 };
 
 }  // namespace trireme

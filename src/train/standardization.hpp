@@ -1,4 +1,4 @@
-// The moments that the training data were standardized by travel in checkpoints, so that other rows are brought to the same.
+// Checkpoints store the moments that the training data were standardized with, so that other rows can be standardized in the same way.
 #pragma once
 
 #include <filesystem>
@@ -9,7 +9,8 @@
 
 namespace trireme {
 
-/// Adds them to what a checkpoint holds: /data/features_mean, /data/features_deviation and the same of labels, where there are any. `names` outlives it.
+/// Adds the moments to the content of a checkpoint: /data/features_mean, /data/features_deviation and the same for labels, if there are any. `names`
+/// must outlive the snapshot.
 template <class T>
 Snapshot<T> with_moments(Snapshot<T> snapshot, const ShardNames& names) {
   const auto add = [&](const char* name, const std::vector<double>& numbers) {
@@ -20,10 +21,14 @@ Snapshot<T> with_moments(Snapshot<T> snapshot, const ShardNames& names) {
   return snapshot;
 }
 
-/// From now on `names` asks for the moments of a checkpoint's training data, where it holds any. Collective; checkpoint errors.
+/// Sets the moments of a checkpoint's training data in `names`, if the checkpoint has any. Collective; throws checkpoint errors.
 void ask_for_moments_of(const Communicator& comm, const std::filesystem::path& checkpoint, ShardNames& names);
 
-/// Says where rows are brought to other moments than their own, or have moments that the training data had not. On rank 0's log.
+/// Warns if rows are converted to other moments than their own, or have moments although the training data had none. Logs on rank 0.
 void tell_of_moments(const DataSet& data, const ShardNames& asked);
+
+/// Warns if the features of `data` have another type than those of the training data, for example bytes (0 to 255) instead of floats (0 to 1). float32 and
+/// float64 count as the same type. Collective.
+void tell_of_type(const Communicator& comm, const std::filesystem::path& checkpoint, const DataSet& data);
 
 }  // namespace trireme

@@ -1,4 +1,4 @@
-// What somebody outside of a run does between its steps: exchange models with other runs, tell how far it is.
+// Hooks between the steps of a run, for example to exchange models with other runs, or to report progress.
 #pragma once
 
 namespace trireme {
@@ -6,22 +6,23 @@ namespace trireme {
 template <class T>
 class Trainer;
 
-/// All are called on every rank of the run, at the same steps, and may be collective over the ranks of several runs.
+/// All functions are called on every rank of the run, at the same steps, and may be collective over the ranks of several runs.
 template <class T>
 class StepHook {
  public:
   virtual ~StepHook() = default;
-  /// Once, where run() begins: the run stands where it goes on, and nothing reads data yet, so that HDF5 may be called.
+  /// Called once when run() starts: the state is restored or initialized, and no thread reads data yet, so HDF5 may be called.
   virtual void begin(Trainer<T>&) {}
-  /// Whether the next step may begin; where not, the run ends as if it had been told to stop. All ranks of the run say the same.
+  /// Returns whether the next step may begin; if not, the run ends as if it had received a stop signal. All ranks of the run return the same value.
   virtual bool before_step(Trainer<T>&) { return true; }
-  /// The step's update is launched and its loss known; nothing of it was reported or saved yet.
+  /// Called after the step's update is launched and its loss is known, before anything of the step is reported or saved.
   virtual void after_step(Trainer<T>&) {}
-  /// After each step: whether a checkpoint that is due by time (`due`) may be written here. Runs that belong together want theirs at one step.
+  /// Called after each step: whether a time-based checkpoint may be written now; `due`: one is due. Runs that belong together write their checkpoints at the
+  /// same step.
   virtual bool may_save(Trainer<T>&, bool due) { return due; }
-  /// The last checkpoint is whole. `stopped`: before the end of the deck.
+  /// Called after the last checkpoint is complete. `stopped`: the run ends before the end of the deck.
   virtual void end(Trainer<T>&, bool /*stopped*/) {}
-  /// The trainer goes, perhaps because of an error: what refers to it is to be let go. Not collective.
+  /// Called when the trainer is destroyed, possibly by an error: release all references to it. Not collective.
   virtual void release() noexcept {}
 };
 

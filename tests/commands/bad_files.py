@@ -73,7 +73,7 @@ class BadFiles(program.ProgramTest):
             os.truncate(file, file.stat().st_size // 2)
             result = job.wait(30)
         self.assertEqual(result.code, DATA, result.text[-2000:])
-        self.assertIn("cut short while it was read", result.text)
+        self.assertIn("truncated while it was read", result.text)
         self.assertIn(file.name, result.text)
 
     def test_inspect_goes_on_behind_a_damaged_shard(self):

@@ -8,27 +8,12 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import decks  # noqa: E402
 import program  # noqa: E402
 
 USAGE, DATA, CHECKPOINT, NUMERICAL = 2, 3, 4, 5
 
-DECK = """
-[run]
-output = {run}
-[data]
-train = {digits}/train
-test = {digits}/test
-batch = 50
-scale = 1/255
-[model]
-input = 1x28x28
-layer = flatten
-layer = linear name=head out=10
-[optimizer]
-lr = 0.05
-[train]
-epochs = 2
-"""
+DECK = decks.digits(["flatten", "linear name=head out=10"], run={"output": "{run}"}, data={"batch": 50}, optimizer={"lr": 0.05}, train={"epochs": 2})
 
 TABLE_DECK = """
 [run]
@@ -55,14 +40,14 @@ class BadInputs(program.ProgramTest):
         cls.digits = cls.make_digits(train=200, test=60, shards=2)
         cls.reference = program.RunFolder(cls.common / "reference")
         deck = cls.common / "reference.ini"
-        deck.write_text(DECK.format(run=cls.reference.path, digits=cls.digits))
+        deck.write_text(DECK.format(run=cls.reference.path, data=cls.digits))
         result = program.run("train", deck)
         assert result.code == 0, result.text
 
     def setUp(self):
         super().setUp()
         self.run_folder = self.folder / "run"
-        self.text = DECK.format(run=self.run_folder, digits=self.digits)
+        self.text = DECK.format(run=self.run_folder, data=self.digits)
 
     def refused(self, code, words, *said, ranks=1):
         """The job ends soon, with this code and one message, in which all of `said` occur."""
@@ -93,18 +78,25 @@ class BadInputs(program.ProgramTest):
         for old, new, *said in (
             ("lr = 0.05", "learning_rate = 0.05", "[optimizer] has no key 'learning_rate'", "Hint", "deck.ini"),
             ("lr = 0.05", "batch = 50", "optimizer", "data.batch"),
-            ("[optimizer]", "[optimiser]", "no section [optimiser]", "did you mean [optimizer]"),
+            ("[optimizer]", "[optimzer]", "no section [optimzer]", "did you mean [optimizer]"),
             ("batch = 50", "batch = many", "data.batch", "'many' is not an integer", "line 7"),
             ("batch = 50", "batch = 0", "data.batch", "out of range", ">= 1"),
             ("lr = 0.05", "momentum = 1.5", "optimizer.momentum", "out of range", "<= 1"),
             ("lr = 0.05", "lr = fast", "optimizer.lr", "'fast' is not a real number"),
             ("lr = 0.05", "kind = sdg", "optimizer.kind", "did you mean 'sgd'"),
             ("lr = 0.05", "nesterov = maybe", "optimizer.nesterov", "neither true nor false"),
-            ("lr = 0.05", "lr = 0.05\nlr = 0.1", "optimizer.lr", "second time", "line 14"),
+            ("lr = 0.05", "lr = 0.05\nlr = 0.1", "optimizer.lr", "given twice", "line 14"),
             ("lr = 0.05", "nesterov = true", "optimizer.nesterov", "momentum > 0"),
             ("scale = 1/255", "scale = 1/0", "data.scale", "1/0"),
             ("scale = 1/255", "mean = 0.1, 0.2, 0.3", "data.mean has 3 numbers", "1x28x28", "1 channels"),
             ("scale = 1/255", "std = 0", "data.std", "out of range"),
+            ("scale = 1/255", "scale = 1e-60", "data.scale = 1e-60", "fp32", "the same number"),
+            ("scale = 1/255", "scale = 0", "data.scale = 0", "the same number"),
+            ("scale = 1/255", "std = 1e50", "data.std = 1e+50", "channel 0", "fp32", "the same number"),
+            ("scale = 1/255", "scale = 1e60", "data.scale = 1e+60", "fp32", "infinite"),
+            ("scale = 1/255", "std = 1e-320", "data.std = 1e-320", "infinite"),
+            ("scale = 1/255", "mean = 1e60", "data.mean = 1e+60", "fp32", "infinite"),
+            ("scale = 1/255", "scale = 1e-200\nstd = 1e200\n[train]\nprecision = fp64\n[data]", "fp64", "the same number"),
             ("input = 1x28x28", "input = 1x28xq", "model.input", "1x28xq"),
             ("input = 1x28x28\n", "", "model.input is missing"),
             ("batch = 50", "batch", "'batch' has no '='", "line 7"),
@@ -112,11 +104,26 @@ class BadInputs(program.ProgramTest):
             self.refused_deck(USAGE, self.changed(old, new), *said)
         self.refused_deck(USAGE, self.changed("batch = 50", "batch = 0"), "data.batch", ranks=3)
         self.refused_deck(USAGE, "\n".join(line for line in self.text.split("\n") if not line.startswith("train =")),
-                          "data.train is not given", ranks=2)
+                          "data.train is not set", ranks=2)
+
+    def test_suggestions_are_near(self):
+        for old, new, said in (("lr = 0.05", "learning_rate = 0.05", "The keys of [optimizer] are"), ("layer = flatten", "layer = attention", "Known kinds"),
+                               ("lr = 0.05", "kind = newton", "one of adam, adamw"), ("out=10", "out=10 breadth=3", "The options of this layer are"),
+                               ("[optimizer]", "[hyperparameters]", "The sections are")):
+            text = self.refused(USAGE, ["train", self.write_deck(self.changed(old, new))], said).err
+            self.assertNotIn("did you mean", text)
+
+    def test_micro_batches_have_samples(self):
+        for batch, ranks, most, *more in ((50, 1, 50), (50, 3, 17), (7, 2, 4), (50, 2, 10, "--data.virtual_ranks=5")):
+            words = ["train", self.write_deck(self.text), "--dry-run", f"--data.batch={batch}", *more]
+            self.ok(*words, f"--parallel.micro_batches={most}", ranks=ranks)
+            for many in (most + 1, 1000000):
+                self.refused(USAGE, [*words, f"--parallel.micro_batches={many}"], f"parallel.micro_batches = {many}", f"data.batch = {batch}", f"at most {most}",
+                             ranks=ranks)
 
     def test_networks(self):
         for old, new, *said in (
-            ("layer = flatten", "layer = flaten", "layer 1", "unknown kind 'flaten'", "did you mean 'flatten'"),
+            ("layer = flatten", "layer = flaten", "layer 1", "unknown layer kind 'flaten'", "did you mean 'flatten'"),
             ("out=10", "outs=10", "layer 2 (linear)", "unknown option 'outs'", "did you mean 'out'"),
             (" out=10", "", "layer 2 (linear)", "option 'out' is missing"),
             ("out=10", "out=0", "layer 2 (linear)", "out = 0"),
@@ -128,14 +135,15 @@ class BadInputs(program.ProgramTest):
              "layer 4 (add)", "3", "4"),
             ("layer = linear name=head out=10", "layer = linear name=head from=flaten1 out=10", "'flaten1' names no earlier layer", "'flatten1'"),
             ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=b from=flatten1 out=10",
-             "layer 2 (linear)", "nothing uses its output"),
-            ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=a out=10", "'a' is taken"),
+             "layer 2 (linear)", "no layer uses its output"),
+            ("layer = linear name=head out=10", "layer = linear name=a out=3\nlayer = linear name=a out=10", "the name 'a' is already used"),
             ("layer = linear name=head out=10", "layer = add", "layer 2 (add)", "two or more inputs", "from="),
-            ("layer = flatten\nlayer = linear name=head out=10", "layer = conv out=10 kernel=3", "cross_entropy needs a flat output", "10x26x26"),
             ("layer = flatten\nlayer = linear name=head out=10", "", "layer"),
         ):
             self.refused_deck(USAGE, self.changed(old, new), *said)
         self.refused_deck(USAGE, self.changed("out=10", "outs=10"), "unknown option 'outs'", ranks=3)
+        self.refused_deck(DATA, self.changed("layer = flatten\nlayer = linear name=head out=10", "layer = conv out=10 kernel=3"),
+                          "one class number for each pixel of the network's output 10x26x26")
 
     def test_not_a_deck(self):
         self.refused_deck(USAGE, "", "is empty")
@@ -150,13 +158,13 @@ class BadInputs(program.ProgramTest):
         deck = self.write_deck(self.text)
         self.refused(USAGE, ["train", deck, "--data.bacth=3"], "command line", "[data] has no key 'bacth'", "data.batch")
         self.refused(USAGE, ["train", deck, "--data.batch=-3"], "command line", "data.batch", "out of range")
-        self.refused(USAGE, ["train", deck, "--model.layer=relu"], "model.layer=relu", "refused", ranks=2)
+        self.refused(USAGE, ["train", deck, "--model.layer=relu"], "model.layer=relu", "not allowed", ranks=2)
         self.refused(USAGE, ["train", deck, "--data.batch"], "--data.batch", "Usage")
 
     def test_ranks(self):
         deck = self.write_deck(self.text)
-        self.refused(USAGE, ["train", deck, "--parallel.data=3"], "parallel.data = 3 but the job has 2 rank(s)", "mpiexec -n 3", ranks=2)
-        self.refused(USAGE, ["train", deck, "--parallel.data=2"], "parallel.data = 2 but the job has 1 rank(s)")
+        self.refused(USAGE, ["train", deck, "--parallel.data=3"], "parallel.data = 3, but the job has 2 rank(s)", "mpiexec -n 3", ranks=2)
+        self.refused(USAGE, ["train", deck, "--parallel.data=2"], "parallel.data = 2, but the job has 1 rank(s)")
 
     def test_run_directory_that_cannot_be_made(self):
         (self.folder / "file").write_text("a file, not a folder")
@@ -218,10 +226,10 @@ class BadInputs(program.ProgramTest):
         three = self.table("three", [(i, -i, 1, i % 3) for i in range(20)], "--classes")
         double = self.table("double", [(i, -i, i % 3) for i in range(20)], "--classes", "--float64")
         targets = self.table("targets", [(i, -i, 0.5, 0.5) for i in range(20)], "--targets", 2)
-        self.refused_data(f"{two},{three}", "three-0000.h5", "(20, 3)", "sibling", "two-0000.h5", "(20, 2)", deck=table, ranks=2)
+        self.refused_data(f"{two},{three}", "three-0000.h5", "(20, 3)", "shards of a data set must agree", "two-0000.h5", "(20, 2)", deck=table, ranks=2)
         self.refused_data(f"{two},{double}", "double-0000.h5", "float64", "two-0000.h5", "float32", deck=table)
-        self.refused_data(targets, "2 numbers a sample", "class labels are one number", deck=table)
-        self.refused_data(targets, "2 numbers a sample", "output is 3 numbers", deck=table + "[loss]\nkind = mse\n")
+        self.refused_data(targets, "2 numbers per sample", "class labels are one number", deck=table)
+        self.refused_data(targets, "2 numbers per sample", "output is 3 numbers", deck=table + "[loss]\nkind = mse\n")
 
     def test_labels_out_of_range(self):
         rows = [(i, -i, i % 3) for i in range(60)]
@@ -346,7 +354,7 @@ class BadInputs(program.ProgramTest):
         self.refused(USAGE, ["train"], "the deck is missing", "Usage: trireme train DECK")
         self.refused(USAGE, ["evaluate"], "checkpoint", "missing", "Usage: trireme evaluate")
         self.refused(USAGE, ["evaluate", self.reference.path, "--jsno"], "unknown option '--jsno'", "--json", ranks=2)
-        self.refused(USAGE, ["evaluate", self.reference.path, "--data"], "--data wants a value")
+        self.refused(USAGE, ["evaluate", self.reference.path, "--data"], "--data needs a value")
         self.refused(USAGE, ["train", "--drry-run", self.write_deck(self.text)], "unknown option '--drry-run'", "--dry-run")
         self.refused(USAGE, ["train", self.write_deck(self.text), "another.ini"], "another.ini")
         self.refused(USAGE, ["shard", "digist", "--out", self.folder / "x"], "digist", "did you mean 'digits'")
@@ -354,7 +362,7 @@ class BadInputs(program.ProgramTest):
         self.refused(USAGE, ["shard", "digits", "--out", self.digits], str(self.digits), "--force", ranks=2)
         result = program.run()
         self.assertEqual(result.code, USAGE)
-        self.assertIn("trireme train", result.text)
+        self.assertIn("Usage: trireme COMMAND", result.text)
 
 
 if __name__ == "__main__":

@@ -9,28 +9,11 @@ import random
 import h5py
 import numpy
 
+import decks
 import program
 
-DECK = """
-[run]
-name = checksums
-output = {run}
-[data]
-train = {train}
-batch = 20
-cache = 0
-[model]
-input = 1x28x28
-layer = flatten
-layer = linear out=10
-[loss]
-kind = cross_entropy
-[optimizer]
-kind = sgd
-lr = 0.0001
-[train]
-epochs = 1
-"""
+DECK = decks.deck("1x28x28", ["flatten", "linear out=10"], run={"name": "checksums", "output": "{run}"}, data={"train": "{train}", "batch": 20, "cache": 0},
+                  loss={"kind": "cross_entropy"}, optimizer={"kind": "sgd", "lr": 0.0001}, train={"epochs": 1})
 
 LAYOUTS = {"chunked": [], "compressed": ["--gzip", "4"], "contiguous": ["--contiguous"]}
 

@@ -119,7 +119,7 @@ class Refusals(ValuesTest):
             for bad, value in ((mask, "255"), (-(mask > 0).astype("i2"), "-1"), (np.where(mask > 0, 1.5, 0).astype("f4"), "1.5")):
                 for ranks in (1, 2):
                     deck = self.deck(self.shard("masks.h5", x=x, y=bad), input="3x4x4", layers=head + sigmoid, loss=kind)
-                    self.refused(("train", deck), "masks.h5", "row 13 ", "'/y'", value, "number 9 of 16", f"loss.kind = {kind}", ranks=ranks)
+                    self.refused(("train", deck), "masks.h5", "row 13 ", "'/y'", value, "value 9 of 16", f"loss.kind = {kind}", ranks=ranks)
             self.ok("train", self.deck(self.shard("good.h5", x=x, y=good), input="3x4x4", layers=head + sigmoid, loss=kind, run=kind))
             self.refused(("evaluate", self.folder / kind, "--data", self.folder / "masks.h5"), "row 13 ", "1.5")
 
@@ -137,7 +137,7 @@ class Refusals(ValuesTest):
         bad[11, 3] = 1e60
         wrong = self.shard("bad.h5", x=bad, y=y)
         linear = "layer = linear name=head out=1"
-        self.refused(("train", self.deck(wrong, input="5", layers=linear)), "row 11 ", "1e+60", "number 3 of 5", "fp32", ranks=2)
+        self.refused(("train", self.deck(wrong, input="5", layers=linear)), "row 11 ", "1e+60", "value 3 of 5", "fp32", ranks=2)
         self.ok("train", self.deck(wrong, input="5", layers=linear, data="scale = 1e-60"), "--train.precision=fp64")
         self.ok("train", self.deck(good, input="5", layers=linear, run="good"))
         self.refused(("evaluate", self.folder / "good", "--data", wrong), "row 11 ", "1e+60")
@@ -161,7 +161,7 @@ class Refusals(ValuesTest):
         self.ok("train", deck, "--dry-run", "--full", f"--data.test={train}", ranks=2)
 
 
-class NetCdf(ValuesTest):
+class NetcdfFiles(ValuesTest):
     def setUp(self):
         super().setUp()
         self.values = np.round(100 * (280 + 10 * self.draw.normal(size=(30, 1, 4, 4)))) / 100
@@ -170,6 +170,8 @@ class NetCdf(ValuesTest):
         self.keys = dict(input="1x4x4", layers=POOLED, data="mean = 280\nstd = 10")
         self.attributes = [("x", "scale_factor", 0.01), ("x", "add_offset", np.array([273.15])), ("x", "_FillValue", np.int16(-32767))]
 
+
+class NetCdf(NetcdfFiles):
     def test_packed_numbers_are_unpacked(self):
         packed = self.shard("packed.nc", self.attributes, x=self.packed, y=self.labels)
         other = self.shard("other.nc", [("x", "scale_factor", 0.02), ("x", "add_offset", 273.15), ("x", "_FillValue", np.int16(-32767))], x=self.packed // 2, y=self.labels)
@@ -186,7 +188,8 @@ class NetCdf(ValuesTest):
         self.packed[17, 0, 2, 1] = -32767
         packed = self.shard("packed.nc", self.attributes, x=self.packed, y=self.labels)
         for ranks in (1, 2):
-            self.refused(("train", self.deck(packed, **self.keys)), "packed.nc", "row 17 ", "missing value", "number 9 of 16", "data.missing = mean", ranks=ranks)
+            self.refused(("train", self.deck(packed, **self.keys)), "packed.nc", "row 17 ", "missing value", "value 9 of 16", "data.missing = mean",
+                         ranks=ranks)
         filled = self.packed * 0.01 + 273.15
         filled[17, 0, 2, 1] = 280
         plain = self.shard("plain.h5", x=filled, y=self.labels)
@@ -206,12 +209,84 @@ class NetCdf(ValuesTest):
         self.ok("train", self.deck(ranged, **{**self.keys, "data": "scale = 0.001"}))
         with h5py.File(ranged, "a") as file:
             file["x"][4, 0, 0, 0] = 3001
-        self.refused(("train", self.deck(ranged, run="again", **self.keys)), "row 4 ", "missing value", "number 0 of 16")
+        self.refused(("train", self.deck(ranged, run="again", **self.keys)), "row 4 ", "missing value", "value 0 of 16")
         labels = self.shard("labels.nc", [("y", "_FillValue", -1)], x=self.values, y=np.where(np.arange(30) == 21, -1, 0))
         deck = self.deck(labels, run="classes", **{**self.keys, "layers": "layer = flatten\nlayer = linear out=2"}, loss="cross_entropy")
         self.refused(("train", deck), "row 21 ", "'/y'", "missing value")
         broken = self.shard("broken.nc", [("x", "scale_factor", np.ones(9))], x=self.packed, y=self.labels)
         self.refused(("train", self.deck(broken, **self.keys)), "scale_factor", "data.netcdf = false")
+
+
+class Restarts(NetcdfFiles):
+    def change(self, path, **attributes):
+        """None deletes an attribute."""
+        with h5py.File(path, "a") as file:
+            for name, value in attributes.items():
+                if name in file["x"].attrs:
+                    del file["x"].attrs[name]
+                if value is not None:
+                    file["x"].attrs[name] = value
+
+    def test_attributes_that_change_between_starts(self):
+        keys = {**self.keys, "epochs": 4}
+        for number, change in enumerate(({"scale_factor": 0.02}, {"add_offset": 0.0}, {"_FillValue": np.int16(-1)}, {"missing_value": np.int16(9999)},
+                                         {"valid_range": np.array([-9999, 9999], "i2")}, {"valid_min": np.int16(-9999)}, {"_FillValue": None, "valid_max": np.int16(32000)})):
+            for steps, said in ((6, "middle of epoch 2"), (8, "finished")):  # 4 steps an epoch
+                with self.subTest(change=change, steps=steps):
+                    packed = self.shard(f"packed{number}-{steps}.nc", self.attributes, x=self.packed, y=self.labels)
+                    deck = self.deck(packed, run=f"run{number}-{steps}", **keys)
+                    self.ok("train", deck, f"--train.steps={steps}")
+                    self.change(packed, units="K")  # means nothing here
+                    self.ok("train", deck, f"--train.steps={steps}")
+                    self.change(packed, **change)
+                    self.refused(("train", deck, "--train.steps=8"), said, "scale_factor", "Hint", code=4)
+        # Between two epochs it is said.
+        self.assertIn("changed since the checkpoint: attributes of data.train", self.ok("train", deck, "--train.steps=12").text)
+
+    def test_sources_that_change_places(self):
+        for number in range(3):
+            self.shard(f"part{number}.h5", x=self.values[10 * number:10 * number + 10].astype("f4"), y=self.labels[10 * number:10 * number + 10])
+
+        def join(order):
+            with h5py.File(self.folder / "all.h5", "w") as file:
+                for name, shape in (("x", (1, 4, 4)), ("y", ())):
+                    layout = h5py.VirtualLayout((30, *shape), dtype="f4" if name == "x" else "f8")
+                    for place, number in enumerate(order):
+                        layout[10 * place:10 * place + 10] = h5py.VirtualSource(f"part{number}.h5", name, shape=(10, *shape))
+                    file.create_virtual_dataset(name, layout)
+
+        join((0, 1, 2))
+        deck = self.deck(self.folder / "all.h5", **{**self.keys, "epochs": 4})
+        self.ok("train", deck, "--train.steps=6")
+        join((2, 1, 0))
+        self.refused(("train", deck), "middle of epoch 2", "virtual data sets", code=4)
+        join((0, 1, 2))
+        self.ok("train", deck)
+        join((1, 0, 2))
+        self.refused(("train", deck), "finished", "virtual data sets", code=4)
+
+    def test_another_type_is_said(self):
+        bytes_ = self.shard("bytes.h5", x=self.draw.integers(0, 255, (30, 1, 4, 4)).astype("u1"), y=self.labels)
+        floats = self.shard("floats.h5", x=self.draw.random((30, 1, 4, 4)).astype("f4"), y=self.labels)
+        doubles = self.shard("doubles.h5", x=self.draw.random((30, 1, 4, 4)), y=self.labels)
+        for trained, other, words in ((floats, bytes_, ("are uint8", "were float32")), (bytes_, floats, ("are float32", "were uint8")), (floats, doubles, ())):
+            run = f"{trained.stem}-{other.stem}"
+            self.ok("train", self.deck(trained, run=run, **{**self.keys, "data": ""}, lr=1e-6))
+            for command in (("predict", "--out", self.folder / "out.h5", "--force"), ("evaluate",)):
+                for data in (trained, other):
+                    err = self.ok(command[0], self.folder / run, "--data", data, *command[1:], ranks=2).err
+                    self.assertEqual(err.count("those of the training data"), 1 if data == other and words else 0, err)
+                    for word in words if data == other else ():
+                        self.assertIn(word, err)
+
+    def test_refusals_of_predict_are_not_about_training(self):
+        plain = self.shard("plain.h5", x=self.values.astype("f4"), y=self.labels)
+        self.ok("train", self.deck(plain, **self.keys))
+        self.values[11, 0, 2, 1] = np.nan
+        broken = self.shard("broken.h5", x=self.values.astype("f4"), y=self.labels)
+        said = self.refused(("predict", self.folder / "run", "--data", broken, "--out", self.folder / "out.h5"), "row 11 ", "the network needs finite numbers").text
+        self.assertNotIn("learn", said)
+        self.assertNotIn("training needs", said)
 
 
 class Preprocessing(ValuesTest):

@@ -1,60 +1,17 @@
 #!/usr/bin/env python3
 """data.target = features: networks that give back their input, and ones that remove noise from it."""
 
-from trained import program, read_array
+from trained import decks, program, read_array
 
 # The identity: its error is what the input differs from the target by.
-IDENTITY = """
-[run]
-output = {folder}/identity
-[data]
-train = {data}/train
-test = {data}/test
-batch = 50
-scale = 1/255
-target = features
-labels = /there/is/no/such
-noise = 0.5
-[model]
-input = 1x28x28
-layer = conv kernel=1 out=1
-layer = scale factor=0
-layer = add from=input,scale1
-[loss]
-kind = mse
-"""
+IDENTITY = decks.digits(["conv kernel=1 out=1", "scale factor=0", "add from=input,scale1"], run={"output": "{folder}/identity"},
+                        data={"batch": 50, "target": "features", "labels": "/there/is/no/such", "noise": 0.5}, loss={"kind": "mse"})
 
-DENOISER = """
-[run]
-output = {folder}/denoiser
-seed = 4
-[data]
-train = {data}/train
-test = {data}/test
-batch = 31
-test_batch = 40
-scale = 1/255
-target = features
-noise = 0.5
-flip = x
-crop = 2
-[model]
-input = 1x28x28
-layer = conv out=8 kernel=5 padding=2
-layer = relu
-layer = max_pool name=half kernel=2
-layer = conv_transpose out=8 kernel=2 stride=2
-layer = concat from=conv_transpose1,relu1
-layer = conv out=1 kernel=5 padding=2
-[loss]
-kind = mse
-[optimizer]
-kind = adam
-lr = 0.005
-[train]
-epochs = 4
-log_every = 1
-"""
+DENOISER = decks.digits(["conv out=8 kernel=5 padding=2", "relu", "max_pool name=half kernel=2", "conv_transpose out=8 kernel=2 stride=2",
+                         "concat from=conv_transpose1,relu1", "conv out=1 kernel=5 padding=2"],
+                        run={"output": "{folder}/denoiser", "seed": 4},
+                        data={"batch": 31, "test_batch": 40, "target": "features", "noise": 0.5, "flip": "x", "crop": 2}, loss={"kind": "mse"},
+                        optimizer={"kind": "adam", "lr": 0.005}, train={"epochs": 4, "log_every": 1})
 
 
 class FeaturesTarget(program.ProgramTest):

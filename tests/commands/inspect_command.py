@@ -41,7 +41,7 @@ class Inspect(TrainedTest):
 
     def test_people_are_told_the_same(self):
         newest, digest = self.run.checkpoints()[-1], self.run.digest()
-        self.check_text(0, newest, ["whole", "model/conv1.weight", "(4, 1, 3, 3)", digest, "[optimizer]"])
+        self.check_text(0, newest, ["intact, all checksums match", "model/conv1.weight", "(4, 1, 3, 3)", digest, "[optimizer]"])
         self.check_text(0, newest, [digest], "--checksums")
         self.check_text(0, self.run_folder, [digest, newest.name, "accuracy"])
 
@@ -131,7 +131,7 @@ class Inspect(TrainedTest):
         self.assertEqual(one, found)
         shard = sorted((self.data / "train").glob("*.h5"))[1]
         self.assertEqual(self.inspect(0, shard)["rows"], self.inspect(0, f"{self.data}/train/*1.h5")["rows"])
-        self.check_text(0, self.data / "train", ["640 rows in 3 shard(s)", "unequal", "value"])
+        self.check_text(0, self.data / "train", ["640 rows in 3 shard(s)", "different sizes", "value"])
 
     def test_statistics_of_each_channel(self):
         self.ok("shard", "fields", "--size", 4, "--channels", 3, "--train", 50, "--test", 0, "--shards", 7, "--out", self.folder / "fields")
@@ -148,8 +148,8 @@ class Inspect(TrainedTest):
                 self.assertAlmostEqual(found["mean"][c], statistics.fmean(channel), delta=1e-7)
                 self.assertAlmostEqual(found["std"][c], statistics.pstdev(channel), delta=1e-7)
         self.assertEqual(len(self.inspect(0, where, "--statistics", "--model.input=12x4x4")["statistics"]["mean"]), 12)
-        self.check_text(3, where, ["one row is (3, 4, 4, 4)", "--model.input"], "--statistics", "--model.input=5x4x4")
-        self.check_text(2, self.run_folder, ["--statistics is for data"], "--statistics")
+        self.check_text(3, where, ["one row has shape (3, 4, 4, 4)", "--model.input"], "--statistics", "--model.input=5x4x4")
+        self.check_text(2, self.run_folder, ["--statistics works on data only"], "--statistics")
 
     def test_statistics_are_lines_of_a_deck(self):
         text = self.ok("inspect", self.data / "train", "--statistics", "--data.scale=1/255").text
@@ -209,7 +209,7 @@ class Inspect(TrainedTest):
         self.assertEqual(bytes_a_rank.pop("total"), sum(bytes_a_rank.values()))
         self.assertEqual(self.inspect(0, deck, "--data.batch=7")["samples_a_rank"], 7)
         self.assertEqual(self.inspect(0, deck, "--data.batch=7", ranks=2)["samples_a_rank"], 4)
-        self.check_text(0, deck, ["conv1", "multiply-adds", "memory a rank"])
+        self.check_text(0, deck, ["conv1", "multiply-adds", "memory per rank"])
         self.check_text(2, deck, ["data.batch"], "--data.batch=-1")
         self.check_text(2, self.write_deck("[model]\ninput = 3\nlayer = linaer out=2\n"), ["linaer", "linear"])
 

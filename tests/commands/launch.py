@@ -26,7 +26,7 @@ class Launch(program.ProgramTest):
                 self.assertFalse(out.exists())
                 self.assertEqual(len(result.errors()), 1 if rank == 0 else 0, result.text)
                 if rank == 0:
-                    for words in (by, "3 tasks", "alone", "Hint", "--mpi=pmi2"):
+                    for words in (by, "3 tasks", "as a job of one rank", "Hint", "--mpi=pmi2"):
                         self.assertIn(words, result.errors()[0])
 
     def test_what_is_right_is_left_alone(self):

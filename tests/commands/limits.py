@@ -30,7 +30,9 @@ layer = linear name=head out=10
 # A use of each kind that has whole-number options, on 1x28x28.
 LAYERS = {"linear": "layer = flatten\nlayer = linear out=4", "conv": "layer = conv out=2 kernel=3", "conv_transpose": "layer = conv_transpose out=2 kernel=3 stride=4",
           "max_pool": "layer = max_pool kernel=2", "avg_pool": "layer = avg_pool kernel=2", "upsample": "layer = upsample scale=2",
-          "group_norm": "layer = group_norm groups=1", "layer_norm": "layer = layer_norm dims=1"}
+          "group_norm": "layer = group_norm groups=1", "layer_norm": "layer = layer_norm dims=1",
+          "adaptive_avg_pool": "layer = adaptive_avg_pool out=4", "crop": "layer = crop pixels=1", "pad": "layer = pad pixels=1",
+          "pixel_shuffle": "layer = conv out=4 kernel=1\nlayer = pixel_shuffle factor=2"}
 
 
 class Limits(program.ProgramTest):
@@ -99,9 +101,9 @@ class Limits(program.ProgramTest):
 
     def test_products_are_refused_in_words(self):
         for layers, words in (("layer = upsample scale=65536\nlayer = upsample scale=65536", "elements"),
-                              ("layer = conv out=1 kernel=512 padding=256", "taps"),
-                              ("layer = conv_transpose out=1 kernel=1 stride=60000", "places in one step"),
-                              ("layer = flatten\nlayer = linear out=100000000", "of memory together for parameters")):
+                              ("layer = conv out=1 kernel=512 padding=256", "has too many elements"),
+                              ("layer = conv_transpose out=1 kernel=1 stride=60000", "spans too many elements"),
+                              ("layer = flatten\nlayer = linear out=100000000", "of memory in total for parameters")):
             with self.subTest(layers=layers):
                 result = self.answered("train", self.deck(layers), "--dry-run", codes=(USAGE,))
                 self.assertIn(words, result.errors()[0])
@@ -109,7 +111,7 @@ class Limits(program.ProgramTest):
         for spatial in ("4294967296", "1000000000x1000000000", "65536x65536x65536"):
             self.answered("train", self.deck(), "--dry-run", f"--parallel.spatial={spatial}", codes=(USAGE,))
         result = self.answered("train", self.deck(), "--dry-run", "--data.batch=100000000", codes=(USAGE,))
-        self.assertIn("a smaller data.batch", result.errors()[0])
+        self.assertIn("reduce data.batch", result.errors()[0])
         self.answered("train", self.deck(), "--dry-run", "--model.input=1048576x1048576x1048576x28", codes=(USAGE,))
 
     def test_blocks_that_grow(self):
@@ -149,7 +151,7 @@ class Limits(program.ProgramTest):
             result = program.run("train", deck, "--dry-run", data, "--data.cache=1000000", ranks=ranks, TRIREME_MACHINE_MEMORY=str(memory))
             self.assertEqual(result.code, code, result.text)
             if code != 0:
-                self.assertIn("the rows of its data", result.errors()[0])
+                self.assertIn("its cached rows", result.errors()[0])
 
 
 if __name__ == "__main__":

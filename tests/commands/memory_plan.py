@@ -7,32 +7,14 @@ import random
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import decks  # noqa: E402
 import program  # noqa: E402
 
 # Beside what is planned a process touches the libraries' code and their own buffers as it goes: MPI's, the matrix library's, the allocator's.
 ALLOWANCE = 40 << 20
 
-WIDE = """
-[data]
-train = {digits}/train
-batch = 64
-scale = 1/255
-[model]
-input = 1x28x28
-layer = flatten
-layer = linear out=4096
-layer = relu
-layer = linear out=4096
-layer = relu
-layer = linear name=head out=10
-[optimizer]
-kind = adam
-lr = 0.0001
-[train]
-steps = 4
-[checkpoint]
-every = 2
-"""
+WIDE = decks.digits(["flatten", "linear out=4096", "relu", "linear out=4096", "relu", "linear name=head out=10"], data={"test": None, "batch": 64},
+                    optimizer={"kind": "adam", "lr": 0.0001}, train={"steps": 4}, checkpoint={"every": 2})
 
 CLASSES = """
 [data]
@@ -90,7 +72,7 @@ class MemoryPlan(program.ProgramTest):
                       "--train.epochs=1")
 
     def test_wide_layers_and_state(self):
-        deck = self.write_deck(WIDE.format(digits=self.digits))
+        deck = self.write_deck(WIDE.format(data=self.digits))
         self.measured("wide mlp, adam", deck, ranks=2)
         self.measured("wide mlp, adam, optimizer.shard", deck, "--optimizer.shard=true", ranks=2)
         self.measured("wide mlp, adam, tensor = 2", deck, "--parallel.tensor=2", ranks=2)

@@ -98,11 +98,11 @@ class MetricsTest(DrawnTables):
             found = self.evaluate(ranks=ranks)
             self.near(found["r2"], wanted, f"R2 on {ranks} ranks")
             self.near(found["mae"], mae, f"MAE on {ranks} ranks")
-        # Lanes: the same bits.
-        lanes = [self.evaluate("--data.lanes=4", ranks=ranks) for ranks in (1, 2, 3, 4)]
-        for one in lanes:
-            self.assertEqual([one[key] for key in ("loss", "mae", "r2")], [lanes[0][key] for key in ("loss", "mae", "r2")])
-            self.near(one["r2"], wanted, "R2 of lanes")
+        # Virtual ranks: the same bits.
+        by_ranks = [self.evaluate("--data.virtual_ranks=4", ranks=ranks) for ranks in (1, 2, 3, 4)]
+        for one in by_ranks:
+            self.assertEqual([one[key] for key in ("loss", "mae", "r2")], [by_ranks[0][key] for key in ("loss", "mae", "r2")])
+            self.near(one["r2"], wanted, "R2 of virtual ranks")
 
     def test_constant_targets_have_no_r2(self):
         data = self.csv("constant", self.rows(lambda x, draw: [0.1]))
@@ -192,18 +192,19 @@ class MetricsTest(DrawnTables):
 
     def test_an_epoch_of_skipped_steps_has_no_loss(self):
         data = self.csv("one", self.rows(lambda x, draw: [x[0]]))
-        out = self.ok("train", self.deck(data, ["linear out=1"], "mse", batch=60, lr=1e300, epochs=3), "--numerics.on_nonfinite=skip",
-                      f"--run.output={self.folder}/run").text
+        result = program.run("train", self.deck(data, ["linear out=1"], "mse", batch=60, lr=1e300, epochs=3), "--numerics.on_nonfinite=skip",
+                             f"--run.output={self.folder}/run")
+        # Outputs that are no numbers cannot be evaluated: said, with the code of losses that are not finite.
+        self.assertEqual(result.code, 5, result.text)
         epochs = program.RunFolder(self.folder / "run").events("epoch")
         self.assertIn("loss", epochs[-1]["train"])
         self.assertIsNone(epochs[-1]["train"]["loss"])
-        self.assertIn("epoch 3 done: train loss n/a", out)
-        # Its outputs are no numbers to evaluate either: said, with the code of losses that are not finite.
+        self.assertIn("epoch 3 done: train loss n/a", result.text)
         self.assertEqual(program.run("evaluate", self.folder / "run").code, 5)
 
 
 class NormsTest(DrawnTables):
-    """Normalisation by the moments of one value."""
+    """Normalization by the moments of one value."""
 
     LAYERS = ["linear out=6", "batch_norm{sync}", "relu", "linear out=1"]
 
@@ -226,12 +227,12 @@ class NormsTest(DrawnTables):
     def test_one_value(self):
         rows = self.train
         last_of_one = next(b for b in range(3, rows) if rows % b == 1)
-        self.refused(self.dry(self.layers(), batch=last_of_one), "the last batch of an epoch, 1 of", "data.batch =")
+        self.refused(self.dry(self.layers(), batch=last_of_one), "the last batch of an epoch (1 of", "data.batch =")
         self.refused(self.dry(self.layers(), "--train.accumulate=2", batch=last_of_one), "the last batch of an epoch")
         self.refused(self.dry(self.layers(sync=True), batch=last_of_one), "the last batch of an epoch")
         self.refused(self.dry(self.layers(), batch=1), "a larger data.batch")
         self.refused(self.dry(self.layers(), batch=2, ranks=2), "sync = true", "divided among 2 ranks")
-        self.refused(self.dry(self.layers(), "--data.lanes=8", batch=8), "8 lanes")
+        self.refused(self.dry(self.layers(), "--data.virtual_ranks=8", batch=8), "8 virtual ranks")
         self.refused(self.dry(self.layers(), "--parallel.pipeline=2", batch=8, ranks=2), "8 micro-batches")
         self.refused(self.dry(self.layers(), "--parallel.balance=measured", ranks=2), "parallel.balance = even")
         self.refused(program.run("plan", self.folder / "deck.ini", "--ranks", 8, "--data.batch=8"), "divided among 8 ranks")

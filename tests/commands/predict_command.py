@@ -108,13 +108,16 @@ class Predict(TrainedTest):
         before = shard.read_bytes()
         self.check_error(2, [self.run_folder, *data], ["--out", "Usage"])
         self.check_error(2, [self.run_folder, *data, "--out", self.folder], ["is a folder"])
+        for dash in (["--out", "-"], ["--out=-"]):
+            self.check_error(2, [self.run_folder, *data, *dash], ["standard output", "Expected the name of a file"])
+        self.assertFalse(pathlib.Path("-").exists())
         self.check_error(2, [self.run_folder, *data, "--out", shard], ["is a shard", "Hint"])
         self.check_error(2, [self.run_folder, *data, "--out", self.run.checkpoints()[-1]], ["is the checkpoint", "Hint"])
         self.check_error(2, [self.run_folder, *data, "--out", out, "--dta=x"], ["--dta", "did you mean"])
         self.check_error(3, [self.run_folder, *data, "--out", self.folder / "no" / "p.h5"], ["cannot be written", "Hint"], ranks=2)
         self.check_error(3, [self.run_folder, "--data", self.folder / "none", "--out", out], ["none"], ranks=2)
         self.check_error(4, [self.folder / "none", *data, "--out", out], ["does not exist"])
-        self.check_error(4, [self.data, *data, "--out", out], ["no whole checkpoint"])
+        self.check_error(4, [self.data, *data, "--out", out], ["no intact checkpoint"])
         self.assertEqual(self.left(), [])
         self.assertTrue(shard.read_bytes() == before)
 
@@ -138,8 +141,8 @@ class Predict(TrainedTest):
         os.mkfifo(self.folder / "pipe")
         (self.folder / "null").symlink_to("/dev/null")
         for ranks in (1, 2):
-            self.check_error(2, [self.run_folder, *data, "--out", out], ["is there already", "--force"], ranks=ranks)
-        self.check_error(2, [self.run_folder, *data, "--out", self.folder / "link.h5"], ["is there already"])
+            self.check_error(2, [self.run_folder, *data, "--out", out], ["already exists", "--force"], ranks=ranks)
+        self.check_error(2, [self.run_folder, *data, "--out", self.folder / "link.h5"], ["already exists"])
         for name in ("pipe", "null"):
             self.check_error(2, [self.run_folder, *data, "--out", self.folder / name, "--force"], ["is a device or a pipe"])
         self.check_error(2, [self.run_folder, *data, "--out", "/dev/null", "--force"], ["is a device or a pipe"])

@@ -22,8 +22,7 @@ struct Predictions {
 Predictions random_predictions(RandomStream& random) {
   Predictions p;
   p.layout.rows = random.below(5) == 0 ? 0 : static_cast<std::int64_t>(1 + random.below(300));
-  for (std::uint64_t rank = 1 + random.below(4); rank > 0; --rank)
-    p.layout.output = p.layout.output.with_first(static_cast<std::int64_t>(1 + random.below(5)));
+  for (std::uint64_t rank = 1 + random.below(4); rank > 0; --rank) p.layout.output = p.layout.output.with_first(static_cast<std::int64_t>(1 + random.below(5)));
   p.layout.is_double = random.below(2) == 1;
   p.layout.classes = random.below(2) == 1;
   p.layout.texts = {{"data", "a folder/ä"}, {"nothing", ""}};
@@ -40,8 +39,7 @@ Predictions random_predictions(RandomStream& random) {
 }
 
 /// Cuts the rows into runs, deals them to `writers` writers and writes them in random order.
-void write_rows(const fs::path& path, const Predictions& p, const PredictionPlaces& places, int writers,
-                RandomStream& random) {
+void write_rows(const fs::path& path, const Predictions& p, const PredictionPlaces& places, int writers, RandomStream& random) {
   std::vector<std::unique_ptr<PredictionRows>> ranks;
   for (int w = 0; w < writers; ++w) ranks.push_back(std::make_unique<PredictionRows>(path, p.layout, places));
   std::vector<std::pair<std::int64_t, std::int64_t>> runs;
@@ -54,12 +52,8 @@ void write_rows(const fs::path& path, const Predictions& p, const PredictionPlac
     const auto [first, count] = *at;
     runs.erase(at);
     ranks[random.below(ranks.size())]->write(
-        first,
-        std::span(p.output).subspan(static_cast<std::size_t>(first * p.row_bytes()),
-                                    static_cast<std::size_t>(count * p.row_bytes())),
-        p.layout.classes
-            ? std::span(p.classes).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count))
-            : std::span<std::int32_t>());
+        first, std::span(p.output).subspan(static_cast<std::size_t>(first * p.row_bytes()), static_cast<std::size_t>(count * p.row_bytes())),
+        p.layout.classes ? std::span(p.classes).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(count)) : std::span<std::int32_t>());
   }
   for (auto& rank : ranks) rank->finish();
 }
@@ -106,8 +100,7 @@ BOOST_AUTO_TEST_CASE(round_trip) {
     p.layout.is_double ? check_output<double>(file, p) : check_output<float>(file, p);
     BOOST_TEST((H5Lexists(file, "class", H5P_DEFAULT) > 0) == p.layout.classes);
     std::vector<std::int64_t> extents;
-    if (p.layout.classes)
-      BOOST_TEST(read<std::int32_t>(file, "class", extents) == p.classes, boost::test_tools::per_element());
+    if (p.layout.classes) BOOST_TEST(read<std::int32_t>(file, "class", extents) == p.classes, boost::test_tools::per_element());
     std::int64_t step = -1;
     const h5::Attribute attribute(TRIREME_H5(H5Aopen(file, "step", H5P_DEFAULT), "step"));
     TRIREME_H5(H5Aread(attribute, H5T_NATIVE_INT64, &step), "step");
@@ -155,8 +148,7 @@ BOOST_AUTO_TEST_CASE(rows_outside_are_refused) {
   PredictionRows rows(path, layout, whole.places());
   const std::vector<std::byte> two(24), odd(13);
   const std::vector<std::int32_t> classes(2);
-  for (const std::int64_t first : {-1, 9, 10, 1000})
-    check_error([&] { rows.write(first, two, {}); }, ExitCode::internal, {"10 rows"});
+  for (const std::int64_t first : {-1, 9, 10, 1000}) check_error([&] { rows.write(first, two, {}); }, ExitCode::internal, {"10 rows"});
   check_error([&] { rows.write(0, odd, {}); }, ExitCode::internal, {"13 bytes"});
   check_error([&] { rows.write(0, two, classes); }, ExitCode::internal, {"2 classes"});
 }
@@ -189,8 +181,7 @@ BOOST_AUTO_TEST_CASE(a_folder_that_is_absent_is_an_error) {
   PredictionLayout layout;
   layout.rows = 1;
   layout.output = Shape{1};
-  check_error([&] { const PredictionFile whole(folder / "no/p.h5", layout); }, ExitCode::data,
-              {"no/p.h5", "No such file", "Hint"});
+  check_error([&] { const PredictionFile whole(folder / "no/p.h5", layout); }, ExitCode::data, {"no/p.h5", "No such file", "Hint"});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -42,7 +42,7 @@ class Profile(trained.TrainedTest):
             measured = sum(part["seconds"] for part in other["parts"]) * other["steps"]
             shares.append(measured / (phases["forward"] + phases["backward"] + phases["update"]))
         self.assertGreater(shares[-1], 0.3, shares)
-        for word in ("profile of 55 steps", "conv+relu", "head <-", "of roof"):
+        for word in ("profile of 55 steps", "conv+relu", "head <-", "of peak"):
             self.assertIn(word, text)
 
     def test_of_a_share(self):

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """A sample has channels and at most three spatial dimensions: more are refused before anything is computed, wherever a shape is given."""
 
+import os
 import pathlib
 import sys
 
@@ -41,9 +42,17 @@ class SampleExtents(program.ProgramTest):
             for command in (("train", self.deck(shape)), ("train", self.deck(shape), "--dry-run"), ("inspect", self.deck(shape)), ("plan", self.deck(shape))):
                 self.refused(*command, says=says)
         self.refused("train", self.deck("1x1x1x28x28"), ranks=2, says=["5 extents"])
-        self.refused("train", self.deck("1x28x28"), "--model.input=2x2x2x2x49", says=["5 extents", "join dimensions"])
+        self.refused("train", self.deck("1x28x28"), "--model.input=2x2x2x2x49", says=["5 extents", "merge adjacent dimensions"])
         self.refused("train", self.deck("1x" * 8 + "28"), says=["more than 8 extents"])
         self.assertFalse((self.folder / "run").exists())
+
+    def test_a_relative_run_directory_of_which_nothing_exists(self):
+        deck, before = self.deck("1x28x28"), os.getcwd()
+        os.chdir(self.folder)
+        try:
+            self.ok("train", deck, "--dry-run", "--run.output=none/of/this")
+        finally:
+            os.chdir(before)
 
     def test_four_extents_are_trained(self):
         self.ok("train", self.deck("1x1x28x28"))

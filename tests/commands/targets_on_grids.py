@@ -85,12 +85,12 @@ class TargetsOnGrids(program.ProgramTest):
         self.check_same_on_grids("labels = /x\nflip = x", some, [["--parallel.spatial=2x1"], ["--parallel.spatial=1x2"]])
 
     def test_labels_move_with_features(self):
-        grids = [(1, []), (2, []), (2, ["--parallel.spatial=2x1"]), (2, ["--parallel.spatial=1x2"]), (2, ["--parallel.pipeline=2"]), (2, ["--data.lanes=4"])]
+        grids = [(1, []), (2, []), (2, ["--parallel.spatial=2x1"]), (2, ["--parallel.spatial=1x2"]), (2, ["--parallel.pipeline=2"]), (2, ["--data.virtual_ranks=4"])]
         for ranks, grid in grids:
             for moves in ("", "flip = x,y", "crop = 3", "flip = x\ncrop = 2"):
                 run, result = self.train(IDENTITY.format(channels=1), f"labels = /x\n{moves}", "--data.scale=1", *grid, ranks=ranks)
                 self.assertEqual(list(run.losses().values()), [0, 0, 0], f"{moves} on {grid}")
-                self.assertEqual("labels, of 1 channel(s) of 28x28 pixels" in result.text, moves != "", result.text)
+                self.assertEqual("labels of 1 channel(s) of 28x28 pixels" in result.text, moves != "", result.text)
 
     def test_a_flat_output_has_labels_with_pixels_in_pytorchs_order(self):
         fields = self.common / "fields"
@@ -100,7 +100,7 @@ class TargetsOnGrids(program.ProgramTest):
         for end in ("", "\nlayer = flatten"):
             run, result = self.train(layers + end, "labels = /x\nflip = x,z\ncrop = 1", "--data.scale=1", data=fields, shape="3x4x4x4")
             self.assertEqual(list(run.losses().values()), [0, 0, 0])
-            self.assertIn("labels, of 3 channel(s) of 4x4x4 pixels", result.text)
+            self.assertIn("labels of 3 channel(s) of 4x4x4 pixels", result.text)
 
     def test_labels_of_other_pixels_are_refused(self):
         layers = "layer = conv out=4 kernel=2 stride=2"  # 4x14x14: as many numbers as a label has
@@ -113,7 +113,7 @@ class TargetsOnGrids(program.ProgramTest):
 
     def test_labels_without_pixels_stay(self):
         _, result = self.train("layer = flatten\nlayer = linear out=1", "flip = x")
-        self.assertIn("labels stay as they are", result.text)
+        self.assertIn("are not pixels and do not change", result.text)
 
 
 if __name__ == "__main__":

@@ -9,33 +9,10 @@ import shutil
 import signal
 import subprocess
 
-from trained import program, read_array
+from trained import decks, program, read_array
 
-DECK = """
-[run]
-name = job
-seed = 3
-[task]
-mode = independent
-[data]
-train = {data}/train
-test = {data}/test
-batch = 32
-test_batch = 50
-scale = 1/255
-[model]
-input = 1x28x28
-layer = flatten
-layer = linear name=hidden out=16
-layer = relu
-layer = linear name=head out=10
-[optimizer]
-lr = 0.05
-momentum = 0.9
-[train]
-epochs = 2
-log_every = 5
-"""
+DECK = decks.digits(["flatten", "linear name=hidden out=16", "relu", "linear name=head out=10"], run={"name": "job", "seed": 3}, task={"mode": "independent"},
+                    data={"batch": 32, "test_batch": 50}, optimizer={"lr": 0.05, "momentum": 0.9}, train={"epochs": 2, "log_every": 5})
 
 
 class Tasks(program.ProgramTest):
@@ -75,10 +52,10 @@ class Tasks(program.ProgramTest):
         records = self.records()
         self.assertEqual([record["status"] for record in records], ["done", "failed", "done", "failed", "failed", "done"])
         self.assertEqual([record["code"] for record in records], [0, 5, 0, 2, 3, 0])
-        for number, said in ((1, "Training cannot go on"), (3, "much"), (4, "nowhere")):
+        for number, said in ((1, "Training cannot continue"), (3, "much"), (4, "nowhere")):
             self.assertIn(said, records[number]["message"])
             self.assertIn(f"task {number:03} failed (code {records[number]['code']}): {records[number]['message']}", result.out)
-        self.assertIn("Training cannot go on", (self.task(1).path / "log.txt").read_text())
+        self.assertIn("Training cannot continue", (self.task(1).path / "log.txt").read_text())
         with open(self.out / "tasks.csv", newline="") as file:
             rows = list(csv.DictReader(file))
         self.assertEqual([row["optimizer.lr"] for row in rows], ["0.05", "1e30", "0.02", "much", "0.1", "0.1"])
@@ -107,7 +84,7 @@ class Tasks(program.ProgramTest):
         self.assertEqual(result.code, 5, result.text)
         self.assertEqual([record["status"] for record in self.records()], ["done", "failed", "done", "failed", "done", "done", "done"])
         self.assertEqual((self.task(0).path / "metrics.jsonl").read_bytes(), before)
-        self.assertIn("3 of them are done already", result.out)
+        self.assertIn("3 of the tasks are already done", result.out)
         # Longer: all that can go on does.
         result = program.run(*self.words(f"--task.table={table}", "--train.epochs=3"))
         self.assertEqual(self.task(0).digest(), self.single("longer", "--train.epochs=3").digest())
@@ -120,8 +97,8 @@ class Tasks(program.ProgramTest):
         self.assertEqual(len({record["group"] for record in self.records()}), 2, "one group did all")
 
     def test_a_signal_to_one_rank_stops_all_and_a_restart_continues(self):
-        long = ["--task.sweep=run.seed: 1..3", "--train.epochs=150"]
-        with program.Job(self.words(*long), ranks=2) as job:
+        endless = ["--task.sweep=run.seed: 1..3", "--train.epochs=1000000"]  # no task ends before the signal, however late it comes
+        with program.Job(self.words(*endless), ranks=2) as job:
             self.wait_until("both groups train", lambda: all(self.task(k).events("step") for k in (0, 1)), job)
             job.signal_ranks(signal.SIGTERM, which=1)
             result = job.wait()
@@ -129,9 +106,11 @@ class Tasks(program.ProgramTest):
         status = [record["status"] for record in self.records()]
         self.assertEqual(status[2], "waiting")
         self.assertEqual(set(status[:2]), {"stopped"}, result.text)
-        self.ok(*self.words(*long), ranks=2)
+        stopped_at = [int(self.task(number).checkpoints()[-1].stem.partition("-")[2]) for number in (0, 1)]
+        words = ["--train.epochs=1000000", f"--train.steps={max(stopped_at) + 20}"]
+        self.ok(*self.words(endless[0], *words), ranks=2)
         for number in range(3):
-            self.assertEqual(self.task(number).digest(), self.single(f"single{number}", f"--run.seed={number + 1}", "--train.epochs=150").digest())
+            self.assertEqual(self.task(number).digest(), self.single(f"single{number}", f"--run.seed={number + 1}", *words).digest())
 
     def test_a_rank_that_dies_ends_the_job_and_a_restart_continues(self):
         words = self.words("--task.sweep=run.seed: 1, 2", "--task.groups=1", "--checkpoint.every=10")
@@ -145,7 +124,7 @@ class Tasks(program.ProgramTest):
 
     def test_what_does_not_fit_is_refused(self):
         self.refused(self.words(), 2, "task.sweep", "Hint")
-        self.refused(self.words("--task.sweep=optimiser.lr: 1"), 2, "optimizer.lr")
+        self.refused(self.words("--task.sweep=optimzer.lr: 1"), 2, "did you mean 'optimizer.lr'")
         self.refused(self.words("--task.sweep=run.seed: 1..4", "--task.groups=2"), 2, "multiple of 2", ranks=3)
         self.refused(self.words("--task.table=/there/is/no.csv"), 2, "/there/is/no.csv")
         self.refused(self.words("--task.mode=average", "--task.sweep=run.stream: 1..3"), 2, "3 groups", "multiple of 3", ranks=2)
@@ -213,7 +192,7 @@ class Tasks(program.ProgramTest):
         self.ok(*self.words(*words, "--train.steps=40"), ranks=2)
         self.task(1).checkpoints()[-1].unlink()  # of step 40; that of step 20 is left, two exchanges before
         result = self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
-        self.assertIn("step-00000040.h5' lies behind an exchange", result.err)
+        self.assertIn("step-00000040.h5' is removed and its steps are repeated", result.err)
         self.assertEqual([self.task(number).digest() for number in range(2)], whole)
         # None at all is left of one: all begin anew.
         for file in self.task(0).checkpoints():
@@ -225,6 +204,73 @@ class Tasks(program.ProgramTest):
         newest.write_bytes(newest.read_bytes()[:-5000])
         self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
         self.assertEqual([self.task(number).digest() for number in range(2)], whole)
+
+    def kept(self):
+        """Every file of the job except the mark of its exit, with its content."""
+        return {path: path.read_bytes() for path in self.out.rglob("*") if path.is_file() and path.name != "exit_code"}
+
+    def test_another_number_of_tasks_that_meet(self):
+        held = self.make_digits("held", train=60, test=60, shards=1, seed=9) / "test"
+        for mode in (["--task.mode=average"], ["--task.mode=tournament", f"--task.held_out={held}"]):
+            for first, second in (("--train.steps=38", "--train.steps=38"), ("--train.steps=20", "--train.steps=38")):  # finished; to be extended
+                shutil.rmtree(self.out, ignore_errors=True)
+                words = self.words(*mode, "--task.every=4", "--checkpoint.every=4")
+                self.ok(*words, first, ranks=2)
+                before = self.kept()
+                for ranks in (1, 3):
+                    self.refused([*words, second], 4, "it had 2, now there are", "2 groups of ranks", ranks=ranks)
+                    self.assertEqual(self.kept(), before)
+                self.ok(*words, second, ranks=2)
+
+    def test_a_finished_job_refuses_other_exchanges(self):
+        held = self.make_digits("held", train=60, test=60, shards=1, seed=9)
+        average = (["--task.mode=average", "--task.every=4", "--task.start=2"],
+                   (("--task.every=3", "task.every: 4 -> 3"), ("--task.start=3", "task.start: 2 -> 3"),
+                    ("--task.weights=1,2", "task.weights: (nothing) -> 1")))
+        tournament = (["--task.mode=tournament", "--task.every=4", f"--task.held_out={held}/test"],
+                      (("--task.every=3", "task.every: 4 -> 3"), (f"--task.held_out={held}/train", "task.held_out: ")))
+        for mode, changes in (average, tournament):
+            shutil.rmtree(self.out, ignore_errors=True)
+            words = self.words(*mode, "--train.steps=20")
+            self.ok(*words, ranks=2)
+            mean = self.out / "checkpoints" / "step-00000020.h5"
+            before = mean.read_bytes()
+            for change, said in changes:
+                for _ in range(2):
+                    result = program.run(*words, change, ranks=2)
+                    self.assertEqual(result.code, 4, result.text)
+                    for error in result.errors():  # of one task, or of each
+                        for part in ("the run is finished", said, "Hint"):
+                            self.assertIn(part, error)
+                    self.assertEqual(mean.read_bytes(), before)
+            self.ok(*words, ranks=2)
+            self.ok(*words, "--task.every=3", "--train.steps=30", ranks=2)  # what is left is trained with it
+        # To a queue, and to a run by itself, these keys mean nothing.
+        for number, words in enumerate((["--task.sweep=run.seed: 1, 2"], ["--task.mode=none"])):
+            self.out = self.folder / f"alone{number}"
+            for every in (4, 3):
+                self.ok(*self.words(*words, "--train.steps=20", f"--task.every={every}"), ranks=1)
+
+    def test_a_job_that_is_extended_and_killed_at_once(self):
+        words = ["--task.mode=average", "--task.every=9", "--checkpoint.every=9", "--train.epochs=4"]
+        self.ok(*self.words(*words, "--train.steps=40"), ranks=2)
+        # One task has recorded the new end, the other has not. Both checkpoints of step 40 hold the mean.
+        with open(self.task(0).path / "metrics.jsonl", "a") as file:
+            file.write('{"event":"start","step":40,"total_steps":60}\n')
+        result = self.ok(*self.words(*words, "--train.steps=60"), ranks=2)
+        self.assertNotIn("is removed", result.text)
+        for number in range(2):
+            self.assertEqual(self.task(number).events("start")[-1]["step"], 40)
+
+    def test_an_unreadable_checkpoint_of_one_task_removes_none_of_the_others(self):
+        words = self.words("--task.mode=average", "--task.every=9", "--checkpoint.every=9", "--train.steps=38")
+        self.ok(*words, ranks=2)
+        before = {file: file.read_bytes() for number in range(2) for file in self.task(number).checkpoints()}
+        self.assertEqual(len(before), 4)
+        result = program.run(*words, ranks=2, faults="open@tasks/001/checkpoints/step-00000038.h5:EACCES")
+        self.assertEqual(result.code, 4, result.text)
+        self.assertIn("tasks/001/checkpoints/step-00000038.h5' cannot be read: Permission denied", result.errors()[0])
+        self.assertEqual({file: file.read_bytes() for number in range(2) for file in self.task(number).checkpoints()}, before)
 
     def test_a_tournament_keeps_the_better_model(self):
         held = self.make_digits("held", train=60, test=60, shards=1, seed=9) / "test"
@@ -251,7 +297,7 @@ class Tasks(program.ProgramTest):
             self.assertAlmostEqual(found["loss"], records[0]["held_out_loss"], delta=1e-5)
 
     def test_an_error_in_a_task_that_others_need_ends_the_job(self):
-        self.refused(self.words("--task.mode=average", "--task.sweep=optimizer.lr: 0.05, 1e30"), 5, "task 001", "Training cannot go on", ranks=2)
+        self.refused(self.words("--task.mode=average", "--task.sweep=optimizer.lr: 0.05, 1e30"), 5, "task 001", "Training cannot continue", ranks=2)
 
     # Ensembles
 

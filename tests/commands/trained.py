@@ -8,48 +8,15 @@ import sys
 import unittest
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import decks  # noqa: E402
 import program  # noqa: E402
 
-DECK = """
-[run]
-seed = 3
-[data]
-train = {data}/train
-test = {data}/test
-batch = 32
-test_batch = 40
-scale = 1/255
-[model]
-input = 1x28x28
-layer = conv out=4 kernel=3 stride=2
-layer = relu
-layer = flatten
-layer = linear name=head out=10
-[optimizer]
-lr = 0.05
-momentum = 0.9
-[train]
-epochs = 3
-[checkpoint]
-every = 20
-keep = 3
-"""
+DECK = decks.digits(["conv out=4 kernel=3 stride=2", "relu", "flatten", "linear name=head out=10"], run={"seed": 3}, data={"batch": 32, "test_batch": 40},
+                    optimizer={"lr": 0.05, "momentum": 0.9}, train={"epochs": 3}, checkpoint={"every": 20, "keep": 3})
 
 # The output is an image of four channels, each the same picture but for a factor and an addend.
-CHANNELS = """
-[data]
-train = {data}
-target = features
-batch = 20
-[model]
-input = 4x8x8x8
-layer = conv out=1 kernel=3 padding=1
-layer = conv out=4 kernel=1
-[loss]
-kind = mse
-[train]
-epochs = 1
-"""
+CHANNELS = decks.deck("4x8x8x8", ["conv out=1 kernel=3 padding=1", "conv out=4 kernel=1"], data={"train": "{data}", "target": "features", "batch": 20},
+                      loss={"kind": "mse"}, train={"epochs": 1})
 
 
 class TrainedTest(program.ProgramTest):

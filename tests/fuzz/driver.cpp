@@ -56,24 +56,20 @@ std::string read_shard(const std::string& path) {
   verify_shard(info.path, names);
   ShardReader reader(info, names);
   const auto bytes_of = [&](const Shape& row, ElementType type) {
-    const double bytes =
-        static_cast<double>(info.rows) * static_cast<double>(row.size()) * static_cast<double>(size_of(type));
+    const double bytes = static_cast<double>(info.rows) * static_cast<double>(row.size()) * static_cast<double>(size_of(type));
     if (bytes > static_cast<double>(largest_data)) throw data_error("shard '{}' holds more than a test reads", path);
     return std::vector<std::byte>(static_cast<std::size_t>(bytes));
   };
-  std::vector<std::byte> features = bytes_of(info.sample, info.feature_type),
-                         labels = bytes_of(info.label, info.label_type);
+  std::vector<std::byte> features = bytes_of(info.sample, info.feature_type), labels = bytes_of(info.label, info.label_type);
   reader.read_features(0, info.rows, features);
   reader.read_labels(0, info.rows, labels);
-  return fmt::format("{} {} {} {}", info.rows, info.has_checksums ? "checksums" : "plain",
-                     described(info.feature_type, info.sample, features),
+  return fmt::format("{} {} {} {}", info.rows, info.has_checksums ? "checksums" : "plain", described(info.feature_type, info.sample, features),
                      described(info.label_type, info.label, labels));
 }
 
 std::string read_checkpoint(const std::string& path) {
   const CheckpointReader reader(path);
-  if (const auto damaged = reader.verify(); !damaged.empty())
-    throw checkpoint_error("checkpoint '{}': array '{}' is damaged", path, damaged.front());
+  if (const auto damaged = reader.verify(); !damaged.empty()) throw checkpoint_error("checkpoint '{}': array '{}' is damaged", path, damaged.front());
   std::string all = digest(std::as_bytes(std::span(reader.content().deck)));
   for (const auto& [name, value] : reader.content().integers) all += fmt::format(" {}={}", name, value);
   for (const auto& [name, value] : reader.content().reals) all += fmt::format(" {}={}", name, value);
@@ -92,8 +88,7 @@ std::string read_source(const SampleSource& source) {
   const SampleLayout& layout = source.layout();
   source.stream({SampleRange{0, source.count(Part::train)}, SampleRange{0, source.count(Part::test)}},
                 [&](Part part, std::int64_t n, std::span<const std::byte> x, std::span<const std::byte> y) {
-                  if (static_cast<std::int64_t>(features[part].size()) > largest_data)
-                    throw data_error("more than a test reads");
+                  if (static_cast<std::int64_t>(features[part].size()) > largest_data) throw data_error("more than a test reads");
                   count[part] += n;
                   features[part].insert(features[part].end(), x.begin(), x.end());
                   labels[part].insert(labels[part].end(), y.begin(), y.end());
@@ -101,8 +96,7 @@ std::string read_source(const SampleSource& source) {
   std::string all;
   for (const Part part : all_parts)
     if (count[part] > 0 || part == Part::train)
-      all += fmt::format("{}{} {} {}", all.empty() ? "" : " ", count[part],
-                         described(layout.feature_type, layout.sample, features[part]),
+      all += fmt::format("{}{} {} {}", all.empty() ? "" : " ", count[part], described(layout.feature_type, layout.sample, features[part]),
                          described(layout.label_type, layout.label, labels[part]));
   return all;
 }
@@ -110,8 +104,7 @@ std::string read_source(const SampleSource& source) {
 std::string read_deck(const std::string& path) {
   const Deck deck = Deck::read(path);
   const std::string resolved = deck.resolved();
-  if (Deck(resolved, path).resolved() != resolved)
-    throw internal_error("deck '{}' resolves to another deck than itself", path);
+  if (Deck(resolved, path).resolved() != resolved) throw internal_error("deck '{}' resolves to another deck than itself", path);
   return digest(std::as_bytes(std::span(resolved)));
 }
 

@@ -217,6 +217,8 @@ def idx_array(data):
         return None
     shape = struct.unpack(f">{rank}I", data[4:4 + 4 * rank])
     kind = numpy.dtype(IDX_TYPES[data[2]])
+    if rank > 32 or math.prod(shape) >= 2**63:  # numpy has no such arrays
+        return None
     if math.prod(shape) * kind.itemsize != len(data) - 4 - 4 * rank:
         return None
     values = numpy.frombuffer(data, kind, offset=4 + 4 * rank).reshape(shape)

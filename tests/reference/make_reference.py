@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes layers.h5 and optimizers.h5 beside itself: what PyTorch computes, in double precision, for our layers, losses and
-optimisers.
+optimizers.
 
 Run it with a Python that has torch and h5py (README.md); arguments name the files to write, without any it is both. The cases are drawn from a fixed seed, so a second run gives the
 same file up to PyTorch's own rounding.

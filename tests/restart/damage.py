@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Checkpoints that are not what was written: found out, said, and passed over; never trained on."""
+"""Checkpoints that are not what was written: found out, said, and skipped; never trained on."""
 
 import random
 import re
 import shutil
 import subprocess
 
-from decks import ADAMW, MOMENTUM, RestartTest, program
+from restart_test import ADAMW, MOMENTUM, RestartTest, program
 
 
 # Schedules that do not depend on how long the run is: the halves are made with fewer steps.
@@ -67,7 +67,7 @@ class Damage(RestartTest):
         return program.RunFolder(path)
 
     def goes_on_from(self, step, folder, optimizer, *said, ranks=1):
-        """The run goes on from the checkpoint of `step`, says what it passed over, and ends as the one that nothing disturbed."""
+        """The run goes on from the checkpoint of `step`, says what it skipped, and ends as the one that nothing disturbed."""
         result = self.ok("train", self.deck, f"--run.output={folder.path}", *optimizer, ranks=ranks)
         for words in (*said, f"step-{step:08}.h5' at step {step}"):
             self.assertIn(words, result.text)
@@ -82,7 +82,7 @@ class Damage(RestartTest):
                 folder = self.copy(half)
                 with open(folder.checkpoints()[-1], "r+b") as file:
                     file.truncate(length)
-                self.goes_on_from(50, folder, CONSTANT, "passed over", "step-00000075.h5")
+                self.goes_on_from(50, folder, CONSTANT, "skipped", "step-00000075.h5")
 
     def test_one_byte_of_each_array(self):
         if not shutil.which("h5dump"):
@@ -95,7 +95,7 @@ class Damage(RestartTest):
             with self.subTest(array=name):
                 folder = self.copy(half)
                 flip(folder.checkpoints()[-1], offset + self.random.randrange(size))
-                self.goes_on_from(50, folder, ADAMW, "passed over", "step-00000075.h5", name)
+                self.goes_on_from(50, folder, ADAMW, "skipped", "step-00000075.h5", name)
 
     def test_any_byte(self):
         # Wherever a byte changes, either nothing that matters did, or it is noticed: the end has the same bits, always.
@@ -118,7 +118,7 @@ class Damage(RestartTest):
                 with open(folder.checkpoints()[-1], "r+b") as file:
                     file.seek(first)
                     file.write(bytes(4096))
-                self.goes_on_from(50, folder, CONSTANT, "passed over")
+                self.goes_on_from(50, folder, CONSTANT, "skipped")
 
     def test_something_else_under_its_name(self):
         for what in ("text", "shard", "folder"):
@@ -132,7 +132,7 @@ class Damage(RestartTest):
                     shutil.copy(next((self.make_digits() / "test").glob("*.h5")), file)
                 else:
                     file.mkdir()
-                self.goes_on_from(50, folder, CONSTANT, "passed over", "step-00000075.h5")
+                self.goes_on_from(50, folder, CONSTANT, "skipped", "step-00000075.h5")
 
     def test_damaged_one_does_not_cost_the_whole_ones(self):
         # With keep = 1 the damaged, newest file must not count as the one that is kept.
@@ -153,10 +153,44 @@ class Damage(RestartTest):
             result = program.run("train", self.deck, f"--run.output={folder.path}", *CONSTANT, ranks=ranks)
             self.assertEqual(result.code, 4, result.text)
             self.assertEqual(len(result.errors()), 1)
-            for words in ("holds no whole checkpoint", "step-00000050.h5", "step-00000075.h5"):
+            for words in ("holds no intact checkpoint", "step-00000050.h5", "step-00000075.h5"):
                 self.assertIn(words, result.err)
             self.assertEqual((folder.path / "metrics.jsonl").read_text(), metrics, "the record of the run is lost")
             self.assertEqual(len(folder.checkpoints()), 2)
+
+    def test_one_that_cannot_be_read_is_not_damaged(self):
+        """No older checkpoint takes its place, because the run would later remove the file."""
+        changed = "import h5py, numpy, sys; h5py.File(sys.argv[1], 'a').attrs['format_version'] = numpy.int64(2)"
+        for what, said in (("permission", "Permission denied"), ("link", "symbolic link"), ("version", "format version 2")):
+            for ranks in (1, 2):
+                with self.subTest(what=what, ranks=ranks):
+                    folder = self.copy(self.half(CONSTANT))
+                    newest, faults = folder.checkpoints()[-1], None
+                    if what == "permission":
+                        faults = "open@step-00000075.h5:EACCES"
+                    elif what == "link":
+                        newest.rename(folder.path / "elsewhere.h5")
+                        newest.symlink_to(folder.path / "nowhere.h5")
+                    elif subprocess.run(["/usr/bin/python3", "-c", changed, newest], stderr=subprocess.DEVNULL).returncode != 0:
+                        self.skipTest("no Python with h5py changes the version")
+                    files = lambda run=folder.path: {file: file.read_bytes() for file in run.rglob("*") if file.is_file() and file.name != "exit_code"}  # noqa: E731
+                    before = files()
+                    result = program.run("train", self.deck, f"--run.output={folder.path}", *CONSTANT, ranks=ranks, faults=faults)
+                    self.assertEqual(result.code, 4, result.text)
+                    self.assertEqual(len(result.errors()), 1, result.text)
+                    for words in ("step-00000075.h5", said, "may be intact", "Hint", "move this file away"):
+                        self.assertIn(words, result.errors()[0])
+                    self.assertEqual(files(), before)
+                    self.assertEqual(program.run("evaluate", folder.path, faults=faults).code, 4)
+                    if what == "link":
+                        newest.unlink()
+                        (folder.path / "elsewhere.h5").rename(newest)
+                    if what != "version":
+                        self.goes_on_from(75, folder, CONSTANT)
+        # What passes is tried again.
+        folder = self.copy(self.half(CONSTANT))
+        self.ok("train", self.deck, f"--run.output={folder.path}", *CONSTANT, faults="open@step-00000075.h5:EACCES:count=2")
+        self.assertEqual(folder.events("start")[-1]["step"], 75)
 
     def test_unfinished_one_is_swept_away(self):
         folder = self.copy(self.half(CONSTANT))

@@ -5,70 +5,17 @@ import pathlib
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import decks  # noqa: E402
 import program  # noqa: E402
 
-DECK = """
-[run]
-output = {output}
-seed = 5
-[data]
-train = {data}/train
-test = {data}/test
-batch = 31
-scale = 1/255
-[model]
-input = 1x28x28
-layer = conv out=6 kernel=5 stride=2
-layer = batch_norm sync=true
-layer = relu
-layer = conv out=5 kernel=4 padding=1
-layer = max_pool kernel=2
-layer = flatten
-layer = linear out=19
-layer = tanh
-layer = dropout p=0.2
-layer = linear out=10
-[optimizer]
-kind = adam
-lr = 0.002
-clip_norm = 1
-[train]
-epochs = 1000
-steps = 40
-log_every = 1
-evaluate_every = 1000
-precision = fp64
-ema = 0.9
-[parallel]
-micro_batches = 1
-[checkpoint]
-every = 0
-"""
+DECK = decks.digits(["conv out=6 kernel=5 stride=2", "batch_norm sync=true", "relu", "conv out=5 kernel=4 padding=1", "max_pool kernel=2", "flatten",
+                     "linear out=19", "tanh", "dropout p=0.2", "linear out=10"],
+                    run={"output": "{output}", "seed": 5}, data={"batch": 31}, optimizer={"kind": "adam", "lr": 0.002, "clip_norm": 1},
+                    train=decks.endless(40, evaluate_every=1000, precision="fp64", ema=0.9), parallel={"micro_batches": 1}, checkpoint={"every": 0})
 
-FIELDS = """
-[run]
-output = {output}
-[data]
-train = {data}/train
-test = {data}/test
-batch = 10
-target = features
-[model]
-input = 4x8x8x8
-layer = conv out=6 kernel=3 padding=1
-layer = tanh
-layer = conv out=4 kernel=3 padding=1 tensor=column
-[loss]
-kind = mse
-[train]
-epochs = 1000
-precision = fp64
-evaluate_every = 1000
-[parallel]
-micro_batches = 1
-[checkpoint]
-every = 0
-"""
+FIELDS = decks.deck("4x8x8x8", ["conv out=6 kernel=3 padding=1", "tanh", "conv out=4 kernel=3 padding=1 tensor=column"], run={"output": "{output}"},
+                    data={"train": "{data}/train", "test": "{data}/test", "batch": 10, "target": "features"}, loss={"kind": "mse"},
+                    train={"epochs": 1000, "precision": "fp64", "evaluate_every": 1000}, parallel={"micro_batches": 1}, checkpoint={"every": 0})
 
 GRIDS = [(2, "--parallel.tensor=2"), (4, "--parallel.spatial=2x2"), (3, "--parallel.pipeline=3"), (4, "--parallel.tensor=2", "--optimizer.shard=true"),
          (4, "--parallel.pipeline=2", "--parallel.spatial=1x2"), (1,), (3, "--parallel.spatial=3x1", "--optimizer.shard=true"), (2, "--parallel.data=2")]
@@ -134,12 +81,14 @@ class Grids(program.ProgramTest):
 
     def test_a_run_uses_what_its_plan_says(self):
         # Memory that was allocated, and messages that were counted, axis by axis; a stage's wait is a share of a step.
-        named = {"tensor": "sums and gathers of channels", "spatial": "halos and sums of pixels", "pipeline": "values and their gradients"}
+        named = {"tensor": "channel all-reduces and all-gathers", "spatial": "halo exchanges and spatial all-reduces",
+                 "pipeline": "activations and their gradients"}
         seen = set()
         whole = self.deck.read_text()
         cut = self.write_deck(whole.replace("linear out=10", "linear out=10 tensor=column"), "cut.ini")  # a loss of shares of the classes sends, too
         last = (4, "--parallel.pipeline=2", "--parallel.tensor=2", "--parallel.micro_batches=2")
-        for number, grid in enumerate([*GRIDS, last, "cut", last]):
+        again = [(*grid, "--train.recompute=3") for grid in (GRIDS[1], last)]  # values of segments are computed again, and messages sent again
+        for number, grid in enumerate([*GRIDS, last, *again, "cut", last]):
             if grid == "cut":
                 self.deck = cut
                 continue
@@ -169,8 +118,9 @@ class Grids(program.ProgramTest):
         self.assertEqual(seen, set(named))
 
     def test_what_does_not_fit_is_refused(self):
-        for words, ranks, said in ((["--parallel.tensor=2"], 3, "do not divide the 3"), (["--parallel.spatial=2x2x2"], 8, "Expected 2 numbers"),
-                                   (["--parallel.pipeline=11"], 11, "more stages than"), (["--parallel.data=3"], 2, "mpiexec -n 3"),
+        for words, ranks, said in ((["--parallel.tensor=2"], 3, "the job has 3 rank(s), which is not a multiple"),
+                                   (["--parallel.spatial=2x2x2"], 8, "Expected 2 numbers"),
+                                   (["--parallel.pipeline=11"], 11, "more than the number of layers"), (["--parallel.data=3"], 2, "mpiexec -n 3"),
                                    (["--memory=0.0001"], 1, "does not fit")):
             failed = program.run("plan", self.deck, "--ranks", ranks, *words)
             self.assertEqual(failed.code, 2)

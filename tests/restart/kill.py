@@ -6,7 +6,7 @@ import random
 import signal
 import time
 
-from decks import ACCUMULATE, ADAM, ADAMW, AVERAGE, DOUBLE, FROM_FILES, LAMB, MOMENTUM, NESTEROV, STEPS, RestartTest, program
+from restart_test import ACCUMULATE, ADAM, ADAMW, AVERAGE, DOUBLE, FROM_FILES, LAMB, MOMENTUM, NESTEROV, STEPS, RestartTest, program
 
 SEED = int(os.environ.get("TRIREME_TEST_SEED", random.SystemRandom().randrange(10**6)))
 print(f"random moments: TRIREME_TEST_SEED={SEED}", flush=True)
@@ -21,7 +21,7 @@ class Interrupted(RestartTest):
         """The job, once it has said what it will do, and so when all its ranks are there."""
         job = program.Job(words, ranks, **env)
         self.addCleanup(job.close)
-        self.wait_until("its start", lambda: "steps in all" in job.said(), job)
+        self.wait_until("its start", lambda: "steps in total" in job.said(), job)
         self.assertEqual(len(job.ranks()), ranks)
         return job
 

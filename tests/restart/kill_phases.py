@@ -12,45 +12,17 @@ import random
 import signal
 import time
 
-from decks import RestartTest, program
+from restart_test import RestartTest, decks, program
 
 SEED = int(os.environ.get("TRIREME_TEST_SEED", random.SystemRandom().randrange(10**6)))
 KILLS = int(os.environ.get("TRIREME_TEST_KILLS", 24))
 EPOCH, STEPS = 10, 60  # steps
 PHASES = ["evaluation", "start", "checkpoint", "training", "evaluation", "checkpoint"]  # half of all kills: evaluation, start, checkpoint by turns, and more
 
-DECK = """
-[run]
-seed = 11
-[data]
-train = {data}/train
-test = {data}/test
-batch = 36
-test_batch = 12
-scale = 1/255
-flip = x
-[model]
-input = 1x28x28
-layer = conv out=6 kernel=3 stride=2
-layer = relu
-layer = conv out=4 kernel=3 padding=1
-layer = max_pool kernel=2
-layer = flatten
-layer = dropout p=0.2
-layer = linear out=32
-layer = tanh
-layer = linear out=10
-[optimizer]
-kind = adam
-lr = 0.002
-[train]
-epochs = 1000
-steps = {steps}
-log_every = 1
-evaluate_every = 1
-[checkpoint]
-every = 7
-"""
+DECK = decks.digits(["conv out=6 kernel=3 stride=2", "relu", "conv out=4 kernel=3 padding=1", "max_pool kernel=2", "flatten", "dropout p=0.2", "linear out=32",
+                     "tanh", "linear out=10"],
+                    run={"seed": 11}, data={"batch": 36, "test_batch": 12, "flip": "x"}, optimizer={"kind": "adam", "lr": 0.002},
+                    train=decks.endless("{steps}", evaluate_every=1), checkpoint={"every": 7})
 
 # name: numbers of ranks that starts draw from, overrides
 GRIDS = {
@@ -62,8 +34,8 @@ GRIDS = {
     "data x spatial": ([4], ["--parallel.spatial=1x2"]),
     "shard": ([2], ["--optimizer.shard=true"]),
     "shard on three": ([3], ["--optimizer.shard=true"]),
-    "virtual ranks": ([1, 2, 3, 4], ["--data.lanes=4"]),
-    "virtual ranks, from files": ([1, 2, 4], ["--data.lanes=4", "--data.cache=0", "--data.chunk=12", "--data.window=72"]),
+    "virtual ranks": ([1, 2, 3, 4], ["--data.virtual_ranks=4"]),
+    "virtual ranks, from files": ([1, 2, 4], ["--data.virtual_ranks=4", "--data.cache=0", "--data.chunk=12", "--data.window=72"]),
     "synchronous checkpoints": ([2], ["--checkpoint.async=false", "--train.ema=0.9"]),
     "accumulate": ([2], ["--train.accumulate=2", "--optimizer.kind=lamb", "--optimizer.lr=0.01"]),
 }

@@ -7,34 +7,15 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import decks  # noqa: E402
 import program  # noqa: E402
 
 RANKS = (1, 2, 3, 4)
 STEPS = 100
 LOSS_TOLERANCE = 1e-4  # relative, of each of the first 100 steps
 
-CLASSES = """
-[run]
-output = {output}
-seed = 5
-[data]
-train = {data}/train
-test = {data}/test
-batch = 32
-scale = 1/255
-[model]
-input = 1x28x28
-{model}
-[optimizer]
-{optimizer}
-[train]
-epochs = 1000
-steps = 100
-log_every = 1
-evaluate_every = 1000
-[checkpoint]
-every = 0
-"""
+CLASSES = decks.digits(["{model}"], run={"output": "{output}", "seed": 5}, data={"batch": 32}, optimizer="{optimizer}",
+                       train=decks.endless(100, evaluate_every=1000), checkpoint={"every": 0})
 
 MLP = """
 layer = flatten
@@ -113,7 +94,7 @@ class Ranks(program.ProgramTest):
         self.curves(NORMALISED, "kind = adam\nlr = 0.0005", "--data.batch=3", "--train.precision=fp64", tolerance=1e-7)
 
     def test_moments_of_shares(self):
-        # Every rank normalises by its own share, and evaluation by one set of running moments: alike on any number of ranks and in any batch.
+        # Every rank normalizes by its own share, and evaluation by one set of running moments: alike on any number of ranks and in any batch.
         model = NORMALISED.replace(" sync=true", "")
         deck = self.write_deck(CLASSES.format(output=self.folder / "run", data=self.data, model=model, optimizer=SGD))
         self.ok("train", deck, ranks=3)
@@ -138,12 +119,12 @@ class Ranks(program.ProgramTest):
         for optimizer in (ADAMW, "kind = lamb\nlr = 0.01\nweight_decay = 0.02", "kind = lars\nlr = 2\ntrust = 0.01\nmomentum = 0.9"):
             self.curves(MLP, optimizer, "--optimizer.shard=true", "--parallel.bucket=0.02")
         end = self.runs[4].events("end")[-1]["communication"]
-        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "all-gather of values", "sums of norms"])
+        self.assertEqual([line["what"] for line in end], ["reduce-scatter", "parameter all-gather", "normalization-statistics all-reduce"])
 
     def test_gradients_in_bf16(self):
         # Rounded, but with nothing lost over the steps: the curve stays near that of one rank, which sends nothing.
         for words in ([], ["--optimizer.shard=true"]):
-            self.curves(MLP, SGD, "--parallel.wire=bf16", *words, tolerance=0.05)
+            self.curves(MLP, SGD, "--parallel.reduce_dtype=bf16", *words, tolerance=0.05)
 
     def test_measured_shares(self):
         # The slow rank gets less of each batch, from memory and from files, and the curve stays that of one rank.

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import time
 
-from decks import ADAM, MOMENTUM, STEPS, RestartTest, program
+from restart_test import ADAM, MOMENTUM, STEPS, RestartTest, program
 
 SLOW = {"TRIREME_SLOW_RANK": "0:10"}
 DATA, HANG = 3, 7
@@ -59,8 +59,12 @@ class Stops(SignalTest):
         line = ["nohup", program.program(), *map(str, self.words("nohup", *ADAM, "--train.steps=60"))]
         with program.Job([], line=line, **SLOW) as job:
             self.reach(job, folder, 10)
+            # No library's handler either: it would run on the stack of a kernel that may use the stack pointer for something else.
+            status = pathlib.Path(f"/proc/{job.ranks()[0]}/status").read_text()
+            self.assertTrue(int(next(x for x in status.splitlines() if x.startswith("SigIgn")).split()[1], 16) & 1 << (signal.SIGHUP - 1), status)
             job.signal_ranks(signal.SIGHUP)
-            self.assertEqual(job.wait(30).code, 0)
+            result = job.wait(30)
+            self.assertEqual(result.code, 0, result.text)
 
     def test_signals_before_the_first_step(self):
         exe = os.path.realpath(program.program())
@@ -93,7 +97,7 @@ class Stops(SignalTest):
             result = job.wait(30)
             self.assertEqual(result.code, program.REQUEUE, result.text)
             self.assertEqual(len(folder.events("epoch")), epochs, "the signal came after the evaluation")
-            self.assertIn("evaluation that was given up", result.text)
+            self.assertIn("beginning with the interrupted evaluation", result.text)
             self.assertEqual(folder.checkpoints()[-1].name, f"step-{20 * (epochs + 1):08}.h5")
         result = self.ok(*self.words("run", *words), ranks=2)
         self.assert_same_run(folder, self.whole(*words, ranks=2))
@@ -109,12 +113,12 @@ class Stops(SignalTest):
 
 class ByTime(SignalTest):
     def test_checkpoints_by_time_cost_no_bits(self):
-        for ranks, more in ((2, []), (2, ["--data.lanes=4"]), (2, ["--parallel.tensor=2"])):
+        for ranks, more in ((2, []), (2, ["--data.virtual_ranks=4"]), (2, ["--parallel.tensor=2"])):
             with self.subTest(more=more):
                 name = "-".join(["time", *more]).replace("=", "")
                 words = [*ADAM, *more, "--checkpoint.every=0"]
                 folder = self.folder_of(name)
-                job = self.started(self.words(name, *words, "--checkpoint.minutes=0.005"), ranks, **SLOW)
+                job = self.started(self.words(name, *words, "--checkpoint.minutes=0.005"), ranks, TRIREME_SLOW_RANK="0:60")
                 self.wait_until("two checkpoints", lambda: len(folder.events("checkpoint")) >= 2, job)
                 job.kill()
                 steps = [event["step"] for event in folder.events("checkpoint")]
@@ -155,7 +159,7 @@ class Records(SignalTest):
             with self.subTest(fault=fault):
                 result = self.ok(*self.words(f"run{k}", *ADAM), faults=f"write@metrics.jsonl:{fault}")
                 self.assertEqual(result.err.count("cannot be written"), 1, result.err)
-                self.assertIn("no event is missing", result.err)
+                self.assertIn("no event was lost", result.err)
                 self.assert_same_run(self.folder_of(f"run{k}"), expected)
 
 

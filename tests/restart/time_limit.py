@@ -5,7 +5,7 @@ import os
 import time
 from unittest import mock
 
-from decks import ADAM, RestartTest, program
+from restart_test import ADAM, RestartTest, program
 
 
 class TimeLimit(RestartTest):

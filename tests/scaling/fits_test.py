@@ -129,6 +129,43 @@ class Model(unittest.TestCase):
         self.assertGreater(row["high"], 0.1 + 0.9 / 64)
 
 
+class Refusals(unittest.TestCase):
+    """Which studies may not be extrapolated."""
+
+    def study(self, **times):
+        return {int(ranks[1:]): [figures(int(ranks[1:]), t) for t in repeats] for ranks, repeats in times.items()}
+
+    def test_a_quiet_study_is_extrapolated(self):
+        self.assertEqual(model.refusals(self.study(r1=(1.0, 1.05, 0.95), r2=(0.5, 0.51, 0.49)), 0.2), [])
+
+    def test_one_number_of_ranks(self):
+        said = model.refusals(self.study(r2=(0.5, 0.51, 0.49)), 0.2)
+        self.assertEqual(len(said), 1)
+        self.assertIn("only one number of ranks (2)", said[0])
+
+    def test_one_repeat(self):
+        said = model.refusals(self.study(r1=(1.0, 1.0), r2=(0.5,), r4=(0.25,)), 0.2)
+        self.assertEqual(len(said), 1)
+        self.assertIn("only one repeat on 2, 4 ranks", said[0])
+
+    def test_disturbed(self):
+        # The weak study of resnet20 in docs/scaling: a build began after the first repeats.
+        repeats = self.study(r1=(0.320, 0.312, 0.336, 0.320, 0.318), r2=(0.320, 0.465, 0.443, 0.450, 0.440))
+        said = model.refusals(repeats, 0.2)
+        self.assertEqual(len(said), 1)
+        for part in ("disturbed", "on 2 ranks a step takes 320 to 465 ms", "33 %", "at most 20 %", "--max-spread"):
+            self.assertIn(part, said[0])
+        self.assertEqual(model.refusals(repeats, 0.4), [])
+
+    def test_nothing_is_fitted_to_one_point(self):
+        self.assertEqual(report.laws(self.study(r2=(0.5, 0.51)), "strong"), [])
+        self.assertEqual(report.laws(self.study(r2=(0.5, 0.51)), "weak"), [])
+
+    def test_one_repeat_has_no_interval(self):
+        for _, value in report.laws(self.study(r1=(1.0,), r2=(0.6,)), "strong"):
+            self.assertIn("no interval", value)
+
+
 class Tables(unittest.TestCase):
     def test_strong(self):
         rows = report.table({1: [figures(1, t) for t in (1.0, 1.1, 0.9)], 2: [figures(2, t) for t in (0.5, 0.625, 0.4)]})

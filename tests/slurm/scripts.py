@@ -10,9 +10,9 @@ import sys
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 import program  # noqa: E402
 
-# srun runs nothing: it notes its words and exits with the next code of the list.
+# srun runs nothing: it notes its words, with bars between them, and exits with the next code of the list.
 SRUN = '''#!/bin/sh
-echo "$@" >> "$FAKE/srun"
+(IFS='|'; echo "$*") >> "$FAKE/srun"
 code=$(head -1 "$FAKE/codes"); sed -i 1d "$FAKE/codes"
 exit "$code"
 '''
@@ -51,13 +51,25 @@ class Scripts(program.ProgramTest):
         for script in ("train.sbatch", "ensemble.sbatch"):
             done = self.start([0], script)
             self.assertEqual(done.returncode, 0, done.stdout + done.stderr)
-            self.assertIn("train my deck.ini", self.read("srun")[-1])
+            self.assertIn("|train|my deck.ini|", self.read("srun")[-1])
+
+    def test_program_site_and_run_directory_with_spaces(self):
+        site = self.folder / "a path with spaces" / "site.sh"
+        site.write_text("export OMP_PLACES=threads\n")
+        run = self.folder / "runs of mine" / "run 1"
+        run.mkdir(parents=True)
+        (run / "exit_code").write_text("4\n")  # of an earlier start: removed before this one
+        done = self.start([5], TRIREME="a path with spaces/trireme", TRIREME_SITE=str(site), RUN=str(run))
+        self.assertEqual(done.returncode, 5, done.stdout + done.stderr)
+        self.assertIn(f"|a path with spaces/trireme|train|my deck.ini|--run.output={run}|", self.read("srun")[-1])
+        self.start([0], SLURM_ARRAY_JOB_ID="7", SLURM_ARRAY_TASK_ID="3", RUN=str(run))
+        self.assertIn(f"|--run.output={run}/000003|", self.read("srun")[-1])
 
     def test_elements_of_an_array_have_their_own_run_directory(self):
         self.start([0])
         self.start([0], SLURM_ARRAY_JOB_ID="7", SLURM_ARRAY_TASK_ID="3")
-        self.assertIn("--run.output=runs/x ", self.read("srun")[0] + " ")
-        self.assertIn("--run.output=runs/x/000003 ", self.read("srun")[1] + " ")
+        self.assertIn("|--run.output=runs/x|", self.read("srun")[0])
+        self.assertIn("|--run.output=runs/x/000003|", self.read("srun")[1])
 
     def test_code_7_is_requeued_some_times(self):
         codes = [self.start([7]).returncode for _ in range(4)]

@@ -10,39 +10,16 @@ import sys
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+import decks  # noqa: E402
 import program  # noqa: E402
 from cluster import Cluster, Unavailable  # noqa: E402
 
 JOBS = program.ROOT / "jobs"
 STEPS = 1500
 
-DECK = """
-[run]
-seed = 3
-[data]
-train = {data}/train
-test = {data}/test
-batch = 40
-scale = 1/255
-[model]
-input = 1x28x28
-layer = conv out=16 kernel=3 padding=1
-layer = relu
-layer = max_pool kernel=2
-layer = flatten
-layer = dropout p=0.2
-layer = linear name=head out=10
-[optimizer]
-kind = adam
-lr = 0.001
-[train]
-epochs = 1000
-steps = {steps}
-log_every = 10
-evaluate_every = 20
-[checkpoint]
-every = 100
-"""
+DECK = decks.digits(["conv out=16 kernel=3 padding=1", "relu", "max_pool kernel=2", "flatten", "dropout p=0.2", "linear name=head out=10"], run={"seed": 3},
+                    data={"batch": 40}, optimizer={"kind": "adam", "lr": 0.001},
+                    train={"epochs": 1000, "steps": "{steps}", "log_every": 10, "evaluate_every": 20}, checkpoint={"every": 100})
 
 
 class SlurmTest(program.ProgramTest):
@@ -224,7 +201,7 @@ class Ends(SlurmTest):
         job = self.submit(JOBS / "train.sbatch", self.deck, "--parallel.data=3")
         self.wait_for(job, "FAILED")
         self.assertEqual(self.about(job)["ExitCode"], "2:0")
-        self.assertIn("parallel.data = 3 but the job has 2 rank(s)", self.log(job))
+        self.assertIn("parallel.data = 3, but the job has 2 rank(s)", self.log(job))
 
     def test_launcher_of_another_mpi(self):
         job = self.submit(JOBS / "train.sbatch", self.deck, TRIREME_MPI="none")

@@ -99,8 +99,7 @@ int MPI_Alltoallv(const void* s, const int* n, const int* d, MPI_Datatype t, voi
   count(c, "Alltoallv", of_ranks(c, n, true), t);
   return PMPI_Alltoallv(s, n, d, t, b, m, e, u, c);
 }
-int MPI_Ialltoallv(const void* s, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c,
-                   MPI_Request* r) {
+int MPI_Ialltoallv(const void* s, const int* n, const int* d, MPI_Datatype t, void* b, const int* m, const int* e, MPI_Datatype u, MPI_Comm c, MPI_Request* r) {
   count(c, "Ialltoallv", of_ranks(c, n, true), t);
   return PMPI_Ialltoallv(s, n, d, t, b, m, e, u, c, r);
 }

@@ -41,8 +41,10 @@ static struct rule rules[most_rules];
 static int rule_count = -1;
 
 static int errno_of(const char* name) {
-  static const struct { const char* name; int number; } known[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"ESTALE", ESTALE}, {"EROFS", EROFS},
-                                                                   {"EDQUOT", EDQUOT}, {"EACCES", EACCES}, {"ENOENT", ENOENT}};
+  static const struct {
+    const char* name;
+    int number;
+  } known[] = {{"ENOSPC", ENOSPC}, {"EIO", EIO}, {"ESTALE", ESTALE}, {"EROFS", EROFS}, {"EDQUOT", EDQUOT}, {"EACCES", EACCES}, {"ENOENT", ENOENT}};
   for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i)
     if (strcmp(known[i].name, name) == 0) return known[i].number;
   return 0;
@@ -73,20 +75,32 @@ static void parse(char* text) {
     }
     *at = 0;
     snprintf(rule->match, sizeof rule->match, "%s", at + 1);
-    static const struct { const char* name; int calls; } known[] = {{"open", call_open}, {"read", call_read}, {"write", call_write},
-                                                                    {"fsync", call_fsync}, {"rename", call_rename}, {"list", call_list}, {"any", 31}};
+    static const struct {
+      const char* name;
+      int calls;
+    } known[] = {{"open", call_open}, {"read", call_read}, {"write", call_write}, {"fsync", call_fsync}, {"rename", call_rename},
+                 {"list", call_list}, {"any", 31}};
     for (size_t i = 0; i < sizeof known / sizeof known[0]; ++i)
       if (strcmp(known[i].name, head) == 0) rule->calls = known[i].calls;
     for (char* field = strtok_r(NULL, ":", &inner); field; field = strtok_r(NULL, ":", &inner)) {
-      if (strcmp(field, "short") == 0) rule->half = 1;
-      else if (strcmp(field, "kill") == 0) rule->kills = SIGKILL;
-      else if (strcmp(field, "stop") == 0) rule->kills = SIGSTOP;
-      else if (strcmp(field, "flip") == 0) rule->flips = 1;
-      else if (strncmp(field, "nth=", 4) == 0) rule->nth = atol(field + 4);
-      else if (strncmp(field, "count=", 6) == 0) rule->count = atol(field + 6);
-      else if (strncmp(field, "delay=", 6) == 0) rule->delay = atol(field + 6);
-      else if (strncmp(field, "rank=", 5) == 0) here = atoi(field + 5) == my_rank();
-      else if (strncmp(field, "file=", 5) == 0) snprintf(rule->file, sizeof rule->file, "%s", field + 5);
+      if (strcmp(field, "short") == 0)
+        rule->half = 1;
+      else if (strcmp(field, "kill") == 0)
+        rule->kills = SIGKILL;
+      else if (strcmp(field, "stop") == 0)
+        rule->kills = SIGSTOP;
+      else if (strcmp(field, "flip") == 0)
+        rule->flips = 1;
+      else if (strncmp(field, "nth=", 4) == 0)
+        rule->nth = atol(field + 4);
+      else if (strncmp(field, "count=", 6) == 0)
+        rule->count = atol(field + 6);
+      else if (strncmp(field, "delay=", 6) == 0)
+        rule->delay = atol(field + 6);
+      else if (strncmp(field, "rank=", 5) == 0)
+        here = atoi(field + 5) == my_rank();
+      else if (strncmp(field, "file=", 5) == 0)
+        snprintf(rule->file, sizeof rule->file, "%s", field + 5);
       else if ((rule->number = errno_of(field)) == 0) {
         fprintf(stderr, "faults: '%s' is no field\n", field);
         abort();
@@ -130,7 +144,7 @@ static const struct rule* strike_descriptor(int call, int descriptor) {
 }
 
 #define NEXT(name) ((__typeof__(&name))dlsym(RTLD_NEXT, #name))
-#define FAIL(rule)             \
+#define FAIL(rule)                \
   if ((rule) && (rule)->number) { \
     errno = (rule)->number;       \
     return -1;                    \
@@ -138,60 +152,60 @@ static const struct rule* strike_descriptor(int call, int descriptor) {
 
 static size_t cut(const struct rule* rule, size_t size) { return rule && rule->half && size > 1 ? size / 2 : size; }
 
-#define READ(name, arguments, ...)                                   \
-  ssize_t name arguments {                                           \
+#define READ(name, arguments, ...)                                    \
+  ssize_t name arguments {                                            \
     const struct rule* const rule = strike_descriptor(call_read, fd); \
-    FAIL(rule)                                                       \
-    size = cut(rule, size);                                          \
-    return NEXT(name)(__VA_ARGS__);                                  \
+    FAIL(rule)                                                        \
+    size = cut(rule, size);                                           \
+    return NEXT(name)(__VA_ARGS__);                                   \
   }
 READ(read, (int fd, void* data, size_t size), fd, data, size)
 READ(pread, (int fd, void* data, size_t size, off_t at), fd, data, size, at)
 READ(pread64, (int fd, void* data, size_t size, off64_t at), fd, data, size, at)
 
-#define WRITE(name, arguments, ...)                                   \
-  ssize_t name arguments {                                            \
+#define WRITE(name, arguments, ...)                                    \
+  ssize_t name arguments {                                             \
     const struct rule* const rule = strike_descriptor(call_write, fd); \
-    FAIL(rule)                                                        \
-    size = cut(rule, size);                                           \
-    char* changed = NULL;                                             \
-    if (rule && rule->flips && size > 0) {                            \
-      changed = malloc(size);                                         \
-      memcpy(changed, data, size);                                    \
-      changed[size / 2] ^= 4;                                         \
-      data = changed;                                                 \
-    }                                                                 \
-    const ssize_t put = NEXT(name)(__VA_ARGS__);                      \
-    free(changed);                                                    \
-    return put;                                                       \
+    FAIL(rule)                                                         \
+    size = cut(rule, size);                                            \
+    char* changed = NULL;                                              \
+    if (rule && rule->flips && size > 0) {                             \
+      changed = malloc(size);                                          \
+      memcpy(changed, data, size);                                     \
+      changed[size / 2] ^= 4;                                          \
+      data = changed;                                                  \
+    }                                                                  \
+    const ssize_t put = NEXT(name)(__VA_ARGS__);                       \
+    free(changed);                                                     \
+    return put;                                                        \
   }
 WRITE(write, (int fd, const void* data, size_t size), fd, data, size)
 WRITE(pwrite, (int fd, const void* data, size_t size, off_t at), fd, data, size, at)
 WRITE(pwrite64, (int fd, const void* data, size_t size, off64_t at), fd, data, size, at)
 
-#define SYNC(name)                                                    \
-  int name(int fd) {                                                  \
+#define SYNC(name)                                                     \
+  int name(int fd) {                                                   \
     const struct rule* const rule = strike_descriptor(call_fsync, fd); \
-    FAIL(rule)                                                        \
-    return NEXT(name)(fd);                                            \
+    FAIL(rule)                                                         \
+    return NEXT(name)(fd);                                             \
   }
 SYNC(fsync)
 SYNC(fdatasync)
 
-#define OPEN(name, parameters, before, path)               \
-  int name parameters {                                    \
-    mode_t mode = 0;                                       \
-    if (flags & (O_CREAT | O_TMPFILE)) {                   \
-      va_list list;                                        \
-      va_start(list, flags);                               \
-      mode = va_arg(list, mode_t);                         \
-      va_end(list);                                        \
-    }                                                      \
-    const struct rule* const rule = strike(call_open, path, NULL); \
-    FAIL(rule)                                             \
+#define OPEN(name, parameters, before, path)                                                      \
+  int name parameters {                                                                           \
+    mode_t mode = 0;                                                                              \
+    if (flags & (O_CREAT | O_TMPFILE)) {                                                          \
+      va_list list;                                                                               \
+      va_start(list, flags);                                                                      \
+      mode = va_arg(list, mode_t);                                                                \
+      va_end(list);                                                                               \
+    }                                                                                             \
+    const struct rule* const rule = strike(call_open, path, NULL);                                \
+    FAIL(rule)                                                                                    \
     const struct rule* const listed = flags & O_DIRECTORY ? strike(call_list, path, NULL) : NULL; \
-    FAIL(listed)                                           \
-    return NEXT(name)(before path, flags, mode);           \
+    FAIL(listed)                                                                                  \
+    return NEXT(name)(before path, flags, mode);                                                  \
   }
 #define FOLDER folder,
 OPEN(open, (const char* path, int flags, ...), , path)

@@ -1,8 +1,7 @@
-// How often this rank computed an interior while halos travelled (parallel/halo_pieces.hpp), as Kokkos' tools see it. One at a time.
+// Counts how often this rank computed an interior during a halo exchange (parallel/halo_overlap.hpp), by the Kokkos Tools interface. Use one at a time.
 #pragma once
 
 #include <Kokkos_Core.hpp>
-
 #include <string_view>
 
 namespace trireme::test {

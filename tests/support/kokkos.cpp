@@ -5,13 +5,13 @@
 #include "kokkos_kernels/devices.hpp"
 
 namespace {
-struct KokkosLife {
-  KokkosLife() {
+struct KokkosRuntime {
+  KokkosRuntime() {
     Kokkos::initialize();
     trireme::settle_team_memory();
   }
-  ~KokkosLife() { Kokkos::finalize(); }
+  ~KokkosRuntime() { Kokkos::finalize(); }
 };
 }  // namespace
 
-BOOST_TEST_GLOBAL_FIXTURE(KokkosLife);
+BOOST_TEST_GLOBAL_FIXTURE(KokkosRuntime);

@@ -1,8 +1,8 @@
 // Reads tests/reference/*.h5, what PyTorch computed; see the README beside them.
 #pragma once
 
-#include <functional>
 #include <cstdlib>
+#include <functional>
 #include <string>
 #include <vector>
 
@@ -53,11 +53,11 @@ class ReferenceCase {
 };
 
 /// Calls `visit` for every case of a group ("layers") of a file; returns how many there were. Throws when the file is not there.
-inline int for_reference_cases(const std::string& group, const std::function<void(const ReferenceCase&)>& visit,
-                               const std::string& file_name = "layers.h5") {
+inline int for_reference_cases(const std::string& group, const std::function<void(const ReferenceCase&)>& visit, const std::string& file_name = "layers.h5") {
   h5::quiet();
   const char* moved = std::getenv("TRIREME_SOURCE_DIR");  // where the tests run on another machine than they were built on
-  const h5::File file = h5::open_file(std::string(moved != nullptr ? moved : TRIREME_SOURCE_DIR) + "/tests/reference/" + file_name, "reference", ExitCode::data);
+  const h5::File file =
+      h5::open_file(std::string(moved != nullptr ? moved : TRIREME_SOURCE_DIR) + "/tests/reference/" + file_name, "reference", ExitCode::data);
   const h5::Group parent(TRIREME_H5(H5Gopen2(file, group.c_str(), H5P_DEFAULT), group));
   int count = 0;
   for (;; ++count) {

@@ -17,8 +17,7 @@ class TemporaryDirectory {
     static std::atomic<int> counter{0};
     std::string path;
     if (comm_.rank() == 0) {
-      path = (std::filesystem::temp_directory_path() /
-              ("trireme-test-" + std::to_string(getpid()) + "-" + std::to_string(counter++))).string();
+      path = (std::filesystem::temp_directory_path() / ("trireme-test-" + std::to_string(getpid()) + "-" + std::to_string(counter++))).string();
       std::filesystem::create_directories(path);
     }
     path_ = comm_.broadcast(path);

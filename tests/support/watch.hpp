@@ -2,7 +2,6 @@
 #pragma once
 
 #include <Kokkos_Core.hpp>
-
 #include <map>
 #include <string>
 #include <vector>
@@ -11,8 +10,8 @@ namespace trireme::test {
 
 struct Watch {
   static inline long allocations = 0, copies = 0;
-  static inline std::vector<std::string> kernels;     // labels in the order of their launch
-  static inline std::map<std::string, long> fences;   // label -> how often, but for those that watching brings
+  static inline std::vector<std::string> kernels;    // labels in the order of their launch
+  static inline std::map<std::string, long> fences;  // label -> how often, but for those that watching brings
 
   Watch() {
     allocations = copies = 0;
@@ -27,8 +26,7 @@ struct Watch {
     });
     Kokkos::Tools::Experimental::set_begin_deep_copy_callback(
         [](Kokkos::Profiling::SpaceHandle, const char*, const void*, Kokkos::Profiling::SpaceHandle, const char*, const void*, std::uint64_t) { ++copies; });
-    Kokkos::Tools::Experimental::set_allocate_data_callback(
-        [](Kokkos::Profiling::SpaceHandle, const char*, const void*, std::uint64_t) { ++allocations; });
+    Kokkos::Tools::Experimental::set_allocate_data_callback([](Kokkos::Profiling::SpaceHandle, const char*, const void*, std::uint64_t) { ++allocations; });
   }
   ~Watch() {
     Kokkos::Tools::Experimental::set_begin_parallel_for_callback(nullptr);

@@ -1,4 +1,4 @@
-"""Strong and weak scaling of a deck: makes and runs the set of runs, and writes the report. Started by scripts/scaling."""
+"""Strong and weak scaling study of a deck: runs all configurations and writes the report. Started by scripts/scaling."""
 import argparse
 import json
 import pathlib
@@ -19,24 +19,39 @@ def numbers(text):
     return found
 
 
+def share(text):
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1
+    if not found > 0:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number above 0")
+    return found
+
+
 def arguments():
-    parser = argparse.ArgumentParser(prog="scripts/scaling", description=__doc__, epilog="Other words, as --model.input=4x64x64x64, go to every run.")
-    parser.add_argument("mode", choices=["strong", "weak"], help="strong: the same batch on all ranks together; weak: the same batch on each rank")
+    parser = argparse.ArgumentParser(prog="scripts/scaling", description=__doc__, epilog="Other arguments, such as --model.input=4x64x64x64, go to every run.")
+    parser.add_argument("mode", choices=["strong", "weak"], help="strong: the global batch size is fixed; weak: the batch size per rank is fixed")
     parser.add_argument("deck")
-    parser.add_argument("--ranks", type=numbers, default=[1, 2], metavar="1,2,4", help="default 1,2")
-    parser.add_argument("--threads", type=numbers, default=[1], metavar="1,2", help="threads a rank; default 1")
-    parser.add_argument("--repeats", type=int, default=5, help="default 5")
-    parser.add_argument("--steps", type=int, default=40, help="steps of a run; default 40")
-    parser.add_argument("--warm-up", type=int, default=8, help="of which so many are not measured; default 8")
-    parser.add_argument("--out", help="folder of the study, where finished runs are found again; default runs/scaling/MODE-DECK")
-    parser.add_argument("--machine", default=str(ROOT / "scripts" / "machines" / "lumi-c.json"), help="network for the extrapolation; default scripts/machines/lumi-c.json")
-    parser.add_argument("--nodes", type=numbers, default=[1, 4, 16, 64, 256, 1024], help="nodes to extrapolate to; default up to 1024")
-    parser.add_argument("--note", default="", help="a sentence for the report: what else the machine did")
-    parser.add_argument("--slurm", action="store_true", help="submit the runs, a job a configuration; the same command again writes the report when they are done")
+    parser.add_argument("--ranks", type=numbers, default=[1, 2], metavar="1,2,4", help="numbers of MPI ranks (default 1,2)")
+    parser.add_argument("--threads", type=numbers, default=[1], metavar="1,2", help="threads per rank (default 1)")
+    parser.add_argument("--repeats", type=int, default=5, help="repeats of each configuration (default 5)")
+    parser.add_argument("--steps", type=int, default=40, help="steps per run (default 40)")
+    parser.add_argument("--warm-up", type=int, default=8, help="first steps of each run that are not measured (default 8)")
+    parser.add_argument("--out", help="folder of the study; it also keeps finished runs (default runs/scaling/MODE-DECK)")
+    parser.add_argument("--machine", default=str(ROOT / "scripts" / "machines" / "lumi-c.json"),
+                        help="machine file for the extrapolation (default scripts/machines/lumi-c.json)")
+    parser.add_argument("--nodes", type=numbers, default=[1, 4, 16, 64, 256, 1024], help="numbers of nodes for the extrapolation (default: up to 1024)")
+    parser.add_argument("--max-spread", type=share, default=0.2, metavar="SHARE",
+                        help="largest (slowest - fastest) / median of the repeats of a configuration; with more, the study counts as disturbed and the report "
+                             "does not extrapolate it (default 0.2)")
+    parser.add_argument("--note", default="", help="a sentence for the report, such as other load on the machine")
+    parser.add_argument("--slurm", action="store_true",
+                        help="submit the runs to Slurm, one job per configuration; run the same command again to get the report")
     parser.add_argument("--sbatch", default="", metavar="'-p batch -t 30'", help="options for sbatch")
     parser.add_argument("--wait", action="store_true", help="with --slurm: wait for the jobs, then write the report")
     parser.add_argument("--poll", type=float, default=5, help=argparse.SUPPRESS)
-    parser.add_argument("--program", default=str(ROOT / "build" / "release" / "trireme"))
+    parser.add_argument("--program", default=str(ROOT / "build" / "release" / "trireme"), help="the trireme program (default build/release/trireme)")
     options, options.overrides = parser.parse_known_args()
     for word in options.overrides:
         if not (word.startswith("--") and "." in word.split("=")[0] and "=" in word):
@@ -76,7 +91,10 @@ def main():
             sys.exit(f"error: {len(study.missing())} runs did not finish; logs are in {study.folder / 'jobs'}")
     else:
         study.run_here()
-    print(f"==> report: {report.write(study)}")
+    file, refused = report.write(study)
+    for sentence in refused:
+        print(f"==> no extrapolation: {sentence}")
+    print(f"==> report: {file}")
 
 
 if __name__ == "__main__":

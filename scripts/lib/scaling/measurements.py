@@ -61,7 +61,7 @@ def read(folder, warm_up):
     traced = [phases_by_step(spans) for _, spans in sorted(ranks.items())]
     steps = min(len(rows) for rows, _ in traced)
     if steps <= warm_up + 1:
-        raise SystemExit(f"error: '{folder}' has {steps} steps, of which {warm_up} are warm-up: nothing is left to measure. Hint: --steps")
+        raise SystemExit(f"error: '{folder}' has {steps} steps and {warm_up} of them are warmup: no step is left to measure. Hint: increase --steps")
     phases = np.stack([rows[warm_up:steps] for rows, _ in traced])          # ranks, steps, phases
     durations = np.mean([steps_of[warm_up:steps] for _, steps_of in traced], axis=0)
     order = np.argsort(durations)

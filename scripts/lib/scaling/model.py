@@ -20,6 +20,31 @@ def medians(repeats):
     return {ranks: {key: statistics.median(run[key] for run in runs) for key in runs[0]} for ranks, runs in repeats.items()}
 
 
+def refusals(repeats, most):
+    """Why a study may not be extrapolated, as sentences; empty if it may. `most`: largest spread of the repeats that counts as undisturbed.
+
+    The spread is (slowest - fastest) / median of the time of a step."""
+    found = []
+    if len(repeats) < 2:
+        found.append(f"The study has only one number of ranks ({min(repeats)}). One point does not show how the time changes with the number of ranks. "
+                     "Hint: measure at least two, such as --ranks 1,2.")
+    single = [ranks for ranks, runs in sorted(repeats.items()) if len(runs) < 2]
+    if single:
+        found.append(f"There is only one repeat on {listed(single)} ranks. One repeat does not show whether other load disturbed it. Hint: use --repeats 5.")
+    for ranks, runs in sorted(repeats.items()):
+        steps = [run["step"] for run in runs]
+        spread = (max(steps) - min(steps)) / statistics.median(steps)
+        if spread > most:
+            found.append(f"The study is disturbed: on {ranks} rank{'s' if ranks > 1 else ''} a step takes {min(steps) * 1e3:.3g} to {max(steps) * 1e3:.3g} ms, "
+                         f"a spread of {100 * spread:.0f} % of the median; at most {100 * most:g} % are allowed (--max-spread). "
+                         "Hint: repeat the study on a machine without other load.")
+    return found
+
+
+def listed(numbers):
+    return ", ".join(map(str, numbers))
+
+
 def predict(figures, mode, machine, nodes, speed=1.0):
     """Seconds of a step on so many nodes, by parts. `figures`: {ranks: figures}."""
     ranks = sorted(figures)

@@ -7,8 +7,7 @@
 
 namespace trireme::detail {
 
-/// `number` counts layers from 1. Throws a usage error that quotes the line. Kinds and their options are the network's
-/// business.
+/// `number`: of the layer, from 1. Throws a usage error that quotes the line. Does not check the kind and its options.
 LayerSpec parse_layer(const std::string& text, int number, const std::string& where);
 
 }  // namespace trireme::detail

@@ -1,6 +1,5 @@
 // One forward pass of a network that a deck describes, through the installed headers and libraries.
 #include <Kokkos_Core.hpp>
-
 #include <cstdio>
 
 #include "comm/communicator.hpp"

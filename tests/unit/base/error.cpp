@@ -1,7 +1,6 @@
 #include "base/error.hpp"
 
 #include <boost/test/unit_test.hpp>
-
 #include <new>
 
 using namespace trireme;
@@ -13,8 +12,8 @@ BOOST_AUTO_TEST_CASE(any_exception_is_described) {
   BOOST_TEST((known.code() == ExitCode::usage));
   BOOST_TEST(known.what() == std::string("data.batch = 0"));
   for (const bool of_kokkos : {false, true}) {
-    const Error memory = of_kokkos ? described(std::runtime_error("Kokkos ERROR: Host memory space failed to allocate 8 TiB (label=\"x\")."))
-                                   : described(std::bad_alloc());
+    const Error memory =
+        of_kokkos ? described(std::runtime_error("Kokkos ERROR: Host memory space failed to allocate 8 TiB (label=\"x\").")) : described(std::bad_alloc());
     BOOST_TEST((memory.code() == ExitCode::internal));
     BOOST_TEST(std::string(memory.what()).starts_with("out of memory"));
     BOOST_TEST(std::string(memory.what()).find("Hint: ") != std::string::npos);

@@ -19,7 +19,7 @@ BOOST_AUTO_TEST_CASE(have_at_most_four_extents) {
   refused("1x1x1x28x28", "1x1x28x28 is the same sample");
   refused("1x1x1x1x1x28x28", "1x1x28x28 is the same sample");
   refused("1x3x2x28x28", "3x2x28x28 is the same sample");
-  refused("2x3x2x28x28", "join dimensions");
+  refused("2x3x2x28x28", "merge adjacent dimensions");
   refused("1x1x1x1x1x1x1x1x1", "more than 8 extents");
   refused("0x1x1x1x1", "not a shape");
 }

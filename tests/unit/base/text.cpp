@@ -1,6 +1,10 @@
 #include "base/text.hpp"
 
+#include <fmt/format.h>
+
 #include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <limits>
 
 using namespace trireme;
 
@@ -15,9 +19,31 @@ BOOST_AUTO_TEST_CASE(splitting) {
 
 BOOST_AUTO_TEST_CASE(did_you_mean) {
   const std::vector<std::string> names{"data.batch", "data.train", "optimizer.lr"};
-  BOOST_TEST(nearest("data.bach", names) == "data.batch");
-  BOOST_TEST(nearest("optimiser.lr", names) == "optimizer.lr");
-  BOOST_TEST(nearest("x", {}) == "");
+  BOOST_TEST(near_name("data.bach", names) == "data.batch");
+  BOOST_TEST(near_name("optimzer.lr", names) == "optimizer.lr");
+  BOOST_TEST(near_name("OPTIMIZER.LR", names) == "optimizer.lr");
+  BOOST_TEST(near_name("x", {}) == "");
+  BOOST_TEST(trireme::did_you_mean("data.tarin", names) == "did you mean 'data.train'? ");
+  BOOST_TEST(near_hint("data.tarin", names) == ". Hint: did you mean 'data.train'?");
+}
+
+BOOST_AUTO_TEST_CASE(unlike_names_are_not_suggested) {
+  const std::vector<std::string> names{"adam", "dampening", "flatten", "/class", "relu"};
+  BOOST_TEST(near_name("adma", names) == "adam");  // two letters swapped are one edit
+  BOOST_TEST(near_name("rleu", names) == "relu");
+  for (const char* unlike : {"learning_rate", "attention", "/x", "silu2d", ""}) {
+    BOOST_TEST(near_name(unlike, names) == "", unlike);
+    BOOST_TEST(trireme::did_you_mean(unlike, names) == "");
+    BOOST_TEST(near_hint(unlike, names) == "");
+  }
+  BOOST_TEST(near_name(std::string(1'000'000, 'a'), names) == "");
+}
+
+BOOST_AUTO_TEST_CASE(nan_has_no_sign) {
+  const double nan = std::numeric_limits<double>::quiet_NaN();
+  for (const double value : {nan, -nan, std::copysign(nan, -1.0)}) BOOST_TEST(fmt::format("{:.4f}", without_nan_sign(value)) == "nan");
+  BOOST_TEST(without_nan_sign(-0.5) == -0.5);
+  BOOST_TEST(without_nan_sign(-std::numeric_limits<double>::infinity()) == -std::numeric_limits<double>::infinity());
 }
 
 BOOST_AUTO_TEST_CASE(human_units) {

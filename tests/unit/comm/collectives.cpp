@@ -74,8 +74,7 @@ BOOST_AUTO_TEST_CASE(all_reduce_of_one_and_many) {
   std::vector<double> values(1000);
   for (std::size_t i = 0; i < values.size(); ++i) values[i] = static_cast<double>(i) + 1000.0 * comm.rank();
   comm.all_reduce(std::span(values));
-  for (std::size_t i = 0; i < values.size(); ++i)
-    BOOST_TEST(values[i] == static_cast<double>(i) * n + 1000.0 * (n * (n - 1) / 2));
+  for (std::size_t i = 0; i < values.size(); ++i) BOOST_TEST(values[i] == static_cast<double>(i) * n + 1000.0 * (n * (n - 1) / 2));
 }
 
 BOOST_AUTO_TEST_CASE(moving_hands_over_the_group) {
@@ -96,12 +95,11 @@ BOOST_AUTO_TEST_CASE(refused_calls_say_where) {
   const Communicator comm = Communicator::world();
   int value = 0;
   const int nobody = comm.size() + 7;
-  BOOST_CHECK_EXCEPTION(
-      TRIREME_MPI(MPI_Bcast(&value, 1, MPI_INT, nobody, comm.handle())), Error, [](const Error& error) {
-        const std::string message = error.what();
-        return error.code() == ExitCode::internal && message.find("MPI_Bcast(&value") != message.npos &&
-               message.find("collectives.cpp:") != message.npos && message.find("root") != message.npos;
-      });
+  BOOST_CHECK_EXCEPTION(TRIREME_MPI(MPI_Bcast(&value, 1, MPI_INT, nobody, comm.handle())), Error, [](const Error& error) {
+    const std::string message = error.what();
+    return error.code() == ExitCode::internal && message.find("MPI_Bcast(&value") != message.npos && message.find("collectives.cpp:") != message.npos &&
+           message.find("root") != message.npos;
+  });
   BOOST_TEST(comm.all_reduce(1) == comm.size());
 }
 

@@ -17,7 +17,8 @@ CpuMask cores(std::initializer_list<int> list) {
 }  // namespace
 
 BOOST_AUTO_TEST_CASE(threads_are_a_fair_share) {
-  const std::vector<CpuMask> shared(2, cores({0, 1, 2, 3})), own{cores({0, 1}), cores({2, 3, 4})}, mixed{cores({0, 1}), cores({1, 2, 3})}, many(5, cores({0, 1}));
+  const std::vector<CpuMask> shared(2, cores({0, 1, 2, 3})), own{cores({0, 1}), cores({2, 3, 4})}, mixed{cores({0, 1}), cores({1, 2, 3})},
+      many(5, cores({0, 1}));
   BOOST_TEST(fair_threads(shared, 0) == 2);
   BOOST_TEST(fair_threads(own, 0) == 2);
   BOOST_TEST(fair_threads(own, 1) == 3);
@@ -33,9 +34,10 @@ BOOST_AUTO_TEST_CASE(crowded_ranks_are_named) {
   BOOST_TEST(text({{all, all, 2}, {all, all, 2}}) == "");
   BOOST_TEST(text({{all, cores({0}), 1}, {all, cores({1}), 1}}) == "");
   const std::string bound = text({{all, cores({2, 3}), 2}, {all, cores({0}), 1}, {all, cores({0}), 1}});
-  for (const char* word : {"ranks 5, 6 of host", "2 threads on 1 core(s) (0) of 4", "OMP_PROC_BIND=false", "-bind-to core"}) BOOST_TEST(has(bound, word), bound);
+  for (const char* word : {"ranks 5, 6 on host", "2 threads share 1 core(s) (0) of 4", "OMP_PROC_BIND=false", "-bind-to core"})
+    BOOST_TEST(has(bound, word), bound);
   const std::string threads = text({{all, all, 64}});
-  for (const char* word : {"rank 4 of host", "64 threads on 4 core(s)", "OMP_NUM_THREADS"}) BOOST_TEST(has(threads, word), threads);
+  for (const char* word : {"rank 4 on host", "64 threads share 4 core(s)", "OMP_NUM_THREADS"}) BOOST_TEST(has(threads, word), threads);
   // More ranks than cores is what was asked for; all on one core of several is not.
   BOOST_TEST(text({{cores({0}), cores({0}), 1}, {cores({0}), cores({0}), 1}}, 1) == "");
   BOOST_TEST(has(text({{cores({0}), cores({0}), 1}, {cores({0}), cores({0}), 1}}, 2), "--cpu-bind=cores"));

@@ -12,8 +12,7 @@ namespace {
 template <class T>
 std::vector<T> values_of(int rank, std::size_t n, int salt = 0) {
   std::vector<T> values(n);
-  for (std::size_t i = 0; i < n; ++i)
-    values[i] = static_cast<T>((i * 7 + static_cast<std::size_t>(rank * 131 + salt * 17)) % 1009);
+  for (std::size_t i = 0; i < n; ++i) values[i] = static_cast<T>((i * 7 + static_cast<std::size_t>(rank * 131 + salt * 17)) % 1009);
   return values;
 }
 
@@ -58,8 +57,7 @@ BOOST_AUTO_TEST_CASE(many_under_way_waited_in_reverse) {
   const Communicator comm = Communicator::world();
   std::vector<std::vector<float>> buckets;
   std::vector<Request> pending;
-  for (int b = 0; b < 10; ++b)
-    buckets.push_back(values_of<float>(comm.rank(), static_cast<std::size_t>(1000 * b + 1), b));
+  for (int b = 0; b < 10; ++b) buckets.push_back(values_of<float>(comm.rank(), static_cast<std::size_t>(1000 * b + 1), b));
   for (auto& bucket : buckets) pending.push_back(comm.begin_all_reduce(bucket.data(), bucket.size()));
   for (auto request = pending.rbegin(); request != pending.rend(); ++request) request->wait();
   for (int b = 0; b < 10; ++b) {

@@ -10,9 +10,7 @@ namespace {
 
 constexpr ExitCode codes[] = {ExitCode::usage, ExitCode::data, ExitCode::checkpoint, ExitCode::numerical};
 
-std::string message_of(int rank) {
-  return std::string(static_cast<std::size_t>(rank * 1000), 'x') + " found by rank " + std::to_string(rank);
-}
+std::string message_of(int rank) { return std::string(static_cast<std::size_t>(rank * 1000), 'x') + " found by rank " + std::to_string(rank); }
 
 }  // namespace
 
@@ -53,9 +51,7 @@ BOOST_AUTO_TEST_CASE(odd_errors_are_not_lost) {
     BOOST_CHECK_EXCEPTION(comm.together([&] {
       if (comm.rank() == last) throw thrown;
     }),
-                          Error, [&](const Error& error) {
-                            return error.code() == expected && std::string(error.what()) == thrown.what();
-                          });
+                          Error, [&](const Error& error) { return error.code() == expected && std::string(error.what()) == thrown.what(); });
   };
   fails_with(Error(ExitCode::data, ""), ExitCode::data);
   fails_with(Error(ExitCode::done, "words"), ExitCode::internal);
@@ -64,13 +60,12 @@ BOOST_AUTO_TEST_CASE(odd_errors_are_not_lost) {
 
 BOOST_AUTO_TEST_CASE(nested_calls_report_the_inner_error) {
   const Communicator comm = Communicator::world();
-  BOOST_CHECK_EXCEPTION(
-      comm.together([&] {
-        comm.together([&] {
-          if (comm.rank() == comm.size() - 1) throw data_error("inner");
-        });
-      }),
-      Error, [](const Error& error) { return error.code() == ExitCode::data && std::string(error.what()) == "inner"; });
+  BOOST_CHECK_EXCEPTION(comm.together([&] {
+    comm.together([&] {
+      if (comm.rank() == comm.size() - 1) throw data_error("inner");
+    });
+  }),
+                        Error, [](const Error& error) { return error.code() == ExitCode::data && std::string(error.what()) == "inner"; });
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -63,20 +63,18 @@ BOOST_AUTO_TEST_CASE(repeated_and_named_instances) {
 }
 
 BOOST_AUTO_TEST_CASE(an_instance_can_be_fed_by_name) {
-  BOOST_TEST(
-      lines_of(
-          "[block pair]\nlayer = relu\nlayer = tanh\n" +
-          model("layer = conv name=a out=3 kernel=1\nlayer = conv name=b out=3 kernel=1\n"
-                "layer = pair name=p from=a repeat=2\nlayer = pair name=q from=input\nlayer = add from=b,p,q\n")) ==
-      "conv name=a out=3 kernel=1\n"
-      "conv name=b out=3 kernel=1\n"
-      "relu name=p.1.relu1 from=a\n"
-      "tanh name=p.1.tanh1\n"
-      "relu name=p.2.relu1\n"
-      "tanh name=p.2.tanh1\n"
-      "relu name=q.relu1 from=input\n"
-      "tanh name=q.tanh1\n"
-      "add from=b,p.2.tanh1,q.tanh1");
+  BOOST_TEST(lines_of("[block pair]\nlayer = relu\nlayer = tanh\n" +
+                      model("layer = conv name=a out=3 kernel=1\nlayer = conv name=b out=3 kernel=1\n"
+                            "layer = pair name=p from=a repeat=2\nlayer = pair name=q from=input\nlayer = add from=b,p,q\n")) ==
+             "conv name=a out=3 kernel=1\n"
+             "conv name=b out=3 kernel=1\n"
+             "relu name=p.1.relu1 from=a\n"
+             "tanh name=p.1.tanh1\n"
+             "relu name=p.2.relu1\n"
+             "tanh name=p.2.tanh1\n"
+             "relu name=q.relu1 from=input\n"
+             "tanh name=q.tanh1\n"
+             "add from=b,p.2.tanh1,q.tanh1");
 }
 
 BOOST_AUTO_TEST_CASE(blocks_of_blocks) {
@@ -104,38 +102,33 @@ BOOST_AUTO_TEST_CASE(the_resolved_deck_has_the_layers) {
   BOOST_REQUIRE(deck.layers().size() == 9u);
   for (std::size_t i = 0; i < 9; ++i) {
     const LayerSpec &a = deck.layers()[i], &b = again.layers()[i];
-    BOOST_TEST(
-        (a.kind == b.kind && a.name == b.name && a.from == b.from && a.options == b.options && a.text == b.text));
+    BOOST_TEST((a.kind == b.kind && a.name == b.name && a.from == b.from && a.options == b.options && a.text == b.text));
     BOOST_TEST(a.number == static_cast<int>(i) + 1);
   }
 }
 
 BOOST_AUTO_TEST_CASE(errors_name_the_lines) {
-  const auto refuse = [](const std::string& lines, const std::vector<std::string>& words) {
-    check_refused(residual + model(lines), words);
-  };
-  refuse("layer = residual\n",
-         {"line 3", "used by deck 'a.ini', line 9", "'$out' has no value", "out=...", "[block residual]"});
+  const auto refuse = [](const std::string& lines, const std::vector<std::string>& words) { check_refused(residual + model(lines), words); };
+  refuse("layer = residual\n", {"line 3", "used by deck 'a.ini', line 9", "'$out' has no value", "out=...", "[block residual]"});
   refuse("layer = residual out=3 strid=2\n", {"line 9", "no parameter 'strid'", "did you mean 'stride'?"});
   refuse("layer = residual out=3 repeat=0\n", {"line 9", "repeat = 0", "1 to 10000"});
   refuse("layer = residual out=3 repeat=x\n", {"line 9", "repeat", "is not an integer"});
-  refuse("layer = residual out=3 from=input,input\n", {"line 9", "2 inputs", "takes one"});
-  refuse("layer = residual name=a out=3\nlayer = residual name=a out=3\n", {"line 10", "'a' is taken"});
-  refuse("layer = relu name=a\nlayer = residual name=a out=3\n", {"line 10", "'a' is taken"});
-  refuse("layer = residual name=a out=3\nlayer = relu name=a\n", {"line 10", "'a' is taken"});
+  refuse("layer = residual out=3 from=input,input\n", {"line 9", "2 inputs", "takes one input"});
+  refuse("layer = residual name=a out=3\nlayer = residual name=a out=3\n", {"line 10", "already has the name 'a'"});
+  refuse("layer = relu name=a\nlayer = residual name=a out=3\n", {"line 10", "already has the name 'a'"});
+  refuse("layer = residual name=a out=3\nlayer = relu name=a\n", {"line 10", "already has the name 'a'"});
   const auto refuse_block = [](const std::string& block, const std::vector<std::string>& words) {
     check_refused("[block b]\n" + block + model("layer = b\n"), words);
   };
-  refuse_block("layer = relu from=inptu\n",
-               {"line 2", "used by deck 'a.ini', line 5", "'inptu'", "did you mean 'input'?"});
-  refuse_block("layer = relu name=x\nlayer = tanh name=x\n", {"line 3", "'x' is taken"});
+  refuse_block("layer = relu from=inptu\n", {"line 2", "used by deck 'a.ini', line 5", "'inptu'", "did you mean 'input'?"});
+  refuse_block("layer = relu name=x\nlayer = tanh name=x\n", {"line 3", "already has the name 'x'"});
   refuse_block("layer = b\n", {"line 2", "block 'b'", "above"});
   refuse_block("layer = out=3\n", {"line 2", "the kind of layer is missing"});
   refuse_block("out = 3\n", {"line 5", "block 'b' has no layers"});
-  refuse_block("out = 3\nout = 4\nlayer = relu\n", {"line 3", "out of block 'b'", "second time", "line 2"});
+  refuse_block("out = 3\nout = 4\nlayer = relu\n", {"line 3", "out of block 'b'", "given twice", "line 2"});
   refuse_block("layer = relu a=$\n", {"line 2", "'$' has no value"});
-  check_refused("[block a/b]\nlayer = relu\n" + model(""), {"line 1", "'a/b' is not a name for a block"});
-  check_refused("[block ]\nlayer = relu\n" + model(""), {"line 1", "is not a name for a block"});
+  check_refused("[block a/b]\nlayer = relu\n" + model(""), {"line 1", "'a/b' is not a valid block name"});
+  check_refused("[block ]\nlayer = relu\n" + model(""), {"line 1", "is not a valid block name"});
   check_refused("[blokc b]\nlayer = relu\n" + model(""), {"line 1", "no section [blokc b]", "[block NAME]"});
 }
 

@@ -47,16 +47,13 @@ BOOST_AUTO_TEST_CASE(every_key_has_one_row) {
       ++rows;
       BOOST_TEST(std::count(line.begin(), line.end(), '|') == 5);
       BOOST_TEST(line.find(key.help) != std::string::npos);
-      BOOST_TEST(line.find(key.required           ? "required"
-                           : key.fallback.empty() ? "empty"
-                                                  : "`" + key.fallback + "`") != std::string::npos);
+      BOOST_TEST(line.find(key.required ? "required" : key.fallback.empty() ? "empty" : "`" + key.fallback + "`") != std::string::npos);
       for (const std::string& choice : key.choices) BOOST_TEST(line.find(choice) != std::string::npos);
     }
     BOOST_TEST_CONTEXT(key.name) BOOST_TEST(rows == 1);
   }
   const auto model = lines_of("model");
-  BOOST_TEST(std::count_if(model.begin(), model.end(),
-                           [](const std::string& l) { return l.starts_with("| `layer` |"); }) == 1);
+  BOOST_TEST(std::count_if(model.begin(), model.end(), [](const std::string& l) { return l.starts_with("| `layer` |"); }) == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -38,10 +38,8 @@ BOOST_AUTO_TEST_CASE(dialect) {
 }
 
 BOOST_AUTO_TEST_CASE(booleans_have_four_spellings) {
-  for (const char* text : {"true", "yes", "on", "1"})
-    BOOST_TEST(Deck(deck_text(), "a.ini", {"train.trace=" + std::string(text)}).boolean("train.trace"));
-  for (const char* text : {"false", "no", "off", "0"})
-    BOOST_TEST(!Deck(deck_text(), "a.ini", {"data.shuffle=" + std::string(text)}).boolean("data.shuffle"));
+  for (const char* text : {"true", "yes", "on", "1"}) BOOST_TEST(Deck(deck_text(), "a.ini", {"train.trace=" + std::string(text)}).boolean("train.trace"));
+  for (const char* text : {"false", "no", "off", "0"}) BOOST_TEST(!Deck(deck_text(), "a.ini", {"data.shuffle=" + std::string(text)}).boolean("data.shuffle"));
 }
 
 // The quotient is the one that double division gives, and the text stays as it was given.
@@ -71,16 +69,13 @@ BOOST_AUTO_TEST_CASE(numbers_read_back_to_the_same_bits) {
 
 BOOST_AUTO_TEST_CASE(lists) {
   const Deck deck(deck_text("[data]\nmean = 0.49, 125/255 ,4.0e-1\n"), "a.ini");
-  BOOST_TEST(deck.items("data.mean") == (std::vector<std::string>{"0.49", "125/255", "0.4"}),
-             boost::test_tools::per_element());
-  BOOST_TEST(deck.reals("data.mean") == (std::vector<double>{0.49, 125.0 / 255.0, 0.4}),
-             boost::test_tools::per_element());
+  BOOST_TEST(deck.items("data.mean") == (std::vector<std::string>{"0.49", "125/255", "0.4"}), boost::test_tools::per_element());
+  BOOST_TEST(deck.reals("data.mean") == (std::vector<double>{0.49, 125.0 / 255.0, 0.4}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(later_overrides_win) {
-  const Deck deck(
-      deck_text("[data]\nbatch = 1\ntrain = a\n"), "a.ini",
-      {"data.batch=2", " optimizer.lr = 1/8 ", "data.batch=3", "data.train=c\\#d # e=f", "model.input=7x8"});
+  const Deck deck(deck_text("[data]\nbatch = 1\ntrain = a\n"), "a.ini",
+                  {"data.batch=2", " optimizer.lr = 1/8 ", "data.batch=3", "data.train=c\\#d # e=f", "model.input=7x8"});
   BOOST_TEST(deck.integer("data.batch") == 3);
   BOOST_TEST(deck.real("optimizer.lr") == 0.125);
   BOOST_TEST(deck.given("optimizer.lr"));

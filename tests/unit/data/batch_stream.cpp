@@ -40,10 +40,10 @@ MadeShards random_contents(RandomStream& random) {
 
 BatchStream::Options random_options(RandomStream& random) {
   BatchStream::Options options;
-  const auto upto = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
-  options.batch = upto(40);
-  options.chunk = random.below(4) ? upto(30) : 0;
-  options.window = random.below(4) ? upto(120) : 0;
+  const auto up_to = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
+  options.batch = up_to(40);
+  options.chunk = random.below(4) ? up_to(30) : 0;
+  options.window = random.below(4) ? up_to(120) : 0;
   options.cache_bytes = random.below(3) ? 0 : 1 << 30;
   options.seed = random.bits64();
   options.order = random.below(4) ? BatchStream::Order::shuffled : BatchStream::Order::stored;
@@ -88,8 +88,7 @@ BOOST_AUTO_TEST_CASE(every_row_once_an_epoch_on_any_number_of_ranks) {
         stream.seek(epoch, 0);
         const Batches mine = take(stream, m.made, epoch, 0, stream.batches());
         for (std::size_t b = 0; b < mine.size(); ++b) {
-          const Share share = share_of(
-              std::min(options.batch, m.data->size() - static_cast<std::int64_t>(b) * options.batch), r, ranks);
+          const Share share = share_of(std::min(options.batch, m.data->size() - static_cast<std::int64_t>(b) * options.batch), r, ranks);
           BOOST_TEST(static_cast<std::int64_t>(mine[b].size()) == share.count);
           together[b].insert(together[b].end(), mine[b].begin(), mine[b].end());
         }
@@ -154,8 +153,8 @@ BOOST_AUTO_TEST_CASE(uneven_shares_hold_from_the_window_after_the_next) {
   stream.next();
   stream.set_shares({2, 8}, 0, 2);
   for (std::int64_t b = 1; b < 80; ++b) BOOST_TEST(stream.next().count == (b < 8 ? 5 : 8));
-  BOOST_CHECK_THROW(stream.set_shares({1, 9}, 2, 10), Error);   // more than `most`
-  BOOST_CHECK_THROW(stream.set_shares({2, 7}, 2, 10), Error);   // not the batch
+  BOOST_CHECK_THROW(stream.set_shares({1, 9}, 2, 10), Error);  // more than `most`
+  BOOST_CHECK_THROW(stream.set_shares({2, 7}, 2, 10), Error);  // not the batch
   BOOST_CHECK_THROW(stream.set_shares({2, 1, 7}, 2, 10), Error);
 }
 
@@ -331,8 +330,8 @@ BOOST_AUTO_TEST_CASE(a_slab_is_that_part_of_each_sample) {
   IoThread io;
   for (int trial = 0; trial < 24; ++trial) {
     MadeShards made = random_contents(random);
-    const auto upto = [&](std::uint64_t n) { return static_cast<std::int64_t>(1 + random.below(n)); };
-    const Shape sample{upto(3), upto(3), upto(5), upto(6)}, label{upto(2), upto(4), upto(5)};
+    const auto up_to = [&](std::uint64_t n) { return static_cast<std::int64_t>(1 + random.below(n)); };
+    const Shape sample{up_to(3), up_to(3), up_to(5), up_to(6)}, label{up_to(2), up_to(4), up_to(5)};
     made.elements = sample.size();
     if (trial % 3 > 0) made.sample = sample;  // or a list of numbers
     made.label_count = label.size();
@@ -347,7 +346,7 @@ BOOST_AUTO_TEST_CASE(a_slab_is_that_part_of_each_sample) {
       for (int d = 1; d < shape.rank(); ++d) {
         const auto a = static_cast<std::size_t>(3 - shape.rank() + d);
         box.first[a] = static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(shape[d])));
-        box.extent[a] = upto(static_cast<std::uint64_t>(shape[d] - box.first[a]));
+        box.extent[a] = up_to(static_cast<std::uint64_t>(shape[d] - box.first[a]));
       }
       return box;
     };
@@ -443,7 +442,7 @@ BOOST_AUTO_TEST_CASE(a_bad_number_in_a_slab_is_named_by_its_place_in_the_row) {
     BOOST_ERROR("no error");
   } catch (const Error& error) {
     const std::string message = error.what();
-    BOOST_TEST((message.find("row 4 of data set '/x' holds NaN (number 97 of 120 of the row)") != std::string::npos), message);
+    BOOST_TEST((message.find("row 4 of data set '/x' holds NaN (value 97 of 120 in the row)") != std::string::npos), message);
   }
 }
 

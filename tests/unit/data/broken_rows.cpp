@@ -37,8 +37,7 @@ std::string message_of(const MadeShards& made, const std::vector<std::int64_t>& 
 }
 
 void check_words(const std::string& message, const std::vector<std::string>& wanted) {
-  for (const std::string& word : wanted)
-    BOOST_TEST(message.find(word) != std::string::npos, "'" << word << "' is missing in: " << message);
+  for (const std::string& word : wanted) BOOST_TEST(message.find(word) != std::string::npos, "'" << word << "' is missing in: " << message);
 }
 
 /// Spoils one number: row `row`, element `element` (-1: label).
@@ -74,8 +73,7 @@ BOOST_AUTO_TEST_CASE(labels_out_of_range) {
                      {ElementType::f32, 1e30, "e+30"}};
   for (const auto& c : cases) {
     const auto row = static_cast<std::int64_t>(20 + random.below(30));  // in shard 2
-    const std::string message =
-        message_of(spoilt(ElementType::i32, c.type, row, -1, c.value), sizes, random.below(2), random.below(2));
+    const std::string message = message_of(spoilt(ElementType::i32, c.type, row, -1, c.value), sizes, random.below(2), random.below(2));
     check_words(message, {"shard_0002.h5", "row " + std::to_string(row - 20) + " ", "'/y'", c.text, "from 0 to 6"});
   }
 }
@@ -88,15 +86,12 @@ BOOST_AUTO_TEST_CASE(numbers_that_are_not_finite) {
     for (const auto type : {ElementType::f32, ElementType::f64}) {
       const auto row = static_cast<std::int64_t>(20 + random.below(30));
       const auto element = static_cast<std::int64_t>(random.below(3));
-      const std::string what = std::isnan(value) ? "NaN" : "infinity",
-                        in_shard = "row " + std::to_string(row - 20) + " ";
-      check_words(
-          message_of(spoilt(type, ElementType::i64, row, element, value), sizes, random.below(2), random.below(2)),
-          {"shard_0002.h5", in_shard, "'/x'", what, "number " + std::to_string(element) + " of 3"});
+      const std::string what = std::isnan(value) ? "NaN" : "infinity", in_shard = "row " + std::to_string(row - 20) + " ";
+      check_words(message_of(spoilt(type, ElementType::i64, row, element, value), sizes, random.below(2), random.below(2)),
+                  {"shard_0002.h5", in_shard, "'/x'", what, "value " + std::to_string(element) + " of 3"});
       MadeShards values = spoilt(ElementType::f32, ElementType::f64, row, -1, value);
       values.classes = 0;
-      check_words(message_of(values, sizes, random.below(2), random.below(2)),
-                  {"shard_0002.h5", in_shard, "'/y'", what});
+      check_words(message_of(values, sizes, random.below(2), random.below(2)), {"shard_0002.h5", in_shard, "'/y'", what});
     }
 }
 
@@ -106,9 +101,7 @@ BOOST_AUTO_TEST_CASE(largest_finite_numbers_are_legal) {
   MadeShards made;
   made.feature_type = ElementType::f32;
   made.spoil = [](std::int64_t, std::int64_t e, double number) {
-    return e < 0   ? number
-           : e % 2 ? -double{std::numeric_limits<float>::max()}
-                   : double{std::numeric_limits<float>::denorm_min()};
+    return e < 0 ? number : e % 2 ? -double{std::numeric_limits<float>::max()} : double{std::numeric_limits<float>::denorm_min()};
   };
   make_shards(folder.path(), {10}, made);
   const DataSet data(self, folder.path().string(), ShardNames{}, Shape{made.elements}, made.demand());
@@ -144,8 +137,7 @@ BOOST_AUTO_TEST_CASE(batches_before_the_fault_are_given_and_seek_goes_around_it)
   BatchStream stream(data, io, options);
   for (int pass = 0; pass < 2; ++pass) {
     stream.seek(0, 0);
-    for (int b = 0; b < 12; ++b)
-      BOOST_TEST(rows_of(stream.next(), made).front() == 5 * b);  // three windows of four batches
+    for (int b = 0; b < 12; ++b) BOOST_TEST(rows_of(stream.next(), made).front() == 5 * b);  // three windows of four batches
     BOOST_CHECK_THROW(stream.next(), Error);
     stream.seek(0, 16);
     for (int b = 16; b < 20; ++b) BOOST_TEST(rows_of(stream.next(), made).front() == 5 * b);

@@ -17,8 +17,7 @@ void make_on_one(const TemporaryDirectory& folder, Make make) {
   world.barrier();
 }
 
-ShardWriter::Options options_of(const Shape& sample, ElementType type, const Shape& label = {},
-                                ElementType label_type = ElementType::i64) {
+ShardWriter::Options options_of(const Shape& sample, ElementType type, const Shape& label = {}, ElementType label_type = ElementType::i64) {
   ShardWriter::Options options;
   options.sample = sample;
   options.feature_type = type;
@@ -29,10 +28,8 @@ ShardWriter::Options options_of(const Shape& sample, ElementType type, const Sha
 
 void write_zeros(const std::filesystem::path& path, std::int64_t rows, const ShardWriter::Options& options) {
   ShardWriter writer(path, rows, options);
-  const std::vector<std::byte> features(static_cast<std::size_t>(rows * options.sample.size()) *
-                                        size_of(options.feature_type));
-  const std::vector<std::byte> labels(
-      options.has_labels ? static_cast<std::size_t>(rows * options.label.size()) * size_of(options.label_type) : 0);
+  const std::vector<std::byte> features(static_cast<std::size_t>(rows * options.sample.size()) * size_of(options.feature_type));
+  const std::vector<std::byte> labels(options.has_labels ? static_cast<std::size_t>(rows * options.label.size()) * size_of(options.label_type) : 0);
   writer.append(features, labels);
   writer.finish();
 }
@@ -56,8 +53,7 @@ std::string message_of(const std::string& where, const Shape& sample, const Labe
 }
 
 void check_words(const std::string& message, const std::vector<std::string>& wanted) {
-  for (const std::string& word : wanted)
-    BOOST_TEST(message.find(word) != std::string::npos, "'" << word << "' is missing in: " << message);
+  for (const std::string& word : wanted) BOOST_TEST(message.find(word) != std::string::npos, "'" << word << "' is missing in: " << message);
 }
 
 const LabelDemand no_labels{}, ten_classes{LabelDemand::Kind::classes, 10}, three_values{LabelDemand::Kind::values, 3};
@@ -74,8 +70,7 @@ BOOST_AUTO_TEST_CASE(rows_of_all_shards_in_the_order_of_names) {
     MadeShards made;
     made.classes = trial % 2 ? 5 : 0;
     make_on_one(folder, [&](const auto& path) { make_shards(path, sizes, made); });
-    const DataSet data(Communicator::world(), folder.path().string(), ShardNames{}, Shape{made.elements},
-                       made.demand());
+    const DataSet data(Communicator::world(), folder.path().string(), ShardNames{}, Shape{made.elements}, made.demand());
     const auto starts = starts_of(sizes);
     BOOST_TEST(data.starts() == starts, boost::test_tools::per_element());
     BOOST_TEST(data.size() == starts.back());
@@ -134,28 +129,22 @@ BOOST_AUTO_TEST_CASE(shards_that_do_not_fit_are_named) {
     std::vector<std::string> words;
   };
   const auto usual = [](const LabelDemand& demand) {
-    return demand.kind == LabelDemand::Kind::values
-               ? options_of(Shape{2, 3}, ElementType::f32, Shape{3}, ElementType::f64)
-               : options_of(Shape{2, 3}, ElementType::f32);
+    return demand.kind == LabelDemand::Kind::values ? options_of(Shape{2, 3}, ElementType::f32, Shape{3}, ElementType::f64)
+                                                    : options_of(Shape{2, 3}, ElementType::f32);
   };
   const std::vector<Fault> faults{
       {options_of(Shape{2, 4}, ElementType::f32), ten_classes, {"'/x'", "(4, 2, 4)", "(4, 2, 3)", "Hint"}},
       {options_of(Shape{3, 2}, ElementType::f32), ten_classes, {"'/x'", "(4, 3, 2)", "(4, 2, 3)", "Hint"}},
       {options_of(Shape{2, 3}, ElementType::u8), ten_classes, {"'/x'", "uint8", "float32", "Hint"}},
-      {options_of(Shape{2, 3}, ElementType::f32, {}, ElementType::i32),
-       ten_classes,
-       {"'/y'", "int32", "int64", "Hint"}},
+      {options_of(Shape{2, 3}, ElementType::f32, {}, ElementType::i32), ten_classes, {"'/y'", "int32", "int64", "Hint"}},
       {options_of(Shape{2, 3}, ElementType::f32, Shape{10}), ten_classes, {"'/y'", "(4, 10)", "0 to 9", "one-hot"}},
-      {options_of(Shape{2, 3}, ElementType::f32, Shape{2}, ElementType::f64),
-       three_values,
-       {"'/y'", "(4, 2)", "3 numbers", "out = 2"}},
+      {options_of(Shape{2, 3}, ElementType::f32, Shape{2}, ElementType::f64), three_values, {"'/y'", "(4, 2)", "3 numbers", "out = 2"}},
   };
   for (const Fault& fault : faults)
     for (const int place : {1, 4, 7}) {  // opened by different ranks
       const TemporaryDirectory folder;
       make_on_one(folder, [&](const auto& path) {
-        for (int s = 0; s < 8; ++s)
-          write_zeros(path / fmt::format("s{}.h5", s), 4, s == place ? fault.odd : usual(fault.demand));
+        for (int s = 0; s < 8; ++s) write_zeros(path / fmt::format("s{}.h5", s), 4, s == place ? fault.odd : usual(fault.demand));
       });
       const std::string message = message_of(folder.path().string(), Shape{2, 3}, fault.demand);
       check_words(message, fault.words);
@@ -165,10 +154,8 @@ BOOST_AUTO_TEST_CASE(shards_that_do_not_fit_are_named) {
 
 BOOST_AUTO_TEST_CASE(a_model_that_wants_another_input) {
   const TemporaryDirectory folder;
-  make_on_one(folder,
-              [](const auto& path) { write_zeros(path / "train_003.h5", 5, options_of(Shape{784}, ElementType::u8)); });
-  check_words(message_of(folder.path().string(), Shape{1, 28, 30}, ten_classes),
-              {"train_003.h5", "'/x'", "(5, 784)", "1x28x30", "840", "Hint: input = 784"});
+  make_on_one(folder, [](const auto& path) { write_zeros(path / "train_003.h5", 5, options_of(Shape{784}, ElementType::u8)); });
+  check_words(message_of(folder.path().string(), Shape{1, 28, 30}, ten_classes), {"train_003.h5", "'/x'", "(5, 784)", "1x28x30", "840", "Hint: input = 784"});
 }
 
 BOOST_AUTO_TEST_CASE(nothing_to_learn_from) {
@@ -176,8 +163,7 @@ BOOST_AUTO_TEST_CASE(nothing_to_learn_from) {
   make_on_one(folder, [](const auto& path) {
     for (int s = 0; s < 3; ++s) write_zeros(path / fmt::format("s{}.h5", s), 0, options_of(Shape{2}, ElementType::u8));
   });
-  check_words(message_of(folder.path().string(), Shape{2}, ten_classes),
-              {folder.path().string(), "3 shards", "no row"});
+  check_words(message_of(folder.path().string(), Shape{2}, ten_classes), {folder.path().string(), "3 shards", "no row"});
   check_words(message_of((folder / "nowhere").string(), Shape{2}, ten_classes), {"nowhere"});
 }
 

@@ -22,7 +22,7 @@ struct MadeShards {
   std::int64_t elements = 3;                    // of a sample
   ElementType feature_type = ElementType::i32;  // i32 or f32: element e of row r is r * elements + e
   ElementType label_type = ElementType::i64;    // of class labels: r % classes
-  std::int64_t classes = 7;  // 0: labels are values instead, `label_count` doubles: r + 1/2, r + 3/2...
+  std::int64_t classes = 7;                     // 0: labels are values instead, `label_count` doubles: r + 1/2, r + 3/2...
   std::int64_t label_count = 2;
   int gzip = 0;
   Shape sample = {}, label = {};  // as stored, of so many elements; none: a list of numbers
@@ -66,11 +66,8 @@ inline void append_number(std::vector<std::byte>& bytes, ElementType type, doubl
 }
 
 /// shard_0000.h5, ... in `folder`, one for each entry of `rows`. Not collective.
-inline void make_shards(const std::filesystem::path& folder, const std::vector<std::int64_t>& rows,
-                        const MadeShards& made) {
-  const auto value = [&](std::int64_t row, std::int64_t element, double number) {
-    return made.spoil ? made.spoil(row, element, number) : number;
-  };
+inline void make_shards(const std::filesystem::path& folder, const std::vector<std::int64_t>& rows, const MadeShards& made) {
+  const auto value = [&](std::int64_t row, std::int64_t element, double number) { return made.spoil ? made.spoil(row, element, number) : number; };
   std::int64_t row = 0;
   for (std::size_t s = 0; s < rows.size(); ++s) {
     ShardWriter::Options options;
@@ -82,13 +79,11 @@ inline void make_shards(const std::filesystem::path& folder, const std::vector<s
     options.chunk_rows = 5;
     std::vector<std::byte> features, labels;
     for (std::int64_t i = 0; i < rows[s]; ++i, ++row) {
-      for (std::int64_t e = 0; e < made.elements; ++e)
-        append_number(features, made.feature_type, value(row, e, static_cast<double>(row * made.elements + e)));
+      for (std::int64_t e = 0; e < made.elements; ++e) append_number(features, made.feature_type, value(row, e, static_cast<double>(row * made.elements + e)));
       if (made.classes > 0) {
         append_number(labels, made.label_type, value(row, -1, static_cast<double>(row % made.classes)));
       } else {
-        for (std::int64_t k = 0; k < made.label_count; ++k)
-          append_number<double>(labels, value(row, -1, static_cast<double>(row + k) + 0.5));
+        for (std::int64_t k = 0; k < made.label_count; ++k) append_number<double>(labels, value(row, -1, static_cast<double>(row + k) + 0.5));
       }
     }
     ShardWriter writer(folder / fmt::format("shard_{:04}.h5", s), rows[s], options);
@@ -112,8 +107,7 @@ inline std::vector<std::int64_t> rows_of(const HostBatch& batch, const MadeShard
   BOOST_REQUIRE(batch.values.size() == static_cast<std::size_t>(classes ? 0 : batch.count));
   const auto feature = [&](std::int64_t sample, std::int64_t e) {
     const std::byte* const at = batch.features[static_cast<std::size_t>(sample)];
-    return made.feature_type == ElementType::f32 ? static_cast<std::int64_t>(number_at<float>(at, e))
-                                                 : std::int64_t{number_at<std::int32_t>(at, e)};
+    return made.feature_type == ElementType::f32 ? static_cast<std::int64_t>(number_at<float>(at, e)) : std::int64_t{number_at<std::int32_t>(at, e)};
   };
   std::vector<std::int64_t> rows;
   bool right = true;
@@ -130,8 +124,7 @@ inline std::vector<std::int64_t> rows_of(const HostBatch& batch, const MadeShard
 }
 
 /// Shards of any size, some empty, some of a single row; at least one row in all.
-inline std::vector<std::int64_t> random_sizes(RandomStream& random, std::uint64_t most_shards,
-                                              std::uint64_t most_rows) {
+inline std::vector<std::int64_t> random_sizes(RandomStream& random, std::uint64_t most_shards, std::uint64_t most_rows) {
   std::vector<std::int64_t> sizes(1 + random.below(most_shards));
   for (auto& size : sizes) {
     const auto kind = random.below(5);

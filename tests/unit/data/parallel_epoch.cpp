@@ -21,10 +21,7 @@ BOOST_AUTO_TEST_CASE(ranks_have_every_row_once) {
     if (world.rank() == 0) make_shards(folder.path(), sizes, made);
     world.barrier();
     // HDF5 belongs to the I/O thread here.
-    const auto data = io.run([&] {
-      return std::make_unique<DataSet>(world, folder.path().string(), ShardNames{}, Shape{made.elements},
-                                       made.demand());
-    });
+    const auto data = io.run([&] { return std::make_unique<DataSet>(world, folder.path().string(), ShardNames{}, Shape{made.elements}, made.demand()); });
     BatchStream::Options options;
     options.batch = 1 + static_cast<std::int64_t>(random.below(30));
     options.chunk = 1 + static_cast<std::int64_t>(random.below(10));

@@ -28,10 +28,8 @@ struct Case {
 Case random_case(RandomStream& random) {
   Case c;
   c.starts = test::starts_of(test::random_sizes(random, 12, 200));
-  const auto upto = [&](std::int64_t n) {
-    return 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n)));
-  };
-  c.batch = upto(50), c.chunk = upto(60), c.window = upto(400);
+  const auto up_to = [&](std::int64_t n) { return 1 + static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(n))); };
+  c.batch = up_to(50), c.chunk = up_to(60), c.window = up_to(400);
   c.draw = Sampler::Draw{static_cast<int>(random.below(3))};
   return c;
 }
@@ -78,8 +76,7 @@ BOOST_AUTO_TEST_CASE(windows_are_whole_batches_of_few_chunks) {
       for (const RowRun& run : window.runs) {
         rows += run.count;
         for (std::int64_t row = run.first; row < run.first + run.count; ++row) {
-          const auto shard =
-              static_cast<std::size_t>(std::upper_bound(c.starts.begin(), c.starts.end(), row) - c.starts.begin() - 1);
+          const auto shard = static_cast<std::size_t>(std::upper_bound(c.starts.begin(), c.starts.end(), row) - c.starts.begin() - 1);
           chunks.insert({shard, (row - c.starts[shard]) / c.chunk});
         }
       }
@@ -87,11 +84,9 @@ BOOST_AUTO_TEST_CASE(windows_are_whole_batches_of_few_chunks) {
       // All of its chunks are whole but the first and the last (in the shuffled order).
       std::int64_t partial = 0;
       for (const auto& [shard, number] : chunks) {
-        const std::int64_t first = c.starts[shard] + number * c.chunk,
-                           end = std::min(first + c.chunk, c.starts[shard + 1]);
+        const std::int64_t first = c.starts[shard] + number * c.chunk, end = std::min(first + c.chunk, c.starts[shard + 1]);
         std::int64_t held = 0;
-        for (const RowRun& run : window.runs)
-          held += std::max<std::int64_t>(0, std::min(end, run.first + run.count) - std::max(first, run.first));
+        for (const RowRun& run : window.runs) held += std::max<std::int64_t>(0, std::min(end, run.first + run.count) - std::max(first, run.first));
         partial += held < end - first;
       }
       BOOST_TEST(partial <= 2);

@@ -23,8 +23,7 @@ std::vector<std::vector<std::int64_t>> rows_by_batch(const WindowPlan& plan) {
       ++used[static_cast<std::size_t>(place)];
     }
   }
-  BOOST_TEST(std::count(used.begin(), used.end(), 1) == static_cast<std::ptrdiff_t>(used.size()),
-             "each row is used once");
+  BOOST_TEST(std::count(used.begin(), used.end(), 1) == static_cast<std::ptrdiff_t>(used.size()), "each row is used once");
   return result;
 }
 
@@ -34,12 +33,12 @@ BOOST_AUTO_TEST_SUITE(window_plan)
 
 BOOST_AUTO_TEST_CASE(shares_of_all_ranks_make_the_samplers_batches) {
   RandomStream random(21);
-  const auto upto = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
+  const auto up_to = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
   for (int trial = 0; trial < 60; ++trial) {
     const auto starts = test::starts_of(test::random_sizes(random, 10, 150));
-    const std::int64_t size = starts.back(), batch = upto(40), epoch = upto(5);
+    const std::int64_t size = starts.back(), batch = up_to(40), epoch = up_to(5);
     const auto draw = Sampler::Draw{static_cast<int>(random.below(3))};
-    const Sampler sampler(starts, batch, upto(50), upto(300), random.bits64(), draw);
+    const Sampler sampler(starts, batch, up_to(50), up_to(300), random.bits64(), draw);
     for (const int ranks : {1, 2, 3, 4, 8}) {
       std::vector<std::int64_t> counts(static_cast<std::size_t>(ranks), 0);
       for (std::int64_t i = 0; i < batch; ++i) ++counts[random.below(static_cast<std::uint64_t>(ranks))];
@@ -116,10 +115,10 @@ BOOST_AUTO_TEST_CASE(ranks_read_blocks) {
 
 BOOST_AUTO_TEST_CASE(sequential_blocks_cover_all_rows_in_order) {
   RandomStream random(22);
-  const auto upto = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
+  const auto up_to = [&](std::uint64_t n) { return 1 + static_cast<std::int64_t>(random.below(n)); };
   for (int trial = 0; trial < 200; ++trial) {
-    const std::int64_t size = upto(300), batch = upto(40), window = upto(200);
-    const int ranks = static_cast<int>(upto(9));
+    const std::int64_t size = up_to(300), batch = up_to(40), window = up_to(200);
+    const int ranks = static_cast<int>(up_to(9));
     std::vector<std::int64_t> all;
     std::vector<std::int64_t> of_batch(static_cast<std::size_t>(size) + 1, 0);
     std::int64_t most = 0;
@@ -146,8 +145,7 @@ BOOST_AUTO_TEST_CASE(sequential_blocks_cover_all_rows_in_order) {
     }
     const Planner any(size, batch, window, 0, ranks);
     BOOST_TEST(any.batches() == most);
-    for (std::int64_t b = 0; b < most; ++b)
-      BOOST_TEST(any.size_of_batch(b, Shares(ranks)).global_count == of_batch[static_cast<std::size_t>(b)]);
+    for (std::int64_t b = 0; b < most; ++b) BOOST_TEST(any.size_of_batch(b, Shares(ranks)).global_count == of_batch[static_cast<std::size_t>(b)]);
     BOOST_REQUIRE(static_cast<std::int64_t>(all.size()) == size);
     for (std::int64_t row = 0; row < size; ++row) BOOST_REQUIRE(all[static_cast<std::size_t>(row)] == row);
   }

@@ -23,8 +23,7 @@ using Files = std::vector<std::pair<std::string, std::string>>;
 Files random_files(std::uint64_t seed) {
   RandomStream random(seed);
   Files files;
-  for (const char* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin",
-                           "data_batch_5.bin", "test_batch.bin"}) {
+  for (const char* name : {"data_batch_1.bin", "data_batch_2.bin", "data_batch_3.bin", "data_batch_4.bin", "data_batch_5.bin", "test_batch.bin"}) {
     std::string bytes;
     for (std::int64_t i = 0; i < records; ++i) {
       bytes += static_cast<char>(random.below(10));
@@ -135,7 +134,7 @@ BOOST_AUTO_TEST_CASE(bad_records_are_named) {
   const std::map<std::string, std::function<void(std::string&)>> faults{
       {"ends after", [](std::string& bytes) { bytes.pop_back(); }},
       {"ends after 918827 bytes", [](std::string& bytes) { bytes.resize(bytes.size() - record_bytes); }},
-      {"goes on after", [](std::string& bytes) { bytes += 'x'; }},
+      {"continues after", [](std::string& bytes) { bytes += 'x'; }},
       {"record 17 has the label 11", [](std::string& bytes) { bytes[17 * record_bytes] = 11; }}};
   for (const auto& [words, fault] : faults)
     for (const std::size_t which : {std::size_t{0}, std::size_t{3}, std::size_t{5}}) {
@@ -144,8 +143,7 @@ BOOST_AUTO_TEST_CASE(bad_records_are_named) {
       write_folder(folder / "folder", bad);
       write_archive(folder / "a.tar", bad, archive_write_add_filter_none);
       BOOST_TEST(says(message(folder / "folder"), {bad[which].first, words, "Hint"}), words);
-      BOOST_TEST(says(message(folder / "a.tar"), {"a.tar: cifar-10-batches-bin/" + bad[which].first, words, "Hint"}),
-                 words);
+      BOOST_TEST(says(message(folder / "a.tar"), {"a.tar: cifar-10-batches-bin/" + bad[which].first, words, "Hint"}), words);
     }
 }
 
@@ -161,7 +159,7 @@ BOOST_AUTO_TEST_CASE(missing_and_foreign_files_are_named) {
   files.push_back(files[1]);
   files.back().first = "data_batch_2.bin";
   write_archive(folder / "twice.tar", files, archive_write_add_filter_none);
-  BOOST_TEST(says(message(folder / "twice.tar"), {"data_batch_2.bin", "more often than once"}));
+  BOOST_TEST(says(message(folder / "twice.tar"), {"data_batch_2.bin", "more than once"}));
   write_file(folder / "text.tar", "this is no archive");
   BOOST_TEST(says(message(folder / "text.tar"), {"text.tar", "cannot", "Hint"}));
   const std::string whole = read_file(folder / "a.tar");

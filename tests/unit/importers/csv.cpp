@@ -29,8 +29,7 @@ Table random_table(std::size_t rows, std::size_t columns, RandomStream& random) 
 std::string text_of(const Table& table, const std::string& separator, const std::string& end = "\n") {
   std::string text;
   for (const auto& row : table)
-    for (std::size_t i = 0; i < row.size(); ++i)
-      text += fmt::format("{}{}", row[i], i + 1 < row.size() ? separator : end);
+    for (std::size_t i = 0; i < row.size(); ++i) text += fmt::format("{}{}", row[i], i + 1 < row.size() ? separator : end);
   return text;
 }
 
@@ -38,12 +37,10 @@ std::string text_of(const Table& table, const std::string& separator, const std:
 Table table_of(const CsvSource& source, Part part = Part::train) {
   const Collected all = collect(source);
   const auto x = values_of<double>(all.features[part]), y = values_of<double>(all.labels[part]);
-  const auto features = static_cast<std::size_t>(source.layout().sample.size()),
-             targets = static_cast<std::size_t>(source.layout().label.size());
+  const auto features = static_cast<std::size_t>(source.layout().sample.size()), targets = static_cast<std::size_t>(source.layout().label.size());
   Table table;
   for (std::size_t row = 0; row < x.size() / features; ++row) {
-    table.emplace_back(x.begin() + static_cast<std::ptrdiff_t>(row * features),
-                       x.begin() + static_cast<std::ptrdiff_t>((row + 1) * features));
+    table.emplace_back(x.begin() + static_cast<std::ptrdiff_t>(row * features), x.begin() + static_cast<std::ptrdiff_t>((row + 1) * features));
     for (std::size_t i = 0; i < targets; ++i) table.back().push_back(y[row * targets + i]);
   }
   return table;
@@ -120,8 +117,7 @@ BOOST_AUTO_TEST_CASE(rows_go_to_train_or_test_by_seed_and_row_alone) {
     const double share = static_cast<double>(source.count(Part::test)) / 20000;
     BOOST_TEST(std::abs(share - fraction) < 0.02);
     PerPart<Table> expected;
-    for (std::size_t row = 0; row < table.size(); ++row)
-      expected[source.part_of(static_cast<std::int64_t>(row))].push_back(table[row]);
+    for (std::size_t row = 0; row < table.size(); ++row) expected[source.part_of(static_cast<std::int64_t>(row))].push_back(table[row]);
     for (const Part part : all_parts) BOOST_TEST((table_of(source, part) == expected[part]));
     BOOST_TEST(pieces_agree(source, random));
   }
@@ -189,27 +185,23 @@ BOOST_AUTO_TEST_CASE(standardised_columns_have_mean_0_and_deviation_1_over_the_t
 // Wherever a bad field stands, its line, column and text are in the message.
 BOOST_AUTO_TEST_CASE(bad_fields_are_named_wherever_they_stand) {
   RandomStream random(5);
-  const std::vector<std::string> bad{"",    "NA",  "nan",   "inf",  "-inf",   "1.5x", "0x10", "1e",
-                                     "--1", "1 2", "1e999", "\"\"", "\"1\"2", "yes",  "+-1"};
+  const std::vector<std::string> bad{"", "NA", "nan", "inf", "-inf", "1.5x", "0x10", "1e", "--1", "1 2", "1e999", "\"\"", "\"1\"2", "yes", "+-1"};
   for (int trial = 0; trial < 100; ++trial) {
     const std::size_t rows = 2 + random.below(20), columns = 2 + random.below(5);
     const std::size_t row = random.below(rows), column = random.below(columns);
     const std::string field = bad[random.below(bad.size())];
     std::string text = "# a comment\n\n";
     for (std::size_t i = 0; i < rows; ++i)
-      for (std::size_t j = 0; j < columns; ++j)
-        text += (i == row && j == column ? field : fmt::format("{}", i * j)) + (j + 1 < columns ? ";" : "\n");
+      for (std::size_t j = 0; j < columns; ++j) text += (i == row && j == column ? field : fmt::format("{}", i * j)) + (j + 1 < columns ? ";" : "\n");
     const std::string found = message(text);
     const std::string shown = field.empty() || field == "\"\"" ? "empty" : "'" + field + "'";
-    BOOST_TEST(says(found, {"t.csv", fmt::format("line {}, column {}", row + 3, column + 1), shown, "Hint"}),
-               text << " gave " << found);
+    BOOST_TEST(says(found, {"t.csv", fmt::format("line {}, column {}", row + 3, column + 1), shown, "Hint"}), text << " gave " << found);
   }
 }
 
 BOOST_AUTO_TEST_CASE(all_columns_with_bad_fields_are_told) {
-  const std::string found = message("size,colour,price\n1,red,3\n,blue,4\n5,green,NA\n");
-  BOOST_TEST(says(found, {"line 2, column 2 'colour'", "'red'", "column 1 'size' (1 times)", "'colour' (3 times)",
-                          "'price' (1 times)"}));
+  const std::string found = message("size,color,price\n1,red,3\n,blue,4\n5,green,NA\n");
+  BOOST_TEST(says(found, {"line 2, column 2 'color'", "'red'", "column 1 'size' (1 times)", "'color' (3 times)", "'price' (1 times)"}));
 }
 
 BOOST_AUTO_TEST_CASE(bad_classes_and_large_numbers) {

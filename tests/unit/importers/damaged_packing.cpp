@@ -21,9 +21,7 @@ struct Packing {
   AddFilter filter;
 };
 
-const std::vector<Packing> packings{{"gz", archive_write_add_filter_gzip},
-                                    {"bz2", archive_write_add_filter_bzip2},
-                                    {"xz", archive_write_add_filter_xz}};
+const std::vector<Packing> packings{{"gz", archive_write_add_filter_gzip}, {"bz2", archive_write_add_filter_bzip2}, {"xz", archive_write_add_filter_xz}};
 
 // Numbers that repeat enough to be packed, and hardly enough to be told from each other.
 std::string random_content(RandomStream& random, std::size_t size) {
@@ -131,8 +129,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_bit_never_changes_members_of_a_packed_archive) {
     const fs::path path = folder / ("a.tar." + name);
     write_archive(path, members, filter, archive_write_set_format_pax_restricted);
     BOOST_REQUIRE((members_of(path) == members));
-    BOOST_TEST(refused_flips(path, read_file(path), 200, random, [&] { return members_of(path) == members; }) > 180,
-               name);
+    BOOST_TEST(refused_flips(path, read_file(path), 200, random, [&] { return members_of(path) == members; }) > 180, name);
   }
 }
 

@@ -73,8 +73,7 @@ BOOST_AUTO_TEST_CASE(classes_can_be_told_apart_but_not_trivially) {
   const auto labels = values_of<std::int64_t>(all.labels[Part::train]);
   const auto pixels = values_of<std::uint8_t>(all.features[Part::train]);
   for (std::size_t i = 0; i < labels.size(); ++i)
-    for (std::size_t p = 0; p < digit_pixels; ++p)
-      means[static_cast<std::size_t>(labels[i])][p] += pixels[i * digit_pixels + p] / 400.0;
+    for (std::size_t p = 0; p < digit_pixels; ++p) means[static_cast<std::size_t>(labels[i])][p] += pixels[i * digit_pixels + p] / 400.0;
   const auto test_labels = values_of<std::int64_t>(all.labels[Part::test]);
   const auto test_pixels = values_of<std::uint8_t>(all.features[Part::test]);
   int right = 0;
@@ -100,16 +99,14 @@ BOOST_AUTO_TEST_CASE(the_source_gives_the_same_samples_in_any_pieces) {
   // ends.
   const Collected all = collect(source), other = collect(DigitSource(5, 900, 300));
   BOOST_TEST((all.features[Part::test] == other.features[Part::test]));
-  BOOST_TEST(
-      std::ranges::equal(all.features[Part::train], std::span(other.features[Part::train]).first(700 * digit_pixels)));
+  BOOST_TEST(std::ranges::equal(all.features[Part::train], std::span(other.features[Part::train]).first(700 * digit_pixels)));
 }
 
 BOOST_AUTO_TEST_CASE(train_and_test_share_no_sample) {
   const Collected all = collect(DigitSource(6, 500, 500));
   std::set<Bytes> seen;
   for (const Part part : all_parts)
-    for (auto at = all.features[part].begin(); at != all.features[part].end(); at += digit_pixels)
-      seen.insert(Bytes(at, at + digit_pixels));
+    for (auto at = all.features[part].begin(); at != all.features[part].end(); at += digit_pixels) seen.insert(Bytes(at, at + digit_pixels));
   BOOST_TEST(seen.size() == 1000u);
 }
 

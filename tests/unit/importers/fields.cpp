@@ -66,14 +66,12 @@ void check_bound(int extent, std::int64_t channels, int samples) {
     const auto sample = static_cast<std::uint64_t>(s);
     const FieldSpectrum truth = field_spectrum(11, sample);
     const FieldSpectrum found = most_likely(maker, power(extent, draw(extent, channels, 11, sample)));
-    const double errors[2]{(found.index - truth.index) / error.index,
-                           (found.log_amplitude - truth.log_amplitude) / error.log_amplitude};
+    const double errors[2]{(found.index - truth.index) / error.index, (found.log_amplitude - truth.log_amplitude) / error.log_amplitude};
     for (int i = 0; i < 2; ++i) sums[i] += errors[i], squares[i] += errors[i] * errors[i];
   }
   for (int i = 0; i < 2; ++i) {
     BOOST_TEST(std::abs(sums[i] / samples) < 4 / std::sqrt(samples), "bias of number " << i << " at " << extent);
-    BOOST_TEST(std::abs(squares[i] / samples - 1) < 4 * std::sqrt(2.0 / samples),
-               "error of number " << i << " at " << extent);
+    BOOST_TEST(std::abs(squares[i] / samples - 1) < 4 * std::sqrt(2.0 / samples), "error of number " << i << " at " << extent);
   }
 }
 
@@ -136,8 +134,7 @@ BOOST_AUTO_TEST_CASE(the_measured_spectrum_is_the_law) {
       }
   }
   BOOST_TEST(shells.size() >= 7u);
-  for (const auto& [shell, found] : shells)
-    BOOST_TEST(std::abs(found.second / found.first - 1) < 4 * std::sqrt(2 / found.first), "shell " << shell);
+  for (const auto& [shell, found] : shells) BOOST_TEST(std::abs(found.second / found.first - 1) < 4 * std::sqrt(2 / found.first), "shell " << shell);
 }
 
 BOOST_AUTO_TEST_CASE(fields_are_of_mean_zero_and_channels_independent) {
@@ -150,16 +147,14 @@ BOOST_AUTO_TEST_CASE(fields_are_of_mean_zero_and_channels_independent) {
       double sum = 0;
       for (std::size_t i = 0; i < points; ++i) sum += fields[c * points + i];
       BOOST_TEST(std::abs(sum / points) < 1e-5);
-      modes.emplace_back(fields.begin() + static_cast<std::ptrdiff_t>(c * points),
-                         fields.begin() + static_cast<std::ptrdiff_t>((c + 1) * points));
+      modes.emplace_back(fields.begin() + static_cast<std::ptrdiff_t>(c * points), fields.begin() + static_cast<std::ptrdiff_t>((c + 1) * points));
       fourier_transform(modes.back(), extent);
     }
     // Correlation of the modes' phases, which a common spectrum does not bring about.
     for (std::size_t a = 0; a < 5; ++a)
       for (std::size_t b = 0; b < a; ++b) {
         double correlation = 0;
-        for (std::size_t i = 1; i < points; ++i)
-          correlation += (modes[a][i] * std::conj(modes[b][i])).real() / std::abs(modes[a][i]) / std::abs(modes[b][i]);
+        for (std::size_t i = 1; i < points; ++i) correlation += (modes[a][i] * std::conj(modes[b][i])).real() / std::abs(modes[a][i]) / std::abs(modes[b][i]);
         BOOST_TEST(std::abs(correlation / points) < 4.5 / std::sqrt(points), a << " and " << b);
       }
   }

@@ -56,8 +56,7 @@ void round_trip(int code, ElementType type, const std::vector<std::uint32_t>& ro
     const auto write = packed ? write_gzip : write_file;
     const std::string suffix = packed ? ".gz" : "";
     write(folder / (prefix + "-images-idx3-ubyte" + suffix), header(code, extents) + elements(values[part]));
-    write(folder / (prefix + "-labels.idx1-ubyte" + suffix),
-          header(8, {static_cast<std::uint32_t>(counts[part])}) + elements(class_labels(counts[part])));
+    write(folder / (prefix + "-labels.idx1-ubyte" + suffix), header(8, {static_cast<std::uint32_t>(counts[part])}) + elements(class_labels(counts[part])));
   }
   const IdxSource source(find_idx_files(folder.path()));
   BOOST_TEST(source.layout().sample.tuple() == expected.tuple());
@@ -115,8 +114,7 @@ BOOST_AUTO_TEST_CASE(float_labels_are_targets) {
 BOOST_AUTO_TEST_CASE(unpacked_and_packed_side_by_side_count_once) {
   Good good;
   write_gzip(good.folder / "train-images-idx3-ubyte.gz", good.image_bytes);
-  for (const char* stray :
-       {"train-images-idx3-ubyte.gz.md5", "train-labels-idx1-ubyte.md5", "._train-images-idx3-ubyte"})
+  for (const char* stray : {"train-images-idx3-ubyte.gz.md5", "train-labels-idx1-ubyte.md5", "._train-images-idx3-ubyte"})
     write_file(good.folder / stray, "no IDX file");
   BOOST_TEST(good.message() == "");
   write_file(good.folder / "fashion-train-images-idx3-ubyte", good.image_bytes);
@@ -130,7 +128,7 @@ BOOST_AUTO_TEST_CASE(a_cut_or_padded_file_is_named) {
     write_file(good.images, good.image_bytes.substr(0, kept));
     BOOST_TEST(says(good.message(), {"train-images-idx3-ubyte"}));
   }
-  BOOST_TEST(says(good.message(), {"(4, 2, 2)", "16 bytes", "found 15", "cut off"}));
+  BOOST_TEST(says(good.message(), {"(4, 2, 2)", "16 bytes", "found 15", "truncated"}));
   write_file(good.images, good.image_bytes + "x");
   BOOST_TEST(says(good.message(), {"train-images-idx3-ubyte", "longer", "16 bytes"}));
   write_file(good.images, good.image_bytes);
@@ -173,7 +171,7 @@ BOOST_AUTO_TEST_CASE(files_that_disagree_are_named) {
   write_file(good.labels, header(8, {5}) + "01234");
   BOOST_TEST(says(good.message(), {"train-images", "4 samples", "train-labels", "5 labels"}));
   write_file(good.labels, header(8, {4, 2}) + "01234567");
-  BOOST_TEST(says(good.message(), {"train-labels", "shape (2)", "one number a sample"}));
+  BOOST_TEST(says(good.message(), {"train-labels", "shape (2)", "one number per sample"}));
   write_file(good.labels, good.label_bytes);
   write_file(good.folder / "t10k-labels-idx1-ubyte", good.label_bytes);
   write_file(good.folder / "t10k-images-idx3-ubyte", header(8, {4, 2, 1}) + "01234567");

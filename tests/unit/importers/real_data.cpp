@@ -20,8 +20,7 @@ std::filesystem::path shared_data() {
 
 bool at_hand(const std::filesystem::path& path) {
   if (std::filesystem::exists(path)) return true;
-  BOOST_TEST_MESSAGE("skipped: '" << path.string()
-                                  << "' is not here; TRIREME_SHARED_DATA may name the folder of real data");
+  BOOST_TEST_MESSAGE("skipped: '" << path.string() << "' is not here; TRIREME_SHARED_DATA may name the folder of real data");
   return false;
 }
 
@@ -49,12 +48,9 @@ BOOST_AUTO_TEST_CASE(mnist) {
   BOOST_TEST(source.count(Part::test) == 10000);
   BOOST_TEST(source.layout().sample.tuple() == "(1, 28, 28)");
   const auto counts = label_histograms(source);
-  BOOST_TEST(
-      counts[Part::train] == (std::vector<std::int64_t>{5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949}),
-      boost::test_tools::per_element());
-  BOOST_TEST(counts[Part::test] == (std::vector<std::int64_t>{980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009}),
-             boost::test_tools::per_element());
-  // The mean and deviation that everybody normalises MNIST with: 0.1307 and 0.3081.
+  BOOST_TEST(counts[Part::train] == (std::vector<std::int64_t>{5923, 6742, 5958, 6131, 5842, 5421, 5918, 6265, 5851, 5949}), boost::test_tools::per_element());
+  BOOST_TEST(counts[Part::test] == (std::vector<std::int64_t>{980, 1135, 1032, 1010, 982, 892, 958, 1028, 974, 1009}), boost::test_tools::per_element());
+  // The mean and deviation that everybody normalizes MNIST with: 0.1307 and 0.3081.
   double sum = 0, squares = 0;
   const Collected all = collect(source, {SampleRange{0, 60000}, SampleRange{}});
   for (const std::byte b : all.features[Part::train]) {
@@ -81,11 +77,8 @@ BOOST_AUTO_TEST_CASE(cifar10_archive) {
 BOOST_AUTO_TEST_CASE(tables) {
   const auto folder = shared_data() / "tabular";
   if (!at_hand(folder)) return;
-  const std::vector<std::tuple<std::string, std::int64_t, std::int64_t>> expected{{"airfoil.csv", 1503, 5},
-                                                                                  {"california_housing.csv", 20640, 8},
-                                                                                  {"concrete.csv", 1030, 8},
-                                                                                  {"energy.csv", 768, 8},
-                                                                                  {"yacht.csv", 308, 6}};
+  const std::vector<std::tuple<std::string, std::int64_t, std::int64_t>> expected{
+      {"airfoil.csv", 1503, 5}, {"california_housing.csv", 20640, 8}, {"concrete.csv", 1030, 8}, {"energy.csv", 768, 8}, {"yacht.csv", 308, 6}};
   for (const auto& [name, rows, features] : expected) {
     const CsvSource source(folder / name, CsvOptions{});
     BOOST_TEST(source.count(Part::train) + source.count(Part::test) == rows, name);
@@ -104,8 +97,7 @@ BOOST_AUTO_TEST_CASE(a_table_with_missing_values_and_text_is_refused) {
   if (!at_hand(file)) return;
   const std::string message = message_of([&] { CsvSource(file, CsvOptions{}); });
   BOOST_TEST_MESSAGE(message);
-  BOOST_TEST(
-      says(message, {"line 2, column 10 'ocean_proximity'", "'NEAR BAY'", "'total_bedrooms' (207 times)", "Hint"}));
+  BOOST_TEST(says(message, {"line 2, column 10 'ocean_proximity'", "'NEAR BAY'", "'total_bedrooms' (207 times)", "Hint"}));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,12 +1,18 @@
 #include <boost/test/unit_test.hpp>
 
-#include "commands/shard.hpp"
+#include "commands/commands.hpp"
 #include "commands/shard_job.hpp"
 #include "io/importers/digits.hpp"
 #include "io/importers/fields.hpp"
+#include "io/importers/shallow_water.hpp"
+#include "io/importers/storms.hpp"
 #include "io/shard.hpp"
 #include "support.hpp"
 #include "support/temporary_directory.hpp"
+
+namespace trireme {
+TRIREME_COMMAND(shard);
+}
 
 using namespace trireme;
 using namespace trireme::test;
@@ -37,19 +43,16 @@ Rows read_all(const fs::path& folder) {
   return all;
 }
 
-int run(std::vector<std::string> arguments) { return shard_command(Communicator::world(), arguments); }
+int run(const std::vector<std::string>& arguments) { return command_kind_shard().run_words(Communicator::world(), arguments); }
 
 std::vector<std::string> digits(const fs::path& out, const std::string& shards, const std::string& gzip = "0") {
-  return {"digits", "--out",      out.string(), "--shards", shards,   "--train",
-          "610",    "--test=120", "--seed",     "7",        "--gzip", gzip};
+  return {"digits", "--out", out.string(), "--shards", shards, "--train", "610", "--test=120", "--seed", "7", "--gzip", gzip};
 }
 
 // A source that fails on one rank when it comes to a sample.
 class FailingSource : public SampleSource {
  public:
-  FailingSource(std::int64_t bad_sample, std::int64_t samples) : bad_(bad_sample), samples_(samples) {
-    layout_.sample = Shape{1};
-  }
+  FailingSource(std::int64_t bad_sample, std::int64_t samples) : bad_(bad_sample), samples_(samples) { layout_.sample = Shape{1}; }
   const SampleLayout& layout() const override { return layout_; }
   std::int64_t count(Part part) const override { return part == Part::train ? samples_ : 0; }
   void stream(const PerPart<SampleRange>& wanted, const SampleSink& sink) const override {
@@ -98,14 +101,52 @@ BOOST_AUTO_TEST_CASE(fields_do_not_depend_on_ranks_or_shards) {
   const Collected expected = collect(FieldSource(5, 11, 3, 8, 3));
   for (const char* shards : {"1", "4", "13"}) {
     const fs::path out = folder / (std::string("f") + shards);
-    BOOST_TEST(run({"fields", "--out", out.string(), "--shards", shards, "--train", "11", "--test", "3", "--size", "8",
-                    "--channels", "3", "--seed", "5"}) == 0);
+    BOOST_TEST(run({"fields", "--out", out.string(), "--shards", shards, "--train", "11", "--test", "3", "--size", "8", "--channels", "3", "--seed", "5"}) ==
+               0);
     for (const Part part : all_parts) {
       const Rows rows = read_all(out / (part == Part::train ? "train" : "test"));
       BOOST_TEST((rows.features == expected.features[part]));
       BOOST_TEST((rows.labels == expected.labels[part]));
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(own_files_do_not_depend_on_ranks) {
+  const TemporaryDirectory folder;
+  const StormSource storms(5, 5, 2, 32, 40);
+  const ShallowWaterSource years(5, 4, 1, 3, 2, 16);
+  BOOST_TEST(run({"storms", "--out", (folder / "s").string(), "--train", "5", "--test=2", "--height", "32", "--width", "40", "--seed", "5"}) == 0);
+  BOOST_TEST(run({"shallow_water", "--out", (folder / "w").string(), "--years", "4", "--test-years", "1", "--steps", "3", "--hours", "2", "--size", "16",
+                  "--seed", "5", "--gzip", "3"}) == 0);
+  Communicator::world().barrier();
+  if (Communicator::world().rank() == 0) {
+    fs::create_directory(folder / "alone");
+    const auto compare = [&](const FileSource& source, const fs::path& out, int gzip) {
+      std::vector<double> numbers;
+      for (const Part part : all_parts) {
+        const fs::path found = out / (part == Part::train ? "train" : "test");
+        BOOST_TEST(std::distance(fs::directory_iterator(found), fs::directory_iterator()) == source.files(part));
+        for (std::int64_t file = 0; file < source.files(part); ++file) {
+          const fs::path alone = folder / "alone" / source.file_name(part, file);
+          const auto own = source.write(part, file, alone, gzip);
+          if (part == Part::train) numbers.insert(numbers.end(), own.begin(), own.end());
+          BOOST_TEST((read_file(alone) == read_file(found / source.file_name(part, file))));
+        }
+      }
+      if (source.summary_name().empty()) return;
+      source.write_summary(folder / "alone" / source.summary_name(), numbers);
+      BOOST_TEST((read_file(folder / "alone" / source.summary_name()) == read_file(out / source.summary_name())));
+    };
+    compare(storms, folder / "s", 0);
+    compare(years, folder / "w", 3);
+  }
+  Communicator::world().barrier();
+  const std::string out = (folder / "n").string();
+  BOOST_TEST(says(usage({"storms", "--out", out, "--shards", "4"}), {"--shards does not apply", "512 for training"}));
+  BOOST_TEST(says(usage({"shallow_water", "--out", out, "--test-shards", "4"}), {"--test-shards does not apply", "1 for tests"}));
+  BOOST_TEST(says(usage({"storms", "--out", out, "--height", "8"}), {"--height 8", "32 to 2048"}));
+  BOOST_TEST(says(usage({"volumes", "--out", out, "--size", "8"}), {"--size 8", "16 to 512"}));
+  BOOST_TEST(!fs::exists(out));
 }
 
 BOOST_AUTO_TEST_CASE(more_shards_than_samples) {
@@ -146,8 +187,7 @@ BOOST_AUTO_TEST_CASE(an_error_on_one_rank_reaches_all_and_leaves_what_stood) {
   for (const std::int64_t bad : {0, 29, 59}) {
     const std::string message = message_of([&] { write_shards(comm, FailingSource(bad, 60), job); });
     BOOST_TEST(message == fmt::format("sample {} is bad", bad));
-    BOOST_TEST(read_all(folder / "d/train").rows_by_shard == (std::vector<std::int64_t>(6, 10)),
-               boost::test_tools::per_element());
+    BOOST_TEST(read_all(folder / "d/train").rows_by_shard == (std::vector<std::int64_t>(6, 10)), boost::test_tools::per_element());
     comm.barrier();
     BOOST_TEST(std::distance(fs::directory_iterator(job.out), fs::directory_iterator()) == 1);
     comm.barrier();
@@ -177,8 +217,8 @@ BOOST_AUTO_TEST_CASE(standardised_tables_carry_mean_and_deviation) {
   const Communicator comm = Communicator::world();
   if (comm.rank() == 0) write_file(folder / "table.csv", "1,10,100\n3,10,300\n");
   comm.barrier();
-  BOOST_TEST(run({"csv", (folder / "table.csv").string(), "--out", (folder / "d").string(), "--shards", "2", "--test",
-                  "0", "--standardize", "--standardize-targets"}) == 0);
+  BOOST_TEST(run({"csv", (folder / "table.csv").string(), "--out", (folder / "d").string(), "--shards", "2", "--test", "0", "--standardize",
+                  "--standardize-targets"}) == 0);
   const h5::File file = h5::open_file((folder / "d/train/table-0001.h5").string(), "shard", ExitCode::data);
   const auto values = [&](const char* dataset, const char* name) {
     const h5::Attribute attribute(TRIREME_H5(H5Aopen_by_name(file, dataset, name, H5P_DEFAULT, H5P_DEFAULT), dataset));
@@ -197,7 +237,7 @@ BOOST_AUTO_TEST_CASE(standardised_tables_carry_mean_and_deviation) {
 BOOST_AUTO_TEST_CASE(mistakes_on_the_command_line) {
   const TemporaryDirectory folder;
   const std::string out = (folder / "d").string(), here = folder.path().string();
-  BOOST_TEST(says(usage({}), {"no KIND", "digits, fields, idx, cifar10, csv"}));
+  BOOST_TEST(says(usage({}), {"KIND is missing", "cifar10, csv, digits, fields, idx, shallow_water, storms, volumes"}));
   BOOST_TEST(says(usage({"digit", "--out", out}), {"'digit'", "did you mean 'digits'"}));
   BOOST_TEST(says(usage({"digits"}), {"--out"}));
   BOOST_TEST(says(usage({"digits", "--out", out, "--shard", "3"}), {"--shard", "did you mean '--shards'"}));

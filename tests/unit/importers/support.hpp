@@ -27,8 +27,7 @@ struct Collected {
 
 inline Collected collect(const SampleSource& source, const PerPart<SampleRange>& wanted) {
   Collected all;
-  source.stream(wanted, [&](Part part, std::int64_t count, std::span<const std::byte> features,
-                            std::span<const std::byte> labels) {
+  source.stream(wanted, [&](Part part, std::int64_t count, std::span<const std::byte> features, std::span<const std::byte> labels) {
     all.count[part] += count;
     all.features[part].insert(all.features[part].end(), features.begin(), features.end());
     all.labels[part].insert(all.labels[part].end(), labels.begin(), labels.end());
@@ -61,8 +60,8 @@ inline bool pieces_agree(const SampleSource& source, RandomStream& random) {
     }
   }
   return std::ranges::all_of(all_parts, [&](Part part) {
-    return whole.count[part] == source.count(part) && sum.count[part] == whole.count[part] &&
-           sum.features[part] == whole.features[part] && sum.labels[part] == whole.labels[part];
+    return whole.count[part] == source.count(part) && sum.count[part] == whole.count[part] && sum.features[part] == whole.features[part] &&
+           sum.labels[part] == whole.labels[part];
   });
 }
 
@@ -73,9 +72,7 @@ std::vector<T> values_of(const Bytes& bytes) {
   return values;
 }
 
-inline void write_file(const std::filesystem::path& path, std::string_view content) {
-  std::ofstream(path, std::ios::binary) << content;
-}
+inline void write_file(const std::filesystem::path& path, std::string_view content) { std::ofstream(path, std::ios::binary) << content; }
 
 inline void write_gzip(const std::filesystem::path& path, std::string_view content) {
   const gzFile file = gzopen(path.c_str(), "wb");

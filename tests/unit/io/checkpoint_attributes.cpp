@@ -1,4 +1,5 @@
-// Attributes of another form than a checkpoint's: arrays, other types, nothing. Each is a checkpoint error that names it, and no memory is written past its end.
+// Attributes of another form than a checkpoint's: arrays, other types, nothing. Each is a checkpoint error that names it, and no memory is written past its
+// end.
 #include <boost/test/unit_test.hpp>
 
 #include "checkpoints.hpp"
@@ -21,7 +22,7 @@ struct Place {
   const char *object, *name;
 };
 // One of each that a checkpoint has.
-const std::vector<Place> places{{"/", "format_version"}, {"/", "arrays"},     {"/", "program"},        {"/progress", "step"},
+const std::vector<Place> places{{"/", "format_version"}, {"/", "arrays"},       {"/", "program"},        {"/progress", "step"},
                                 {"/progress", "lr"},     {"/deck", "checksum"}, {"/model/w", "checksum"}};
 
 /// Puts an attribute of `extents` elements (-1: scalar, -2: none at all) under the name.
@@ -57,9 +58,8 @@ BOOST_AUTO_TEST_CASE(only_one_element_of_the_stated_type_is_taken) {
     const char* called;
     hid_t type;
     int extents;
-  } forms[] = {{"8000 elements", H5T_STD_I64LE, 8000}, {"8000 elements", H5T_STD_U64LE, 8000}, {"8000 elements", H5T_IEEE_F64LE, 8000},
-               {"2 elements", text, 2},                  {"0 elements", H5T_STD_I64LE, -2},        {"int32", H5T_STD_I32LE, -1},
-               {"float32", H5T_IEEE_F32LE, -1}};
+  } forms[] = {{"8000 elements", H5T_STD_I64LE, 8000}, {"8000 elements", H5T_STD_U64LE, 8000}, {"8000 elements", H5T_IEEE_F64LE, 8000}, {"2 elements", text, 2},
+               {"0 elements", H5T_STD_I64LE, -2},      {"int32", H5T_STD_I32LE, -1},           {"float32", H5T_IEEE_F32LE, -1}};
   for (const Place& place : places)
     for (const auto& form : forms) {
       BOOST_TEST_CONTEXT(place.object << " " << place.name << ": " << form.called) {

@@ -135,8 +135,7 @@ BOOST_AUTO_TEST_CASE(checksums_are_what_the_format_says) {
   state.add(random, "model/w", {3000, 2, 500}, false);  // several pieces
   write_checkpoint(path, state.arrays, {}, MPI_COMM_SELF);
   std::uint64_t expected = 0;
-  for (std::size_t row = 0; row < 3000; ++row)
-    expected += XXH3_64bits_withSeed(state.floats[0].data() + 1000 * row, 4000, row);
+  for (std::size_t row = 0; row < 3000; ++row) expected += XXH3_64bits_withSeed(state.floats[0].data() + 1000 * row, 4000, row);
   const h5::File file = open_to_change(path);
   const h5::Attribute attribute(H5Aopen_by_name(file, "model/w", "checksum", H5P_DEFAULT, H5P_DEFAULT));
   std::uint64_t found = 0;
@@ -240,7 +239,7 @@ BOOST_AUTO_TEST_CASE(what_is_no_checkpoint_is_said) {
   }
   write();
   BOOST_REQUIRE(H5Ldelete(open_to_change(path), state.arrays[0].name.c_str(), H5P_DEFAULT) >= 0);
-  expect({"5 arrays were written", "4 can be found"});
+  expect({"5 arrays were written", "4 were found"});
   write();
   {
     const h5::File file = open_to_change(path);
@@ -253,6 +252,27 @@ BOOST_AUTO_TEST_CASE(what_is_no_checkpoint_is_said) {
   expect({"'deck' is damaged"});
 }
 
+BOOST_AUTO_TEST_CASE(a_file_that_cannot_be_read_is_not_damaged) {
+  const TemporaryDirectory folder;
+  const fs::path path = folder / "c.h5", link = folder / "link.h5";
+  const State state = random_state(80, 5);
+  write_checkpoint(path, state.arrays, state.content, MPI_COMM_SELF);
+  BOOST_TEST(damage_of(path) == "");
+  fs::create_symlink(path, link);
+  BOOST_TEST(damage_of(link) == "");
+  set_integer_attribute(open_to_change(path), "format_version", checkpoint_format_version + 1);
+  check_error([&] { damage_of(path); }, ExitCode::checkpoint, {path.string(), "format version 2", "may be intact", "Hint", "move this file away"});
+  set_integer_attribute(open_to_change(path), "format_version", checkpoint_format_version);
+  {
+    const FlippedBit flipped(path, offset_of(path, state.arrays[0].name), 3);
+    BOOST_TEST(damage_of(path).find("is damaged in " + state.arrays[0].name) != std::string::npos);
+  }
+  fs::resize_file(path, fs::file_size(path) / 2);
+  BOOST_TEST(damage_of(path).find(path.string()) != std::string::npos);
+  fs::remove(path);
+  check_error([&] { damage_of(link); }, ExitCode::checkpoint, {link.string(), "symbolic link", "may be intact", "Hint"});
+}
+
 BOOST_AUTO_TEST_CASE(wrong_names_and_sizes_are_said) {
   const TemporaryDirectory folder;
   const fs::path path = folder / "c.h5";
@@ -263,9 +283,8 @@ BOOST_AUTO_TEST_CASE(wrong_names_and_sizes_are_said) {
   const CheckpointReader reader(path);
   std::vector<float> values(12);
   check_error([&] { reader.read("model/conv1.wieght", values.data(), 12); }, ExitCode::checkpoint,
-              {path.string(), "'model/conv1.wieght'", "nearest", "'model/conv1.weight'"});
-  check_error([&] { reader.read("model/conv1.weight", values.data(), 11); }, ExitCode::checkpoint,
-              {path.string(), "(3, 4)", "12", "11"});
+              {path.string(), "'model/conv1.wieght'", "most similar name", "'model/conv1.weight'"});
+  check_error([&] { reader.read("model/conv1.weight", values.data(), 11); }, ExitCode::checkpoint, {path.string(), "(3, 4)", "12", "11"});
 }
 
 BOOST_AUTO_TEST_CASE(newest_first_and_only_checkpoints) {
@@ -274,14 +293,12 @@ BOOST_AUTO_TEST_CASE(newest_first_and_only_checkpoints) {
   BOOST_TEST(list_checkpoints(run).empty());
   fs::create_directories(inner);
   BOOST_TEST(list_checkpoints(run).empty());
-  for (const char* name : {"step-00000005.h5", "step-00000123.h5", "step-100000000.h5", "step-99999999.h5", "step-5.h5",
-                           "step-0000000x.h5", ".step-00000200.h5.partial", "step-00000009.h5.partial",
-                           "step--0000009.h5", "last.h5", "step-.h5"})
+  for (const char* name : {"step-00000005.h5", "step-00000123.h5", "step-100000000.h5", "step-99999999.h5", "step-5.h5", "step-0000000x.h5",
+                           ".step-00000200.h5.partial", "step-00000009.h5.partial", "step--0000009.h5", "last.h5", "step-.h5"})
     write_bytes(inner / name, "");
   std::vector<std::string> names;
   for (const auto& path : list_checkpoints(run)) names.push_back(path.filename().string());
-  BOOST_TEST(names == (std::vector<std::string>{"step-100000000.h5", "step-99999999.h5", "step-00000123.h5",
-                                                "step-00000005.h5"}),
+  BOOST_TEST(names == (std::vector<std::string>{"step-100000000.h5", "step-99999999.h5", "step-00000123.h5", "step-00000005.h5"}),
              boost::test_tools::per_element());
   BOOST_TEST((list_checkpoints(inner) == list_checkpoints(run)));
   for (const std::int64_t step : {std::int64_t{0}, std::int64_t{1234}, std::int64_t{123456789012}}) {

@@ -1,5 +1,7 @@
 // A checkpoint says nothing of ranks: any number of them writes the same bytes, and all succeed or all fail together.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 
 #include "checkpoints.hpp"
 #include "h5_files.hpp"
@@ -34,8 +36,7 @@ BOOST_AUTO_TEST_CASE(any_number_of_ranks_writes_the_same_bytes) {
     if (seed == 6) state.add(random, "model/vector", {1'000'003}, true);
     write_checkpoint(folder / "c.h5", state.arrays, state.content, world.handle());
     const std::string mine = bytes_of(folder / "c.h5");
-    BOOST_TEST((mine == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)),
-               "seed " << seed);
+    BOOST_TEST((mine == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)), "seed " << seed);
     BOOST_TEST(CheckpointReader(folder / "c.h5").verify().empty());
     world.barrier();
   }
@@ -47,16 +48,14 @@ BOOST_AUTO_TEST_CASE(arrays_may_live_on_some_ranks_only) {
   RandomStream random(32);  // the same on all ranks
   State held = state;
   for (auto& array : held.arrays) {
-    const auto keeper = static_cast<int>(random.below(static_cast<std::uint64_t>(world.size())));
+    const auto checkpoints = static_cast<int>(random.below(static_cast<std::uint64_t>(world.size())));
     for (int r = 0; r < world.size(); ++r)
-      if (const bool drops = r != keeper && random.below(2) == 0; drops && r == world.rank()) array.data = nullptr;
+      if (const bool drops = r != checkpoints && random.below(2) == 0; drops && r == world.rank()) array.data = nullptr;
   }
   write_checkpoint(folder / "c.h5", held.arrays, held.content, world.handle());
-  BOOST_TEST(
-      (bytes_of(folder / "c.h5") == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)));
+  BOOST_TEST((bytes_of(folder / "c.h5") == written_alone(folder / ("alone" + std::to_string(world.rank()) + ".h5"), state)));
   for (auto& array : held.arrays) array.data = nullptr;
-  check_error([&] { write_checkpoint(folder / "d.h5", held.arrays, held.content, world.handle()); }, ExitCode::internal,
-              {"no rank has"});
+  check_error([&] { write_checkpoint(folder / "d.h5", held.arrays, held.content, world.handle()); }, ExitCode::internal, {"no rank has"});
 }
 
 BOOST_AUTO_TEST_CASE(content_is_that_of_rank_0) {
@@ -105,9 +104,7 @@ BOOST_AUTO_TEST_CASE(a_full_disk_is_one_error_and_the_earlier_file_stands) {
     }
     failures += failed ? 1 : 0;
     if (failed) {
-      BOOST_TEST(
-          (message.find(path.string()) != std::string::npos && message.find("File too large") != std::string::npos),
-          message);
+      BOOST_TEST((message.find(path.string()) != std::string::npos && message.find("File too large") != std::string::npos), message);
     }
     BOOST_TEST(message == world.broadcast(message));  // the same error, or none, on all
     world.barrier();
@@ -126,11 +123,13 @@ BOOST_AUTO_TEST_CASE(a_copy_is_of_the_moment_in_which_it_was_taken) {
     State state = random_state(seed, 20);
     const std::string mine = (folder / ("alone" + std::to_string(world.rank()) + ".h5")).string();
     const std::string before = written_alone(mine, state);
-    CheckpointStage stage(world.handle());
+    CheckpointStagingBuffer stage(world.handle());
     for (int again = 0; again < 3; ++again) {
       stage.copy(state.arrays);
-      for (auto& values : state.floats) for (float& v : values) v += 1;
-      for (auto& values : state.doubles) for (double& v : values) v += 1;
+      for (auto& values : state.floats)
+        for (float& v : values) v += 1;
+      for (auto& values : state.doubles)
+        for (double& v : values) v += 1;
       write_checkpoint(folder / "c.h5", stage, state.content, world.handle(), {});
       if (again == 0) BOOST_TEST((bytes_of(folder / "c.h5") == before));
       world.barrier();
@@ -138,18 +137,66 @@ BOOST_AUTO_TEST_CASE(a_copy_is_of_the_moment_in_which_it_was_taken) {
     const std::int64_t bytes = world.all_reduce(stage.own_bytes());
     BOOST_TEST(bytes == stage.bytes());  // no row is copied twice
     state.arrays.pop_back();
-    check_error([&] { stage.copy(state.arrays); }, ExitCode::internal, {"other arrays"});
+    check_error([&] { stage.copy(state.arrays); }, ExitCode::internal, {"the arrays differ"});
+  }
+}
+
+BOOST_AUTO_TEST_CASE(rows_may_be_made_where_they_wait) {
+  const TemporaryDirectory folder(world);
+  for (std::uint64_t seed = 60; seed < 68; ++seed) {
+    const State state = random_state(seed, 12);
+    const std::string mine = (folder / ("alone" + std::to_string(world.rank()) + ".h5")).string();
+    const std::string expected = written_alone(mine, state);
+    RandomStream random(seed);  // the same on all ranks
+    State divided = state;
+    for (auto& array : divided.arrays) {
+      if (random.below(3) == 0) continue;  // whole on every rank
+      const std::int64_t rows = array.shape.rank() == 0 ? 1 : array.shape[0];
+      std::vector<std::int64_t> cuts{0, rows};
+      for (int r = 1; r < world.size(); ++r) cuts.push_back(static_cast<std::int64_t>(random.below(static_cast<std::uint64_t>(rows) + 1)));
+      std::ranges::sort(cuts);
+      const auto rank = static_cast<std::size_t>(world.rank());
+      array.data = nullptr;
+      array.first_row = cuts[rank];
+      array.rows = cuts[rank + 1] - cuts[rank];
+    }
+    const FillRows fill = [&](const auto& place) {
+      for (std::size_t k = 0; k < divided.arrays.size(); ++k) {
+        const auto& array = divided.arrays[k];
+        if (!array.divided() || array.rows == 0) continue;
+        const std::int64_t rows = std::max<std::int64_t>(1, array.shape.rank() == 0 ? 1 : array.shape[0]);
+        const std::int64_t bytes = array.shape.size() / rows * (array.is_double ? 8 : 4);
+        std::memcpy(place(k), static_cast<const std::byte*>(state.arrays[k].data) + array.first_row * bytes, static_cast<std::size_t>(array.rows * bytes));
+      }
+    };
+    for (const bool copies : {false, true}) {
+      CheckpointStagingBuffer stage(world.handle());
+      for (int again = 0; again < 2; ++again) {
+        if (copies)
+          stage.copy(divided.arrays, fill);
+        else
+          stage.refer(divided.arrays, fill);
+        write_checkpoint(folder / "c.h5", stage, state.content, world.handle(), {});
+        BOOST_TEST((bytes_of(folder / "c.h5") == expected), "seed " << seed << ", copies " << copies);
+        world.barrier();
+      }
+    }
   }
 }
 
 BOOST_AUTO_TEST_CASE(errors_that_may_pass_are_met_by_writing_again) {
   const TemporaryDirectory folder(world);
   const State state = random_state(50, 10);
-  CheckpointStage stage(world.handle());
+  CheckpointStagingBuffer stage(world.handle());
   stage.refer(state.arrays);
   for (const int failures : {1, 2, 3}) {
     int asked = 0;
-    const CheckpointWriting how{.tag = "abc", .permission = [&] { if (++asked <= 2 * failures) throw IoError(ExitCode::checkpoint, "it will pass", EIO); }, .retries = 2};
+    const CheckpointWriting how{.tag = "abc",
+                                .permission =
+                                    [&] {
+                                      if (++asked <= 2 * failures) throw IoError(ExitCode::checkpoint, "it will pass", EIO);
+                                    },
+                                .retries = 2};
     // It is asked before the file is made, and once more to explain a failure: two throws an attempt.
     if (failures <= 2) {
       write_checkpoint(folder / "c.h5", stage, state.content, world.handle(), how);

@@ -39,17 +39,13 @@ inline State random_state(std::uint64_t seed, std::size_t arrays) {
   for (std::size_t k = 0; k < arrays; ++k) {
     Shape shape;
     for (std::uint64_t rank = random.below(5); rank > 0; --rank)
-      shape = shape.with_first(
-          static_cast<std::int64_t>(random.below(3) == 0 ? 1 + random.below(60) : 1 + random.below(6)));
-    const std::string folder = random.below(2) == 0   ? "model/"
-                               : random.below(2) == 0 ? "optimizer/momentum/"
-                                                      : "optimizer/variance/";
+      shape = shape.with_first(static_cast<std::int64_t>(random.below(3) == 0 ? 1 + random.below(60) : 1 + random.below(6)));
+    const std::string folder = random.below(2) == 0 ? "model/" : random.below(2) == 0 ? "optimizer/momentum/" : "optimizer/variance/";
     state.add(random, folder + "layer" + std::to_string(k) + ".weight", shape, random.below(2) == 0);
   }
   state.content.deck = "[run]\nname = test ü\n" + std::string(random.below(300), '#');
   state.content.integers = {{"step", static_cast<std::int64_t>(random.bits64() >> 1)}, {"seed", -5}};
-  for (std::uint64_t i = random.below(20); i > 0; --i)
-    state.content.integers["count" + std::to_string(i)] = static_cast<std::int64_t>(i);
+  for (std::uint64_t i = random.below(20); i > 0; --i) state.content.integers["count" + std::to_string(i)] = static_cast<std::int64_t>(i);
   state.content.reals = {{"best_loss", random.normal()}, {"lr", 1e-300}};
   return state;
 }
@@ -66,8 +62,6 @@ inline bool same_bytes(const CheckpointArray& array, const CheckpointReader& rea
   return n == 0 || std::memcmp(values.data(), array.data, n * sizeof(float)) == 0;
 }
 
-inline bool same_content(const CheckpointContent& a, const CheckpointContent& b) {
-  return a.deck == b.deck && a.integers == b.integers && a.reals == b.reals;
-}
+inline bool same_content(const CheckpointContent& a, const CheckpointContent& b) { return a.deck == b.deck && a.integers == b.integers && a.reals == b.reals; }
 
 }  // namespace trireme::test

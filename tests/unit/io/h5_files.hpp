@@ -2,10 +2,12 @@
 #pragma once
 
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <csignal>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
@@ -16,6 +18,7 @@
 #include "base/random.hpp"
 #include "io/h5.hpp"
 #include "io/shard.hpp"
+#include "support/errors.hpp"
 
 namespace trireme::test {
 
@@ -31,8 +34,7 @@ inline h5::File new_file(const std::filesystem::path& path) {
   return h5::File(TRIREME_H5(H5Fcreate(path.c_str(), H5F_ACC_TRUNC, H5P_DEFAULT, H5P_DEFAULT), path.string()));
 }
 
-inline h5::Dataset add_data_set(hid_t file, const std::string& name, hid_t type, const std::vector<hsize_t>& extents,
-                                const Layout& layout = {}) {
+inline h5::Dataset add_data_set(hid_t file, const std::string& name, hid_t type, const std::vector<hsize_t>& extents, const Layout& layout = {}) {
   const h5::Space space(TRIREME_H5(H5Screate_simple(static_cast<int>(extents.size()), extents.data(), nullptr), name));
   const h5::Properties creation(TRIREME_H5(H5Pcreate(H5P_DATASET_CREATE), name));
   if (!layout.chunk.empty()) {
@@ -47,8 +49,8 @@ inline h5::Dataset add_data_set(hid_t file, const std::string& name, hid_t type,
   return h5::Dataset(TRIREME_H5(H5Dcreate2(file, name.c_str(), type, space, link, creation, H5P_DEFAULT), name));
 }
 
-inline void add_values(hid_t file, const std::string& name, hid_t type, const std::vector<hsize_t>& extents,
-                       const std::vector<double>& values, const Layout& layout = {}) {
+inline void add_values(hid_t file, const std::string& name, hid_t type, const std::vector<hsize_t>& extents, const std::vector<double>& values,
+                       const Layout& layout = {}) {
   const h5::Dataset dataset = add_data_set(file, name, type, extents, layout);
   const H5T_class_t kind = H5Tget_class(type);
   if (values.empty()) return;
@@ -123,20 +125,37 @@ inline void write_bytes(const std::filesystem::path& path, const std::string& by
   std::ofstream(path, std::ios::binary).write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
 }
 
-/// Expects an error of `code` whose message holds all of `words`.
-template <class Action>
-void check_error(Action action, ExitCode code, const std::vector<std::string>& words) {
-  try {
-    action();
-    BOOST_ERROR("no error; expected one with: " << words.front());
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    BOOST_TEST(static_cast<int>(error.code()) == static_cast<int>(code), message);
-    for (const auto& word : words)
-      BOOST_TEST((message.find(word) != std::string::npos), "the message lacks '" << word << "': " << message);
-    BOOST_TEST((message.find('\n') == std::string::npos), "the message has several lines: " << message);
+/// While it lives, this process is not root, whom no permission stops.
+class NotRoot {
+ public:
+  NotRoot() : was_root_(geteuid() == 0) {
+    if (was_root_) is_ = seteuid(65534) == 0;
   }
-}
+  ~NotRoot() {
+    if (was_root_ && is_ && seteuid(0) != 0) std::abort();
+  }
+  NotRoot(const NotRoot&) = delete;
+  NotRoot& operator=(const NotRoot&) = delete;
+  explicit operator bool() const { return is_; }
+
+ private:
+  bool was_root_, is_ = true;
+};
+
+/// While it lives, nobody may enter or list the folder.
+class Denied {
+ public:
+  explicit Denied(const std::filesystem::path& path) : path_(path), before_(std::filesystem::status(path).permissions()) {
+    std::filesystem::permissions(path, std::filesystem::perms::none);
+  }
+  ~Denied() { std::filesystem::permissions(path_, before_); }
+  Denied(const Denied&) = delete;
+  Denied& operator=(const Denied&) = delete;
+
+ private:
+  std::filesystem::path path_;
+  std::filesystem::perms before_;
+};
 
 /// While it lives, no file of this process can grow beyond `bytes`: a disk that is full, without needing one.
 class FullDisk {
@@ -162,8 +181,7 @@ class FullDisk {
 /// Names in a folder, hidden ones too.
 inline std::vector<std::string> names_in(const std::filesystem::path& folder) {
   std::vector<std::string> names;
-  for (const auto& entry : std::filesystem::directory_iterator(folder))
-    names.push_back(entry.path().filename().string());
+  for (const auto& entry : std::filesystem::directory_iterator(folder)) names.push_back(entry.path().filename().string());
   std::ranges::sort(names);
   return names;
 }

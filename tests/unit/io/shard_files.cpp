@@ -23,8 +23,8 @@ std::vector<std::string> file_names(const std::string& where) {
   return found;
 }
 
-void make_shard(const fs::path& path, const std::vector<hsize_t>& features, const std::vector<hsize_t>& labels,
-                hid_t feature_type = H5T_STD_U8LE, hid_t label_type = H5T_STD_I64LE) {
+void make_shard(const fs::path& path, const std::vector<hsize_t>& features, const std::vector<hsize_t>& labels, hid_t feature_type = H5T_STD_U8LE,
+                hid_t label_type = H5T_STD_I64LE) {
   const h5::File file = new_file(path);
   add_data_set(file, "/x", feature_type, features);
   add_data_set(file, "/y", label_type, labels);
@@ -38,18 +38,71 @@ BOOST_AUTO_TEST_SUITE(shard_files)
 
 BOOST_AUTO_TEST_CASE(folders_globs_and_lists) {
   const TemporaryDirectory folder;
-  for (const char* name :
-       {"b.h5", "a.hdf5", "c.h5", ".d.h5.partial", ".e.h5", "readme.txt", "train/part_2.h5", "train/part_10.h5"})
-    touch(folder / name);
+  for (const char* name : {"b.h5", "a.hdf5", "c.h5", ".d.h5.partial", ".e.h5", "readme.txt", "train/part_2.h5", "train/part_10.h5"}) touch(folder / name);
   fs::create_directory(folder / "f.h5");  // a folder of that name is no shard
   const std::string at = folder.path().string();
   BOOST_TEST(file_names(at) == (Names{"a.hdf5", "b.h5", "c.h5"}), boost::test_tools::per_element());
   BOOST_TEST(file_names(at + "/[ab].*") == (Names{"a.hdf5", "b.h5"}), boost::test_tools::per_element());
-  BOOST_TEST(file_names(at + "/c.h5, " + at + "/train") == (Names{"c.h5", "part_10.h5", "part_2.h5"}),
-             boost::test_tools::per_element());
+  BOOST_TEST(file_names(at + "/c.h5, " + at + "/train") == (Names{"c.h5", "part_10.h5", "part_2.h5"}), boost::test_tools::per_element());
   BOOST_TEST(file_names(at + "/readme.txt").size() == 1u);  // what is named is taken, whatever its name
   touch(folder / "with,comma.h5");
   BOOST_TEST(file_names(at + "/with,comma.h5") == (Names{"with,comma.h5"}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(patterns_match_as_in_a_shell) {
+  const TemporaryDirectory folder;
+  for (const char* name : {"src1/a.h5", "src2/b.h5", "src2/.c.h5", "src10/a.h5", "src-x/a.h5", "st*r/a.h5", "src.txt", "src1/deep/d.h5"}) touch(folder / name);
+  const std::string at = folder.path().string();
+  const auto found = [&](const std::string& pattern) {
+    Names names;
+    for (const auto& path : find_shards(at + pattern)) names.push_back(path.substr(at.size()));
+    return names;
+  };
+  const auto same = boost::test_tools::per_element();
+  BOOST_TEST(found("/src*/*.h5") == (Names{"/src-x/a.h5", "/src1/a.h5", "/src10/a.h5", "/src2/b.h5"}), same);
+  BOOST_TEST(found("/src?/*.h5") == (Names{"/src1/a.h5", "/src2/b.h5"}), same);
+  BOOST_TEST(found("//src*//a.h5") == (Names{"/src-x/a.h5", "/src1/a.h5", "/src10/a.h5"}), same);
+  BOOST_TEST(found("/src[!1]/.*.h5") == (Names{"/src2/.c.h5"}), same);
+  BOOST_TEST(found("/src2/../src1/?.h5") == (Names{"/src2/../src1/a.h5"}), same);
+  BOOST_TEST(found("/st\\*r/*") == (Names{"/st*r/a.h5"}), same);
+  BOOST_TEST(found("/*/deep/*") == (Names{"/src1/deep/d.h5"}), same);
+  check_error([&] { find_shards(at + "/src*/z*.h5"); }, ExitCode::data, {"no file matches"});
+  check_error([&] { find_shards(at + "/src1/*/"); }, ExitCode::data, {"no file matches"});
+}
+
+// A folder that cannot be read holds an unknown number of shards.
+BOOST_AUTO_TEST_CASE(folders_that_cannot_be_read_are_named) {
+  const TemporaryDirectory folder;
+  for (const char* name : {"src0/a.h5", "src1/a.h5", "src2/a.h5"}) touch(folder / name);
+  const std::string at = folder.path().string();
+  const Denied denied(folder / "src1");
+  const NotRoot here;
+  if (!here) return;
+  for (const char* pattern : {"/src*/*.h5", "/src*/a.h5", "/*/*", "/src1/*.h5"})
+    check_error([&] { find_shards(at + pattern); }, ExitCode::data, {at + pattern, at + "/src1", "Permission denied", "Hint"});
+  check_error([&] { find_shards(at + "/src1/a.h5"); }, ExitCode::data, {at + "/src1/a.h5", "Permission denied"});
+  check_error([&] { find_shards(at + "/src1"); }, ExitCode::data, {at + "/src1", "Permission denied"});
+  check_error([&] { describe_shard(at + "/src1/a.h5", names); }, ExitCode::data, {at + "/src1/a.h5", "Permission denied"});
+  BOOST_TEST(find_shards(at + "/src[02]/*.h5").size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_file_counts_once_under_all_of_its_names) {
+  const TemporaryDirectory folder;
+  touch(folder / "data/a.h5");
+  touch(folder / "data/b.h5");
+  fs::create_hard_link(folder / "data/a.h5", folder / "hard.h5");
+  fs::create_symlink(folder / "data/a.h5", folder / "soft.h5");
+  fs::create_directory_symlink(folder / "data", folder / "link");
+  const std::string at = folder.path().string(), first = at + "/data/a.h5";
+  const std::string relative = fs::relative(first).string();
+  for (const std::string& again : {first, at + "/./data/../data/a.h5", at + "/hard.h5", at + "/soft.h5", at + "/link", at + "/link/a.h5", relative})
+    check_error([&] { find_shards(first + "," + again); }, ExitCode::data, {"more than once", "used twice"});
+  check_error([&] { find_shards(first + "," + at + "/hard.h5"); }, ExitCode::data, {"'" + at + "/hard.h5'", "'" + first + "' is the same file"});
+  check_error([&] { find_shards(at + "/*/a.h5"); }, ExitCode::data, {"more than once"});
+  BOOST_TEST(find_shards(first + "," + at + "/data/b.h5").size() == 2u);
+  // A link without a target is no duplicate of another one; opening it says what is wrong.
+  for (const char* name : {"x.h5", "y.h5"}) fs::create_symlink(folder / "nowhere", folder / name);
+  BOOST_TEST(find_shards(at + "/x.h5," + at + "/y.h5").size() == 2u);
 }
 
 BOOST_AUTO_TEST_CASE(endings_of_hdf5_files) {
@@ -73,15 +126,13 @@ BOOST_AUTO_TEST_CASE(what_is_not_found_is_said) {
   touch(folder / "train/part_1.h5");
   touch(folder / "empty/readme.txt");
   const std::string at = folder.path().string();
-  check_error([&] { find_shards(at); }, ExitCode::data, {at, "none", "Hint: '" + at + "/train' holds some"});
+  check_error([&] { find_shards(at); }, ExitCode::data, {at, "none", "Hint: '" + at + "/train' holds shards"});
   check_error([&] { find_shards(at + "/empty"); }, ExitCode::data, {at + "/empty", "1 files"});
-  check_error([&] { find_shards(at + "/trian"); }, ExitCode::data, {at + "/trian", "nearest name there is 'train'"});
-  check_error([&] { find_shards(at + "/no/such/folder"); }, ExitCode::data,
-              {"there is no folder '" + at + "/no/such'"});
+  check_error([&] { find_shards(at + "/trian"); }, ExitCode::data, {at + "/trian", "most similar name there is 'train'"});
+  check_error([&] { find_shards(at + "/no/such/folder"); }, ExitCode::data, {"the folder '" + at + "/no/such' does not exist"});
   check_error([&] { find_shards(at + "/*.h5"); }, ExitCode::data, {at + "/*.h5", "no file matches"});
   check_error([&] { find_shards(""); }, ExitCode::data, {"no folder"});
-  check_error([&] { find_shards(at + "/train," + at + "/train/./part_1.h5"); }, ExitCode::data,
-              {"part_1.h5", "more than once"});
+  check_error([&] { find_shards(at + "/train," + at + "/train/./part_1.h5"); }, ExitCode::data, {"part_1.h5", "more than once"});
 }
 
 BOOST_AUTO_TEST_CASE(rows_and_single_samples) {
@@ -161,20 +212,16 @@ BOOST_AUTO_TEST_CASE(wrong_shards_are_named_with_what_was_found) {
     add_data_set(file, "/images", H5T_STD_U8LE, {4, 2});
     add_data_set(file, "/meta/labels", H5T_STD_U8LE, {4});
   }
-  expect({"no data set '/x'", "/images, /meta/labels", "data.features", "nearest is '/images'"});
-  check_error(
-      [&] {
-        describe_shard(path, {"/images", "/meta/label"});
-      },
-      ExitCode::data, {path, "'/meta/label'", "data.labels", "'/meta/labels'"});
+  expect({"no data set '/x'", "/images, /meta/labels", "data.features in the deck names the data set"});  // neither is like '/x'
+  check_error([&] { describe_shard(path, {"/images", "/meta/label"}); }, ExitCode::data, {path, "'/meta/label'", "data.labels", "'/meta/labels'"});
   check_error([&] { describe_shard(path, {"/meta", "/y"}); }, ExitCode::data, {path, "no data set '/meta'"});
   { new_file(path); }
-  expect({"no data sets at all"});
+  expect({"holds no data sets"});
 
   make_shard(path, {5, 2}, {4});
-  expect({"5 rows, shape (5, 2)", "have 4, shape (4)"});
+  expect({"5 rows, shape (5, 2)", "have 4 rows, shape (4)"});
   make_shard(path, {5, 2}, {});
-  expect({"5 rows", "have none"});
+  expect({"5 rows", "have no rows"});
   make_shard(path, {}, {});
   expect({"single number"});
   make_shard(path, {5, 0}, {5});
@@ -193,6 +240,14 @@ BOOST_AUTO_TEST_CASE(wrong_shards_are_named_with_what_was_found) {
   expect({"'/y'", "compound"});
   make_shard(path, {5, 2}, {5}, H5T_STD_U8LE, wide);
   expect({"'/y'", "int128"});
+  // A flipped bit in the bias, or none implied: HDF5 reads other numbers than were written.
+  const h5::Type biased(H5Tcopy(H5T_IEEE_F32LE)), plain(H5Tcopy(H5T_IEEE_F64LE));
+  H5Tset_ebias(biased, 126);
+  H5Tset_norm(plain, H5T_NORM_NONE);
+  for (const h5::Type* damaged : {&biased, &plain}) {
+    make_shard(path, {5, 2}, {5}, *damaged);
+    expect({"'/x'", "elements of type"});
+  }
   {
     const h5::File file = new_file(path);
     const h5::Space null(H5Screate(H5S_NULL));
@@ -216,9 +271,7 @@ BOOST_AUTO_TEST_CASE(filters_that_are_not_there_are_named) {
     BOOST_REQUIRE(static_cast<bool>(features));
     add_data_set(file, "y", H5T_STD_I8LE, {4});
   }
-  if (H5Zfilter_avail(32000) <= 0)
-    check_error([&] { describe_shard(path, names); }, ExitCode::data,
-                {path, "'/x'", "filter 32000", "HDF5_PLUGIN_PATH"});
+  if (H5Zfilter_avail(32000) <= 0) check_error([&] { describe_shard(path, names); }, ExitCode::data, {path, "'/x'", "filter 32000", "HDF5_PLUGIN_PATH"});
 }
 
 BOOST_AUTO_TEST_CASE(a_file_cut_anywhere_is_detected) {

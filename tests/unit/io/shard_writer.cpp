@@ -18,13 +18,11 @@ std::vector<std::byte> random_bytes(RandomStream& random, std::size_t n) {
 
 Shape random_shape(RandomStream& random, std::uint64_t largest_rank) {
   Shape shape;
-  for (std::uint64_t rank = random.below(largest_rank + 1); rank > 0; --rank)
-    shape = shape.with_first(static_cast<std::int64_t>(2 + random.below(5)));
+  for (std::uint64_t rank = random.below(largest_rank + 1); rank > 0; --rank) shape = shape.with_first(static_cast<std::int64_t>(2 + random.below(5)));
   return shape;
 }
 
-void append_all(ShardWriter& writer, std::int64_t rows, std::span<const std::byte> x, std::span<const std::byte> y,
-                std::int64_t block) {
+void append_all(ShardWriter& writer, std::int64_t rows, std::span<const std::byte> x, std::span<const std::byte> y, std::int64_t block) {
   const auto part = [&](std::span<const std::byte> bytes, std::int64_t first, std::int64_t count) {
     const std::size_t row = bytes.size() / static_cast<std::size_t>(rows);
     return bytes.subspan(static_cast<std::size_t>(first) * row, static_cast<std::size_t>(count) * row);
@@ -55,11 +53,8 @@ BOOST_AUTO_TEST_CASE(round_trip) {
     options.chunk_rows = static_cast<std::int64_t>(1 + random.below(50));
     const std::int64_t rows = random.below(6) == 0 ? 0 : static_cast<std::int64_t>(1 + random.below(60));
     const auto n = static_cast<std::size_t>(rows);
-    const auto x =
-        random_bytes(random, n * static_cast<std::size_t>(options.sample.size()) * size_of(options.feature_type));
-    const auto y = random_bytes(
-        random,
-        options.has_labels ? n * static_cast<std::size_t>(options.label.size()) * size_of(options.label_type) : 0);
+    const auto x = random_bytes(random, n * static_cast<std::size_t>(options.sample.size()) * size_of(options.feature_type));
+    const auto y = random_bytes(random, options.has_labels ? n * static_cast<std::size_t>(options.label.size()) * size_of(options.label_type) : 0);
     {
       ShardWriter writer(path, rows, options);
       append_all(writer, rows, x, y, static_cast<std::int64_t>(1 + random.below(20)));
@@ -123,9 +118,7 @@ BOOST_AUTO_TEST_CASE(wrong_amounts_are_faults_of_the_caller) {
   options.sample = {10};
   ShardWriter writer(folder / "s.h5", 2, options);
   const std::vector<std::byte> bytes(100);
-  const auto append = [&](std::size_t x, std::size_t y) {
-    writer.append(std::span(bytes).first(x), std::span(bytes).first(y));
-  };
+  const auto append = [&](std::size_t x, std::size_t y) { writer.append(std::span(bytes).first(x), std::span(bytes).first(y)); };
   check_error([&] { append(15, 8); }, ExitCode::internal, {"s.h5"});
   check_error([&] { append(10, 16); }, ExitCode::internal, {"s.h5"});
   check_error([&] { append(30, 24); }, ExitCode::internal, {"s.h5"});

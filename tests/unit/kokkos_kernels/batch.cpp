@@ -68,11 +68,11 @@ Augmented augmented(const Augmentation& augmentation, std::int64_t n, std::int64
   const std::int64_t elements = channels * augmentation.extents[0] * augmentation.extents[1] * augmentation.extents[2];
   std::vector<float> raw(static_cast<std::size_t>(n * elements));
   for (std::size_t i = 0; i < raw.size(); ++i) raw[i] = static_cast<float>(1 + static_cast<std::int64_t>(i) % elements);
-  const Guarded<float> dev_raw(raw), factor(std::vector<float>(static_cast<std::size_t>(channels), 1)), shift(std::vector<float>(static_cast<std::size_t>(channels), 0));
+  const Guarded<float> dev_raw(raw), factor(std::vector<float>(static_cast<std::size_t>(channels), 1)),
+      shift(std::vector<float>(static_cast<std::size_t>(channels), 0));
   Guarded<float> out(n * elements);
-  const RawSamples samples{.each = nullptr,
-                           .first = reinterpret_cast<const std::byte*>(dev_raw.span().data()),
-                           .bytes = elements * static_cast<std::int64_t>(sizeof(float))};
+  const RawSamples samples{
+      .each = nullptr, .first = reinterpret_cast<const std::byte*>(dev_raw.span().data()), .bytes = elements * static_cast<std::int64_t>(sizeof(float))};
   augment_batch<float, float>(Execution(), n, channels, samples, factor, shift, augmentation, augmentation.whole(), false, out);
   BOOST_TEST(out.guards_hold());
   return {out.values(), elements};
@@ -188,7 +188,8 @@ BOOST_AUTO_TEST_CASE(get_the_noise_of_their_region) {
     const std::int64_t n = draw(random, 0, 4), channels = draw(random, 1, 9);
     const Region region = random_region(random, channels);
     const std::int64_t elements = channels * region.extents[0] * region.extents[1] * region.extents[2];
-    Guarded<double> whole(std::vector<double>(static_cast<std::size_t>(n * elements), 1)), part(std::vector<double>(static_cast<std::size_t>(n * region.elements()), 1));
+    Guarded<double> whole(std::vector<double>(static_cast<std::size_t>(n * elements), 1)),
+        part(std::vector<double>(static_cast<std::size_t>(n * region.elements()), 1));
     add_noise<double>(Execution(), n, elements, 0.5, test_seed(), 3, whole);
     add_noise<double>(Execution(), n, region.elements(), 0.5, test_seed(), 3, part, region);
     BOOST_TEST(part.guards_hold());

@@ -21,7 +21,8 @@ void check_behind(const View& view, int number) {
   const Guarded<int> found(1);
   int* const out = found.span().data();
   const Behind<View> behind{view, number};
-  Kokkos::parallel_for("trireme::test::behind", Range(Execution(), 0, 1), KOKKOS_LAMBDA(std::int64_t) { *out = behind.view.size() == 5 ? behind.number : -1; });
+  Kokkos::parallel_for(
+      "trireme::test::behind", Range(Execution(), 0, 1), KOKKOS_LAMBDA(std::int64_t) { *out = behind.view.size() == 5 ? behind.number : -1; });
   BOOST_TEST(found.values() == std::vector<int>{number});
   BOOST_TEST(found.guards_hold());
 }

@@ -53,8 +53,8 @@ ConvGeometry small_kernel_geometry(RandomStream& random, int i) {
 std::string text(const ConvGeometry& g) {
   std::string t = "channels " + std::to_string(g.in_channels) + " -> " + std::to_string(g.out_channels) + " groups " + std::to_string(g.groups);
   for (std::size_t a = 0; a < 3; ++a)
-    t += " | in " + std::to_string(g.in[a]) + " k " + std::to_string(g.kernel[a]) + " s " + std::to_string(g.stride[a]) + " p " +
-         std::to_string(g.padding[a]) + " d " + std::to_string(g.dilation[a]);
+    t += " | in " + std::to_string(g.in[a]) + " k " + std::to_string(g.kernel[a]) + " s " + std::to_string(g.stride[a]) + " p " + std::to_string(g.padding[a]) +
+         " d " + std::to_string(g.dilation[a]);
   return t;
 }
 
@@ -90,9 +90,12 @@ template <class T>
 struct Tensors {
   std::vector<T> x, w, bias, dy, dw, dbias;  // dw and dbias: what the gradients are added to
   Tensors(const ConvGeometry& g, std::int64_t n, RandomStream& random)
-      : x(random_numbers<T>(random, n * g.in_pixels() * g.in_channels)), w(random_numbers<T>(random, g.weights())),
-        bias(random_numbers<T>(random, g.out_channels)), dy(random_numbers<T>(random, n * g.out_pixels() * g.out_channels)),
-        dw(random_numbers<T>(random, g.weights())), dbias(random_numbers<T>(random, g.out_channels)) {}
+      : x(random_numbers<T>(random, n * g.in_pixels() * g.in_channels)),
+        w(random_numbers<T>(random, g.weights())),
+        bias(random_numbers<T>(random, g.out_channels)),
+        dy(random_numbers<T>(random, n * g.out_pixels() * g.out_channels)),
+        dw(random_numbers<T>(random, g.weights())),
+        dbias(random_numbers<T>(random, g.out_channels)) {}
 };
 
 template <class T>
@@ -119,7 +122,8 @@ void check(const ConvPlan<T>& plan, std::int64_t n, RandomStream& random) {
   const Guarded<T> found_y(static_cast<std::int64_t>(y.size())), found_dx(static_cast<std::int64_t>(dx.size()));
   Guarded<T> workspace(plan.workspace(n));
   const auto holds = [&](const Guarded<T>& found, const std::vector<double>& expected, const char* what) {
-    BOOST_TEST(distance(found.values(), expected, 1) <= product_rounding<T>(plan.operands()), what << ": relative error " << distance(found.values(), expected, 1));
+    BOOST_TEST(distance(found.values(), expected, 1) <= product_rounding<T>(plan.operands()),
+               what << ": relative error " << distance(found.values(), expected, 1));
     BOOST_TEST(found.guards_hold(), what << " was written beyond its end");
     BOOST_TEST(workspace.guards_hold(), what << ": the workspace was written beyond its end");
     workspace.spoil();
@@ -179,7 +183,7 @@ void check_small_kernels(std::uint64_t seed) {
 
 // A tail that pools against the same steps one after the other, which tests of their own compare with their definitions.
 template <class T>
-void check_tail(const ConvGeometry& g, const ConvTail& tail, std::int64_t n, RandomStream& random) {
+void check_tail(const ConvGeometry& g, const Epilogue& tail, std::int64_t n, RandomStream& random) {
   const Tensors<T> t(g, n, random);
   PoolGeometry pool;
   pool.channels = g.out_channels, pool.in = g.out, pool.kernel = pool.stride = tail.window, pool.out = tail.extent(g);
@@ -233,7 +237,7 @@ void check_tails(std::uint64_t seed) {
   RandomStream random(seed, 200 + sizeof(T));
   for (int i = 0; i < 120; ++i) {
     ConvGeometry g = i < 90 ? random_geometry(random, i) : small_kernel_geometry(random, i);
-    ConvTail tail{.slope = pick<double>(random, {0, 0.01, 1, 0.3})};
+    Epilogue tail{.slope = pick<double>(random, {0, 0.01, 1, 0.3})};
     const bool as_tiles = i >= 90 && i % 2 == 0 && g.out[1] > 1 && g.out[2] > 1;  // windows that are Winograd's tiles
     if (as_tiles) tail.window = {g.kernel[0] == 3 && g.out[0] > 1 ? 2 : 1, 2, 2};
     for (std::size_t a = 0; a < 3 && !as_tiles; ++a)
@@ -277,8 +281,8 @@ BOOST_AUTO_TEST_CASE(takes_rounded_operands) {
   for (int i = 0; i < 60; ++i) {
     const ConvGeometry g = random_geometry(random, i);
     BOOST_TEST_CONTEXT("seed " << test_seed() << " case " << i << ", " << text(g)) {
-      check(ConvPlan<float>(g, {}, i % 2 ? Operands::tf32 : Operands::bf16), draw(random, 0, 3), random);
-      check(ConvPlan<double>(g, {}, Operands::bf16), 1, random);
+      check(ConvPlan<float>(g, {}, i % 2 ? ComputeType::tf32 : ComputeType::bf16), draw(random, 0, 3), random);
+      check(ConvPlan<double>(g, {}, ComputeType::bf16), 1, random);
     }
   }
 }

@@ -24,7 +24,7 @@ ConvGeometry draw_geometry(RandomStream& random) {
 }
 
 template <class T, class Operand>
-void check(const ConvGeometry& g, Operands operands, std::int64_t n, std::int64_t most, RandomStream& random) {
+void check(const ConvGeometry& g, ComputeType operands, std::int64_t n, std::int64_t most, RandomStream& random) {
   const Execution exec;
   const auto numbers = [&](std::int64_t count) { return Guarded<T>(random_numbers<T>(random, count)); };
   const std::int64_t inputs = n * g.in_pixels() * g.in_channels, outputs = n * g.out_pixels() * g.out_channels;
@@ -63,9 +63,9 @@ BOOST_AUTO_TEST_CASE(equals_the_selected_one) {
     const ConvGeometry g = draw_geometry(random);
     const std::int64_t n = draw(random, 0, 3), most = pick<std::int64_t>(random, {1, 100, 3000, 1 << 20});
     BOOST_TEST_CONTEXT("seed " << test_seed() << " case " << i << ", n " << n << ", at a time " << most) {
-      check<double, double>(g, Operands::full, n, most, random);
-      check<float, float>(g, i % 2 ? Operands::full : Operands::tf32, n, most, random);
-      check<float, Bf16>(g, Operands::bf16, n, most, random);
+      check<double, double>(g, ComputeType::full, n, most, random);
+      check<float, float>(g, i % 2 ? ComputeType::full : ComputeType::tf32, n, most, random);
+      check<float, Bf16>(g, ComputeType::bf16, n, most, random);
     }
   }
 }
@@ -74,8 +74,8 @@ BOOST_AUTO_TEST_CASE(a_row_that_is_a_pixel_is_not_gathered) {
   RandomStream random(test_seed(), 401);
   ConvGeometry g;
   g.in_channels = 5, g.out_channels = 3, g.in = g.out = {1, 4, 6};
-  check<float, float>(g, Operands::full, 2, 1 << 20, random);
-  check<float, Bf16>(g, Operands::bf16, 2, 1 << 20, random);
+  check<float, float>(g, ComputeType::full, 2, 1 << 20, random);
+  check<float, Bf16>(g, ComputeType::bf16, 2, 1 << 20, random);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -16,8 +16,8 @@ void check_classes(RandomStream& random, std::int64_t n, std::int64_t classes) {
   auto y = random_numbers<T>(random, n * classes);
   for (T& score : y) score = std::round(score * 4) / 4;  // many ties
   std::vector<std::int32_t> labels, winners;
-  for (std::int64_t s = 0; s < n; ++s) labels.push_back(static_cast<std::int32_t>(draw(random, 0, classes - 1)));
-  std::vector<std::int64_t> start(3), start_confusion(static_cast<std::size_t>(classes * classes));
+  for (std::int64_t s = 0; s < n; ++s) labels.push_back(static_cast<std::int32_t>(draw(random, random.below(6) == 0 ? -1 : 0, classes - 1)));
+  std::vector<std::int64_t> start(ClassCounts::totals_size), start_confusion(static_cast<std::size_t>(classes * classes));
   for (auto* list : {&start, &start_confusion})
     for (auto& count : *list) count = draw(random, 0, 9);
   auto expected = start, confusion = start_confusion;
@@ -27,6 +27,11 @@ void check_classes(RandomStream& random, std::int64_t n, std::int64_t classes) {
     const auto score = [&](std::int64_t c) { return y[static_cast<std::size_t>(s * classes + c)]; };
     std::stable_sort(order.begin(), order.end(), [&](auto a, auto b) { return score(a) > score(b); });
     const std::int64_t label = labels[static_cast<std::size_t>(s)];
+    if (label < 0) {  // ignored
+      winners.push_back(static_cast<std::int32_t>(order[0]));
+      continue;
+    }
+    ++expected[3];
     if (random.below(8) == 0) {  // no score: no prediction
       y[static_cast<std::size_t>(s * classes + draw(random, 0, classes - 1))] = std::numeric_limits<T>::quiet_NaN();
       ++expected[2];
@@ -41,14 +46,14 @@ void check_classes(RandomStream& random, std::int64_t n, std::int64_t classes) {
   const Guarded<T> dev_y(y);
   const Guarded<std::int32_t> dev_labels(labels), found_winners(n);
   const Guarded<std::int64_t> totals(start), matrix(start_confusion);
-  count_classes<T>(Execution(), n, classes, dev_y, dev_labels, {totals, matrix});
+  count_classes<T>(Execution(), n, classes, dev_y, {.numbers = dev_labels}, {totals, matrix});
   largest_class<T>(Execution(), n, classes, dev_y, found_winners);
   BOOST_TEST(totals.values() == expected, boost::test_tools::per_element());
   BOOST_TEST(matrix.values() == confusion, boost::test_tools::per_element());
   BOOST_TEST(found_winners.values() == winners, boost::test_tools::per_element());
   BOOST_TEST((totals.guards_hold() && matrix.guards_hold() && found_winners.guards_hold()));
   const Guarded<std::int64_t> alone(start);
-  count_classes<T>(Execution(), n, classes, dev_y, dev_labels, {alone, Span<std::int64_t>()});
+  count_classes<T>(Execution(), n, classes, dev_y, {.numbers = dev_labels}, {alone, Span<std::int64_t>()});
   BOOST_TEST(alone.values() == expected, boost::test_tools::per_element());
 }
 
@@ -68,7 +73,7 @@ void check_errors(RandomStream& random, std::int64_t n, std::int64_t outputs, bo
   const auto half = static_cast<std::ptrdiff_t>(n * outputs);
   for (int call = 0; call < 2; ++call) {
     const auto of = [&](const std::vector<T>& all) { return Guarded<T>(std::vector<T>(all.begin() + call * half, all.begin() + (call + 1) * half)); };
-    sum_errors<T>(Execution(), n, outputs, call == 0, logits, of(y), of(target), sums);
+    sum_errors<T>(Execution(), n, outputs, call == 0, {.logits = logits}, of(y), of(target), sums);
   }
   const auto found = read(sums);
   for (std::size_t o = 0; o < found.size(); ++o) {
@@ -79,7 +84,9 @@ void check_errors(RandomStream& random, std::int64_t n, std::int64_t outputs, bo
       absolute += std::abs(e), squared += e * e, shift += d, spread += d * d;
     }
     BOOST_TEST(found[o].pivot == static_cast<double>(target[o]));
-    const auto near = [](const LongSum& sum, long double wanted) { return std::abs(sum.value() - static_cast<double>(wanted)) <= 1e-15 * (1 + std::abs(static_cast<double>(wanted))); };
+    const auto near = [](const LongSum& sum, long double wanted) {
+      return std::abs(sum.value() - static_cast<double>(wanted)) <= 1e-15 * (1 + std::abs(static_cast<double>(wanted)));
+    };
     BOOST_TEST(near(found[o].absolute, absolute));
     BOOST_TEST(near(found[o].squared, squared));
     BOOST_TEST(near(found[o].shift, shift));
@@ -98,7 +105,7 @@ void check_binary(RandomStream& random, std::int64_t n, std::int64_t outputs) {
     ++expected[std::isnan(y[i]) ? 4 : y[i] > T(0.25) ? (target[i] > T(0.5) ? 0 : 1) : (target[i] > T(0.5) ? 2 : 3)];
   }
   const Guarded<std::int64_t> counts(std::vector<std::int64_t>(6, 0));
-  count_binary<T>(Execution(), n, outputs, T(0.25), Guarded<T>(y), Guarded<T>(target), counts);
+  count_binary<T>(Execution(), n, outputs, T(0.25), {}, Guarded<T>(y), Guarded<T>(target), counts);
   BOOST_TEST(counts.values() == expected, boost::test_tools::per_element());
   BOOST_TEST(counts.guards_hold());
 }
@@ -162,7 +169,7 @@ BOOST_AUTO_TEST_CASE(errors_let_what_is_no_number_through) {
   for (const auto& [y, t] : {std::pair(nan, 1.0), std::pair(1.0, nan)})
     for (const bool logits : {false, true}) {
       const Buffer<OutputSums> sums("test", 1);
-      sum_errors<double>(Execution(), 2, 1, true, logits, Guarded<double>({0.5, y}), Guarded<double>({0.5, t}), sums);
+      sum_errors<double>(Execution(), 2, 1, true, {.logits = logits}, Guarded<double>({0.5, y}), Guarded<double>({0.5, t}), sums);
       const OutputSums of = read(sums)[0];
       BOOST_TEST(std::isnan(of.absolute.value()));
       BOOST_TEST(std::isnan(of.squared.value()));

@@ -1,9 +1,8 @@
 // Pooling against its definition: padding, overlap, NaN, many channels, windows of more than 256 places.
-#include "kokkos_kernels/pool.hpp"
-
 #include <boost/test/unit_test.hpp>
 
 #include "kokkos_kernels/conv.hpp"
+#include "kokkos_kernels/pool.hpp"
 #include "support/arrays.hpp"
 
 using namespace trireme;

@@ -25,7 +25,8 @@ void check(std::uint64_t seed) {
       }
       const auto dy = random_numbers<T>(random, n * channels);
       for (std::size_t i = 0; i < spread.size(); ++i)
-        spread[i] = static_cast<double>(dy[i / static_cast<std::size_t>(pixels * channels) * static_cast<std::size_t>(channels) + i % static_cast<std::size_t>(channels)]) /
+        spread[i] = static_cast<double>(
+                        dy[i / static_cast<std::size_t>(pixels * channels) * static_cast<std::size_t>(channels) + i % static_cast<std::size_t>(channels)]) /
                     static_cast<double>(pixels);
       const Guarded<T> in(x), y(n * channels), gradient(dy), dx(rows * channels);
       const Guarded<double> workspace(channel_sums_workspace(rows, channels));

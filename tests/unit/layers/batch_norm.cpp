@@ -1,5 +1,5 @@
-// batch_norm: its batch is a whole; moments do not depend on threads, nor lose digits far from 0; running moments are PyTorch's; with sync, parts of a
-// batch on several ranks are the whole.
+// batch_norm normalizes over the whole batch. Moments do not depend on threads and are exact far from 0; running moments are PyTorch's; with sync, shares of a
+// batch on several ranks give the result of the whole batch.
 #include <condition_variable>
 #include <mutex>
 #include <thread>
@@ -29,7 +29,7 @@ std::vector<T> part(const std::vector<T>& all, std::int64_t first, std::int64_t 
   return {all.begin() + first, all.begin() + first + count};
 }
 
-// Sums over threads that stand for ranks: each adds its numbers in turn, then all take the total.
+// An all-reduce over threads that stand for ranks: each adds its numbers in turn, then all read the total.
 class ThreadSum {
  public:
   explicit ThreadSum(int ranks) : ranks_(ranks) {}
@@ -74,11 +74,11 @@ BOOST_AUTO_TEST_CASE(a_smaller_batch_is_a_batch) {
   BOOST_TEST((same_bits(a.y, b.y) && same_bits(a.dx, b.dx) && same_bits(a.mean, b.mean) && same_bits(a.var, b.var)));
 }
 
-BOOST_AUTO_TEST_CASE(an_empty_share_observes_nothing) {
+BOOST_AUTO_TEST_CASE(an_empty_share_adds_no_batch_stats) {
   LayerBench<float> bench("batch_norm sync=true", {Shape{3, 2}}, 4);
   int calls = 0;
   bench.pass().samples = 0;
-  bench.pass().sum_over = [&](const Execution& exec, Span<double> sums, Sharers) {
+  bench.pass().all_reduce = [&](const Execution& exec, Span<double> sums, ReductionGroup) {
     exec.fence("trireme::test");
     if (sums.size() == 7) Kokkos::deep_copy(slice<double>(sums, 6, 1), 5.0);  // another rank has rows
     ++calls;
@@ -103,14 +103,14 @@ BOOST_AUTO_TEST_CASE(bits_do_not_depend_on_threads) {
   BOOST_TEST((same_bits(found.front().dweight, found.back().dweight) && same_bits(found.front().dbias, found.back().dbias)));
 }
 
-// The mean is 1e4 standard deviations away: sums of squares would leave nothing of the variance.
+// The mean is 1e4 standard deviations away from 0: with plain sums of squares the variance would have no correct digits.
 BOOST_AUTO_TEST_CASE(variance_far_from_zero) {
   RandomStream random(test_seed(), 72);
   LayerBench<double> exact("batch_norm eps=0", {Shape{2, 60, 60}}, 3);
   LayerBench<float> bench("batch_norm eps=0", {Shape{2, 60, 60}}, 3);
   std::vector<float> x;
   for (const float v : random_numbers<float>(random, bench.input_size(0))) x.push_back(8192 + std::round(v * 1024) / 1024);
-  for (auto& sample : {0, 1}) x[static_cast<std::size_t>(sample)] += 100;  // the first row, which the block's sums are about, is an outlier
+  for (auto& sample : {0, 1}) x[static_cast<std::size_t>(sample)] += 100;  // the first row, the pivot of the block's sums, is an outlier
   const auto dy = random_numbers<float>(random, bench.input_size(0));
   for (const auto* p : {"1", "0"}) {
     exact.set_parameter(p[0] == '0', std::vector<double>(2, std::stod(p)));
@@ -150,8 +150,9 @@ BOOST_AUTO_TEST_CASE(synchronised_shares_are_the_whole_batch) {
           const auto i = static_cast<std::size_t>(r);
           const std::int64_t first = cuts[i], count = cuts[i + 1] - first;
           benches[i]->pass().samples = count;
-          benches[i]->pass().sum_over = [&, r](const Execution& exec, Span<double> values, Sharers) { sum(r, exec, values); };
-          results[i] = benches[i]->forward_backward({part(x, first * shape.size(), count * shape.size())}, part(dy, first * shape.size(), count * shape.size()));
+          benches[i]->pass().all_reduce = [&, r](const Execution& exec, Span<double> values, ReductionGroup) { sum(r, exec, values); };
+          results[i] =
+              benches[i]->forward_backward({part(x, first * shape.size(), count * shape.size())}, part(dy, first * shape.size(), count * shape.size()));
         });
       for (auto& thread : threads) thread.join();
       std::vector<double> y, dx, dweight(18), dbias(18);
@@ -176,8 +177,7 @@ BOOST_AUTO_TEST_CASE(running_moments_are_pytorchs) {
     const Shape shape = Shape::parse(reference.text("input"), "input of the reference");
     const auto check = [&]<class T>(T) {
       LayerBench<T> bench(reference.text("layer"), {shape}, batch);
-      for (std::size_t i = 0; i < bench.layer().parameters().size(); ++i)
-        bench.set_parameter(i, reference.numbers_as<T>(bench.layer().parameters()[i].name));
+      for (std::size_t i = 0; i < bench.layer().parameters().size(); ++i) bench.set_parameter(i, reference.numbers_as<T>(bench.layer().parameters()[i].name));
       const auto x = reference.numbers_as<T>("x");
       const double tolerance = std::is_same_v<T, float> ? 1e-5 : 1e-10;
       for (std::int64_t step = 0; step < steps; ++step) {

@@ -1,8 +1,9 @@
-// One layer on a bench: lends it memory as a network would, but exactly what it asked for: whatever the layer did not ask to keep is spoilt with NaN
-// before its backward pass, and so is the scratch before each call.
+// Runs one layer with exactly the memory that it requests. All memory that the layer did not request to keep is overwritten with NaN before its backward pass,
+// and so is scratch memory before each call.
 #pragma once
 
 #include <boost/test/unit_test.hpp>
+#include <filesystem>
 #include <memory>
 
 #include "base/text.hpp"
@@ -11,6 +12,11 @@
 #include "support/arrays.hpp"
 
 namespace trireme::test {
+
+/// Whether a kind has a test file of its own (scripts/new layer NAME), instead of cases in the shared ones.
+inline bool has_own_test(const std::string& kind) {
+  return std::filesystem::exists(std::filesystem::path(TRIREME_SOURCE_DIR) / "tests/unit/layers" / (kind + ".cpp"));
+}
 
 template <class T>
 class LayerBench {
@@ -21,7 +27,7 @@ class LayerBench {
   LayerBench(const std::string& line, std::vector<Shape> shapes, std::int64_t samples)
       : shapes_(std::move(shapes)), layer_(make_layer<T>(Deck("[model]\ninput = 1\nlayer = " + line, "bench").layers().front(), shapes_)) {
     pass_.samples = samples, pass_.training = true, pass_.seed = 3, pass_.step = 5;
-    layer_->plan_for(samples, Operands::full);
+    layer_->plan_for(samples, ComputeType::full);
     typename Layer<T>::Memory lent;
     for (const auto& spec : layer_->parameters()) {
       parameters_.emplace_back(Values(static_cast<std::size_t>(spec.shape.size())));
@@ -33,13 +39,13 @@ class LayerBench {
       buffers_.emplace_back(Values(static_cast<std::size_t>(spec.shape.size()), static_cast<T>(spec.initial)));
       observed_.emplace_back(Values(static_cast<std::size_t>(spec.shape.size())));
       lent.buffers.push_back(buffers_.back());
-      lent.observed.push_back(observed_.back());
+      lent.batch_stats.push_back(observed_.back());
     }
     workspace_ = std::make_unique<Guarded<T>>(layer_->needs().workspace);
     state_ = std::make_unique<Guarded<std::uint8_t>>(layer_->needs().state + layer_->needs().state_per_sample * samples);
     lent.workspace = *workspace_;
     lent.state = *state_;
-    layer_->lend(std::move(lent));
+    layer_->bind(std::move(lent));
   }
 
   Layer<T>& layer() { return *layer_; }
@@ -54,7 +60,7 @@ class LayerBench {
   Values gradient(std::size_t i) const { return gradients_[i].values(); }
   Values buffer(std::size_t i) const { return buffers_[i].values(); }
 
-  /// What a network does after a step whose batch had `samples`.
+  /// Updates the buffers as a network does after a step with `samples` samples.
   void update_buffers(std::int64_t samples) {
     for (std::size_t i = 0; i < buffers_.size(); ++i) {
       const auto& spec = layer_->buffers()[i];
@@ -69,11 +75,9 @@ class LayerBench {
     std::vector<Values> dx;
   };
 
-  /// Inputs and output lie channels-first here, as PyTorch has them.
-  Values forward(const std::vector<Values>& inputs) {
-    return run(inputs, nullptr, false).y;
-  }
-  /// Forward and backward. With `in_place` the output takes the input's memory and the input's gradient that of dy.
+  /// Inputs and output are channels-first here, as in PyTorch.
+  Values forward(const std::vector<Values>& inputs) { return run(inputs, nullptr, false).y; }
+  /// Forward and backward. With `in_place` the output uses the memory of the input, and the input gradient that of dy.
   Result forward_backward(const std::vector<Values>& inputs, const Values& dy, bool in_place = false) { return run(inputs, &dy, in_place); }
 
  private:

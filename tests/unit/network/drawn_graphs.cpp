@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(a_fused_relu_is_a_relu) {
                                                                                     {"18x6x5", "batch_norm affine=false", "conv out=2 kernel=2"},
                                                                                     {"7", "linear out=33 bias=false", "dropout"},
                                                                                     {"3x6x5", "add from=input,input", "conv out=2 kernel=2"}}) {
-    // leaky_relu with slope 0 is the same function, and nobody fuses it.
+    // leaky_relu with slope 0 is the same function, and is never fused.
     Network<float> fused(deck_of(model(input, {before, "relu", after})), 3, Network<float>::Use::training);
     Network<float> plain(deck_of(model(input, {before, "leaky_relu slope=0", after})), 3, Network<float>::Use::training);
     BOOST_TEST(fused.describe().find("(fused)") != std::string::npos);
@@ -145,7 +145,7 @@ BOOST_AUTO_TEST_CASE(a_fused_relu_is_a_relu) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_fused_tail_is_its_layers) {
+BOOST_AUTO_TEST_CASE(a_fused_epilogue_equals_its_layers) {
   if (!ConvPlan<double>::has_pooling) return;
   RandomStream random(test_seed(), 12);
   const std::vector<std::string> tails[] = {{"relu", "max_pool kernel=2"},
@@ -155,7 +155,7 @@ BOOST_AUTO_TEST_CASE(a_fused_tail_is_its_layers) {
                                             {"max_pool kernel=2", "max_pool kernel=2"}};
   for (const auto& tail : tails)
     for (const std::string out : {"3", "19", "40"}) {
-      // A dropout of nothing stands between, so that the convolution cannot fuse what follows.
+      // A dropout with p = 0 in between, so that the convolution cannot fuse the layers after it.
       std::vector<std::string> fused_lines{"conv out=" + out + " kernel=3"}, plain_lines{fused_lines[0], "dropout p=0"};
       for (const auto& line : tail) fused_lines.push_back(line), plain_lines.push_back(line);
       for (auto* lines : {&fused_lines, &plain_lines}) lines->insert(lines->end(), {"conv out=5 kernel=2", "flatten", "linear out=2"});
@@ -173,7 +173,8 @@ BOOST_AUTO_TEST_CASE(a_fused_tail_is_its_layers) {
 }
 
 BOOST_AUTO_TEST_CASE(nothing_is_fused_or_overwritten_that_another_layer_reads) {
-  Network<double> network(deck_of(model("2x5", {"conv name=a out=2 kernel=3 padding=1", "relu name=b from=a", "add from=a,b", "flatten", "linear out=2"})), 2, training);
+  Network<double> network(deck_of(model("2x5", {"conv name=a out=2 kernel=3 padding=1", "relu name=b from=a", "add from=a,b", "flatten", "linear out=2"})), 2,
+                          training);
   BOOST_TEST(network.describe().find("(fused)") == std::string::npos);
   BOOST_TEST(network.describe().find("(in place)") == std::string::npos);
   network.initialize(5);

@@ -29,8 +29,8 @@ BOOST_AUTO_TEST_CASE(are_uniform_in_pytorchs_interval) {
   Network<double> network(deck_of(model("8x20x20", {"conv out=60 kernel=5 groups=2", "max_pool kernel=4", "flatten", "linear out=200"})), 1,
                           Network<double>::Use::training);
   network.initialize(123);
-  for (const auto& [name, fan_in] : std::vector<std::pair<std::string, double>>{
-           {"conv1.weight", 100}, {"conv1.bias", 100}, {"linear1.weight", 960}, {"linear1.bias", 960}}) {
+  for (const auto& [name, fan_in] :
+       std::vector<std::pair<std::string, double>>{{"conv1.weight", 100}, {"conv1.bias", 100}, {"linear1.weight", 960}, {"linear1.bias", 960}}) {
     const auto values = parameter(network, name);
     const double bound = 1 / std::sqrt(fan_in), n = static_cast<double>(values.size());
     double mean = 0, square = 0, fourth = 0, low = bound, high = -bound;

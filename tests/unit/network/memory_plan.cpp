@@ -1,4 +1,4 @@
-// Plans of temporary memory: blocks that live together never share bytes.
+// Plans of temporary memory: blocks with overlapping lifetimes never share memory.
 #include "network/memory_plan.hpp"
 
 #include <boost/test/unit_test.hpp>

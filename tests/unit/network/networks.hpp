@@ -1,8 +1,7 @@
-// Networks made from lines of a deck, run on the host's numbers.
+// Networks from lines of a deck, run on arrays of the host.
 #pragma once
 
 #include <algorithm>
-
 #include <boost/test/unit_test.hpp>
 
 #include "network/network.hpp"
@@ -40,10 +39,10 @@ std::vector<T> forward(Network<T>& network, const Pass& pass, const std::vector<
   return read<T>(network.output(), pass.samples * network.output_shape().size());
 }
 
-/// Forward and backward; returns the gradient arena. `ready` may look on.
+/// Forward and backward; returns the gradient arena. `ready` may inspect it.
 template <class T>
-std::vector<T> gradients(Network<T>& network, const Pass& pass, const std::vector<T>& x, const std::vector<T>& dy,
-                         const typename Network<T>::Ready& ready = [](std::int64_t) {}) {
+std::vector<T> gradients(
+    Network<T>& network, const Pass& pass, const std::vector<T>& x, const std::vector<T>& dy, const typename Network<T>::Ready& ready = [](std::int64_t) {}) {
   forward(network, pass, x);
   write<T>(network.output_gradient(), dy);
   network.backward(pass, ready);
@@ -85,7 +84,7 @@ inline std::string draw_graph(RandomStream& random) {
         const std::int64_t out = draw(random, 1, 4);
         emit("conv", {from}, " out=" + std::to_string(out) + " kernel=3 padding=1", shape.without_first().with_first(out));
         if (random.below(2)) emit("relu", {values.size() - 1}, "", values.back().shape);
-        if (random.below(3) == 0) {  // a tail, which may be fused: a slope before or behind the pooling, or none
+        if (random.below(3) == 0) {  // layers that may be fused: an activation before or after the pooling, or none
           std::vector<std::int64_t> pooled{values.back().shape[0]};
           for (int a = 1; a < values.back().shape.rank(); ++a) pooled.push_back(values.back().shape[a] / 2);
           if (std::ranges::count(pooled, 0) > 0) break;
@@ -94,9 +93,15 @@ inline std::string draw_graph(RandomStream& random) {
         }
         break;
       }
-      case 2: emit(pick<std::string>(random, {"relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus"}), {from}, "", shape); break;
-      case 3: emit("dropout", {from}, " p=0.3", shape); break;
-      case 4: emit(pick<std::string>(random, {"max_pool", "avg_pool"}), {from}, " kernel=3 stride=1 padding=1", shape); break;
+      case 2:
+        emit(pick<std::string>(random, {"relu", "leaky_relu", "tanh", "sigmoid", "gelu", "silu", "elu", "softplus"}), {from}, "", shape);
+        break;
+      case 3:
+        emit("dropout", {from}, " p=0.3", shape);
+        break;
+      case 4:
+        emit(pick<std::string>(random, {"max_pool", "avg_pool"}), {from}, " kernel=3 stride=1 padding=1", shape);
+        break;
       case 5: {
         const auto line = pick<std::pair<std::string, std::string>>(
             random, {{"softmax", ""}, {"group_norm", " groups=1 eps=0.3"}, {"instance_norm", " eps=0.3"}, {"layer_norm", " dims=1 eps=0.3"}});

@@ -1,6 +1,5 @@
-// What a step must not do: take memory, or launch a kernel without a name of ours.
+// A step must not allocate memory, nor launch a kernel without a name of ours.
 #include <Kokkos_Core.hpp>
-
 #include <set>
 
 #include "networks.hpp"
@@ -16,7 +15,7 @@ namespace {
 const std::vector<std::string> all_kinds{"conv name=a out=20 kernel=3 padding=1",
                                          "relu",
                                          "conv name=b out=20 kernel=3 stride=1 padding=1 groups=2",
-                                         "add from=a,b",  // a is read twice: its relu cannot be fused
+                                         "add from=a,b",  // a is used twice: its relu cannot be fused
                                          "batch_norm",
                                          "relu",
                                          "max_pool kernel=2",

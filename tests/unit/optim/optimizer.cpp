@@ -1,4 +1,4 @@
-// Optimisers against what PyTorch computed (tests/reference), and what they leave alone.
+// Optimizers compared with PyTorch's results (tests/reference), and parameters that they must not change.
 #include "optim/optimizer.hpp"
 
 #include "base/text.hpp"
@@ -79,7 +79,8 @@ void check_network(const ReferenceCase& reference) {
 
 /// What one update makes of the first of n equal numbers `p` whose gradients are `g`.
 double after(const std::string& kind, double p, double g, double weight_decay, double clip = 0) {
-  const Deck deck = deck_of(model("4", {"linear out=1 bias=false"}), {"optimizer.kind=" + kind, fmt::format("optimizer.weight_decay={}", weight_decay), fmt::format("optimizer.clip_norm={}", clip)});
+  const Deck deck = deck_of(model("4", {"linear out=1 bias=false"}),
+                            {"optimizer.kind=" + kind, fmt::format("optimizer.weight_decay={}", weight_decay), fmt::format("optimizer.clip_norm={}", clip)});
   Network<double> network(deck, 1, Network<double>::Use::training);
   Optimizer<double> optimizer(deck, network);
   std::vector<double> values(static_cast<std::size_t>(network.arena_size())), gradients(values);
@@ -137,7 +138,7 @@ BOOST_AUTO_TEST_CASE(do_not_depend_on_threads) {
   }
 }
 
-// A parameter of zeros has no norm to trust: it moves by the plain rate.
+// A parameter of zeros has no trust ratio: it uses the plain learning rate.
 BOOST_AUTO_TEST_CASE(trust_ratios_are_1_where_a_parameter_is_0) {
   const Deck deck = deck_of(model("3", {"linear out=2"}), {"optimizer.kind=lars"});
   Network<double> network(deck, 1, Network<double>::Use::training);
@@ -159,7 +160,8 @@ BOOST_AUTO_TEST_CASE(trust_ratios_are_continuous_where_a_norm_is_0) {
     for (const double weight_decay : {0.0, 1e-4, 0.1})
       for (const auto& [p, g] : {std::pair(0.0, 0.0), std::pair(0.0, 0.25), std::pair(0.05, 0.0)}) {
         const double tiny = 1e-17, at = after(kind, p, g, weight_decay), near = after(kind, p == 0 ? tiny : p, g == 0 ? tiny : g, weight_decay);
-        BOOST_TEST(std::abs(near - at) <= 1e-5 * std::max(std::abs(at), 1e-3), kind << " decay " << weight_decay << " p " << p << " g " << g << ": " << at << " and " << near);
+        BOOST_TEST(std::abs(near - at) <= 1e-5 * std::max(std::abs(at), 1e-3),
+                   kind << " decay " << weight_decay << " p " << p << " g " << g << ": " << at << " and " << near);
       }
   // The papers' ratios everywhere else, a gradient of 0 included.
   BOOST_TEST(std::abs(after("lars", 0.05, 0, 0.1) - (0.05 - 0.5 * 0.001 * 0.1 / (0.1 * 0.1 + 1e-8) * 0.1 * 0.05)) <= 1e-16);
@@ -167,7 +169,7 @@ BOOST_AUTO_TEST_CASE(trust_ratios_are_continuous_where_a_norm_is_0) {
   BOOST_TEST(std::abs(after("lamb", 0.05, 0.25, 0) - (0.05 - 0.5 * 0.05)) <= 1e-9);
 }
 
-// Of a gradient that is not a number nothing finite is left.
+// A gradient that is not a number leaves no finite result.
 BOOST_AUTO_TEST_CASE(what_is_no_number_goes_through) {
   const double nan = std::numeric_limits<double>::quiet_NaN();
   for (const char* kind : {"sgd", "adam", "adamw", "rmsprop", "lars", "lamb"})
@@ -218,13 +220,17 @@ BOOST_AUTO_TEST_CASE(state_has_names_for_checkpoints) {
   BOOST_TEST(names({"optimizer.kind=lamb"}) == "first_moment second_moment ");
 }
 
-// State and step number are all that a restart needs.
+// State and step number are sufficient for a restart.
 BOOST_AUTO_TEST_CASE(continue_from_their_state_bit_for_bit) {
   RandomStream random(test_seed());
-  for (const std::vector<std::string>& options : std::vector<std::vector<std::string>>{
-           {"optimizer.momentum=0.9", "optimizer.dampening=0.2"}, {"optimizer.momentum=0.9", "optimizer.nesterov=true"}, {"optimizer.kind=adam"}, {"optimizer.kind=adamw"},
-           {"optimizer.kind=rmsprop", "optimizer.momentum=0.9", "optimizer.centered=true"}, {"optimizer.kind=lars", "optimizer.momentum=0.9"},
-           {"optimizer.kind=lamb", "optimizer.weight_decay=0.1"}}) {
+  for (const std::vector<std::string>& options :
+       std::vector<std::vector<std::string>>{{"optimizer.momentum=0.9", "optimizer.dampening=0.2"},
+                                             {"optimizer.momentum=0.9", "optimizer.nesterov=true"},
+                                             {"optimizer.kind=adam"},
+                                             {"optimizer.kind=adamw"},
+                                             {"optimizer.kind=rmsprop", "optimizer.momentum=0.9", "optimizer.centered=true"},
+                                             {"optimizer.kind=lars", "optimizer.momentum=0.9"},
+                                             {"optimizer.kind=lamb", "optimizer.weight_decay=0.1"}}) {
     const Deck deck = deck_of(model("9", {"linear out=5"}), options);
     Network<float> whole(deck, 1, Network<float>::Use::training), halves(deck, 1, Network<float>::Use::training);
     whole.initialize(1), halves.initialize(1);
@@ -264,8 +270,8 @@ BOOST_AUTO_TEST_CASE(clip_the_norm_of_all_parameters_together) {
 }
 
 BOOST_AUTO_TEST_CASE(nesterov_needs_momentum) {
-  for (const std::vector<std::string>& options : std::vector<std::vector<std::string>>{
-           {"optimizer.nesterov=true"}, {"optimizer.nesterov=true", "optimizer.momentum=0.9", "optimizer.dampening=0.1"}})
+  for (const std::vector<std::string>& options :
+       std::vector<std::vector<std::string>>{{"optimizer.nesterov=true"}, {"optimizer.nesterov=true", "optimizer.momentum=0.9", "optimizer.dampening=0.1"}})
     check_refused(
         [&] {
           const Deck deck = deck_of(model("3", {"linear out=2"}), options);

@@ -1,9 +1,9 @@
 // Learning rates against their closed forms.
 #include "optim/schedule.hpp"
 
-#include <boost/test/unit_test.hpp>
 #include <fmt/format.h>
 
+#include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <numbers>
 
@@ -58,8 +58,8 @@ BOOST_AUTO_TEST_CASE(have_the_right_ends) {
   for (const std::string kind : {"cosine", "linear"}) {
     const Schedule s = schedule({"schedule.kind=" + kind, "optimizer.lr=0.5", "schedule.final=0.1", "schedule.warmup=2"}, 10, 100);
     near(s.at(0), 0.5 / 20);
-    near(s.at(19), 0.5);   // the warm-up's last step has the full height
-    near(s.at(20), 0.5);   // and so has the first after it
+    near(s.at(19), 0.5);  // the last step of the warmup has the peak learning rate
+    near(s.at(20), 0.5);  // and so has the first one after it
     near(s.at(100), 0.05);
     near(s.at(1000), 0.05);  // a run that is extended stays there
     for (std::int64_t step = 20; step < 100; ++step) BOOST_TEST(s.at(step + 1) < s.at(step));

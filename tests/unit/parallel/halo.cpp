@@ -1,6 +1,5 @@
-// Layers with windows on slabs: their interiors first, or halves of the samples, against the same layer on whole samples.
+// Layers with windows on slabs, with interior/boundary split or half-batch overlap, compared with the same layer on whole samples.
 #include <boost/test/unit_test.hpp>
-
 #include <cmath>
 #include <cstdio>
 
@@ -11,7 +10,7 @@
 namespace trireme::test {
 namespace {
 
-/// Whether each pixel of the whole lies in one of the boxes, and no box reaches out of it.
+/// Whether each pixel of the whole is in exactly one of the boxes, and no box extends beyond it.
 bool tiles(const Box& whole, const std::vector<Box>& boxes) {
   std::int64_t pixels = 0;
   for (std::size_t i = 0; i < boxes.size(); ++i) {
@@ -27,7 +26,7 @@ struct DrawnWindow {
   Shape input;
   std::string line;
   bool relu = false;
-  std::optional<ConvTail> tail;
+  std::optional<Epilogue> tail;
 };
 
 DrawnWindow draw_window(Draw& draw) {
@@ -37,7 +36,7 @@ DrawnWindow draw_window(Draw& draw) {
   for (int a = 3 - dims; a < 3; ++a) extents[static_cast<std::size_t>(a)] = dims == 1 ? draw.in(8, 400) : dims == 2 ? draw.in(6, 40) : draw.in(4, 18);
   const bool registers = draw.one_of(5);  // channels that the host's Winograd takes
   const int channels = registers ? 16 : draw.in(1, 6);
-  if (registers)  // halves and quarters end where a tail's windows do
+  if (registers)  // halves and quarters end where the windows of an epilogue do
     for (std::size_t a = 3 - static_cast<std::size_t>(dims); a < 3; ++a) extents[a] = (extents[a] + 7) / 8 * 8;
   w.input = spatial_shape(channels, extents, dims);
   const auto each = [&](int low, int high) {
@@ -45,16 +44,22 @@ DrawnWindow draw_window(Draw& draw) {
     for (int d = 0; d < dims; ++d) text += (d > 0 ? "," : "") + std::to_string(draw.in(low, high));
     return text;
   };
-  const int kind = registers ? 0 : draw.in(0, 6);
+  const auto modes = [&] {
+    std::string text;
+    for (int d = 0; d < dims; ++d) text += (d > 0 ? "," : "") + draw.pick<std::string>({"zeros", "reflect", "replicate", "circular"});
+    return text;
+  };
+  const int kind = registers ? 0 : draw.in(0, 10);
   if (registers) w.line = "conv out=16 kernel=3 padding=1";
   if (kind < 3) {
     const int groups = registers ? 1 : channels % 2 == 0 && draw.one_of(3) ? 2 : 1;
     if (!registers)
       w.line = "conv out=" + std::to_string(groups * draw.in(1, 9)) + " kernel=" + each(1, 4) + " stride=" + (draw.one_of(3) ? each(1, 3) : "1") +
                " padding=" + each(0, 2) + " dilation=" + (draw.one_of(3) ? each(1, 2) : "1") + " groups=" + std::to_string(groups);
+    if (draw.one_of(2)) w.line += " padding_mode=" + modes();
     w.relu = draw.one_of(3);
     if (!w.relu && draw.one_of(2)) {
-      w.tail = ConvTail{.window = {1, 1, 1}, .slope = draw.one_of(2) ? 0.3 : 1.0};
+      w.tail = Epilogue{.window = {1, 1, 1}, .slope = draw.one_of(2) ? 0.3 : 1.0};
       for (std::size_t a = 3 - static_cast<std::size_t>(dims); a < 3; ++a) w.tail->window[a] = registers ? 2 : draw.in(1, 3);
     }
   } else if (kind == 3) {
@@ -64,13 +69,20 @@ DrawnWindow draw_window(Draw& draw) {
     w.line = "max_pool kernel=" + each(2, 3) + " stride=" + each(1, 2) + " padding=1";
   } else if (kind == 5) {
     w.line = "avg_pool kernel=" + each(2, 4) + " stride=" + each(1, 2) + " padding=" + each(0, 1) + (draw.one_of(2) ? " count_include_pad=false" : "");
-  } else {
+  } else if (kind == 6) {
     w.line = "upsample scale=" + each(1, 2) + " mode=linear";
+  } else if (kind == 7) {
+    w.line = "adaptive_avg_pool out=" + each(2, 19);
+  } else if (kind == 8) {
+    w.line = "crop before=" + each(0, 2) + " after=" + each(0, 2);
+  } else {  // up to the whole extent on a side
+    const int most = dims == 1 ? 8 : dims == 2 ? 6 : 4;
+    w.line = "pad before=" + each(0, draw.one_of(2) ? 2 : most) + " after=" + each(0, draw.one_of(2) ? 2 : most) + " mode=" + modes();
   }
   return w;
 }
 
-/// A layer with the memory that it asks for.
+/// A layer with the memory that it needs.
 struct Lent {
   Lent(Layer<double>& layer, std::int64_t samples, const std::vector<double>& parameters) {
     Layer<double>::Memory memory;
@@ -89,7 +101,7 @@ struct Lent {
     Kokkos::deep_copy(workspace, std::nan(""));
     state = Buffer<std::uint8_t>("state", static_cast<std::size_t>(layer.needs().state + samples * layer.needs().state_per_sample));
     memory.workspace = workspace;
-    layer.lend(memory);
+    layer.bind(memory);
     layer.lend_state(state);
   }
   Buffer<double> values, gradients, workspace;
@@ -153,26 +165,27 @@ BOOST_AUTO_TEST_CASE(an_output_is_its_interior_and_its_border) {
   int cut = 0;
   for (int number = 0; number < 400; ++number) {
     const DrawnWindow w = draw_window(draw);
-    const Deck deck("[model]\ninput = " + w.input.text() + "\nlayer = " + w.line + "\n", "drawn");
+    const Deck deck("[model]\ninput = " + w.input.text() + "\nlayer = " + w.line + "\n", "random");
     try {
       const Graph graph(deck);
       const GridShape grid{.spatial = {draw.in(1, 2), draw.in(1, 3), draw.in(1, 3)}};
       const ParallelPlan plan(graph, deck, grid);
       if (!plan.node(0).split) continue;
-      const auto had = plan.boxes(graph.shapes()[0], true), outputs = plan.boxes(graph.shapes()[1], true);
-      for (std::size_t r = 0; r < had.size(); ++r) {
-        const OutputCut parts = cut_output(outputs[r], had[r], plan.window(0));
+      const auto owned = plan.boxes(graph.shapes()[0], true), outputs = plan.boxes(graph.shapes()[1], true);
+      for (std::size_t r = 0; r < owned.size(); ++r) {
+        const OutputCut parts = cut_output(outputs[r], owned[r], plan.window(0));
         std::vector<Box> all = parts.border;
         all.push_back(parts.interior);
         BOOST_TEST(tiles(outputs[r], all), w.line);
         int split = 0;
-        for (const int ranks : grid.spatial) split += ranks > 1 ? 2 : 0;
+        const bool wraps = w.line.find("circular") != std::string::npos;  // then halos along a dimension that is not split are copied
+        for (const int ranks : grid.spatial) split += ranks > 1 || wraps ? 2 : 0;
         BOOST_TEST(parts.border.size() <= static_cast<std::size_t>(split));
         if (parts.interior.pixels() == 0) continue;
         ++cut;
         const Box read = plan.window(0)(parts.interior);
-        BOOST_TEST((read.intersection(had[r]) == read), w.line);
-        // It is the largest: the next plane outside wants what others have.
+        BOOST_TEST((read.intersection(owned[r]) == read), w.line);
+        // The interior is maximal: the next plane outside needs pixels of other ranks.
         for (std::size_t a = 0; a < 3; ++a)
           for (const bool behind : {false, true}) {
             Box next = parts.interior;
@@ -180,7 +193,7 @@ BOOST_AUTO_TEST_CASE(an_output_is_its_interior_and_its_border) {
             next.extent[a] = 1;
             if (next.intersection(outputs[r]) != next) continue;
             const Box wanted = plan.window(0)(next);
-            BOOST_TEST((wanted.intersection(had[r]) != wanted), w.line);
+            BOOST_TEST((wanted.intersection(owned[r]) != wanted), w.line);
           }
       }
     } catch (const Error&) {  // a window larger than its input
@@ -195,7 +208,7 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
   for (std::uint64_t number = 0; number < 300; ++number) {
     Draw draw(20261127, number);
     const DrawnWindow w = draw_window(draw);
-    const Deck deck("[model]\ninput = " + w.input.text() + "\nlayer = " + w.line + "\n", "drawn");
+    const Deck deck("[model]\ninput = " + w.input.text() + "\nlayer = " + w.line + "\n", "random");
     std::optional<Graph> graph;
     try {
       graph.emplace(deck);
@@ -213,8 +226,8 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
     const auto place = static_cast<std::size_t>(me);
     const GraphNode& node = graph->nodes()[0];
     const Shape in = graph->shapes()[0], out = graph->shapes()[1];
-    const auto had = plan.boxes(in, true), needed = plan.reach(0), outputs = plan.boxes(out, true);
-    // Windows of a tail must end where the ranks' outputs do; a rest is left over at the end of the whole alone.
+    const auto owned = plan.boxes(in, true), required = plan.reach(0), outputs = plan.boxes(out, true);
+    // Windows of an epilogue must end at the borders between ranks; only the end of the whole may have a remainder.
     bool aligned = w.tail && w.tail->pools() && ConvPlan<double>::has_pooling;
     for (const Box& box : outputs)
       for (std::size_t a = 0; a < 3 && aligned; ++a) {
@@ -226,15 +239,15 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
       for (std::size_t a = 0; a < 3; ++a) mine.first[a] /= w.tail->window[a], mine.extent[a] /= w.tail->window[a];
 
     LayerPart part;
-    part.split = true, part.input = needed[place], part.output = outputs[place];
+    part.split = true, part.input = required[place], part.output = outputs[place];
     const auto make = [&](const LayerPart& of) { return make_layer<double>(node.spec, {in}, of); };
     const std::int64_t samples = draw.in(1, 5);
     const auto whole = make({});
-    HaloLayer<double> layer({make, plan.window(0), part}, BoxMove{had, needed, false}, spatial_shape(in[0], had[place].extent, dims), &grid.spatial(), me,
+    HaloLayer<double> layer({make, plan.window(0), part}, BoxMove{owned, required, false}, spatial_shape(in[0], owned[place].extent, dims), &grid.spatial(), me,
                             samples);
-    whole->plan_for(samples, Operands::full), layer.plan_for(samples, Operands::full);
-    if (aligned) BOOST_REQUIRE((whole->fuse_tail(*w.tail) && layer.fuse_tail(*w.tail)));
-    if (w.relu) BOOST_REQUIRE((whole->fuse_relu() && layer.fuse_relu()));
+    whole->plan_for(samples, ComputeType::full), layer.plan_for(samples, ComputeType::full);
+    if (aligned) BOOST_REQUIRE((capability<FusesEpilogue>(*whole)->fuse(*w.tail) == Fusion::both && layer.fuse(*w.tail) == Fusion::both));
+    if (w.relu) BOOST_REQUIRE((capability<FusesEpilogue>(*whole)->fuse({.slope = 0}) != Fusion::none && layer.fuse({.slope = 0}) != Fusion::none));
 
     std::int64_t weights = 0;
     for (const ParameterSpec& p : whole->parameters()) weights += p.shape.size();
@@ -247,18 +260,18 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
     const Lent of_whole(*whole, samples, parameters), of_layer(layer, samples, parameters);
     const Result expected = run(*whole, of_whole, samples, x, dy);
     const CountedInteriors counted;
-    const auto my_x = box_of(x, samples, in, had[place]), my_dy = box_of(dy, samples, whole->output(), mine);
+    const auto my_x = box_of(x, samples, in, owned[place]), my_dy = box_of(dy, samples, whole->output(), mine);
     Result found = run(layer, of_layer, samples, my_x, my_dy);
     const Result again = run(layer, Lent(layer, samples, parameters), samples, my_x, my_dy);
     grid.spatial().all_reduce(std::span<double>(found.gradients));
 
     const std::string what = "case " + std::to_string(number) + ", " + shape.text() + ", " + std::to_string(samples) + " of " + in.text() + ": " + w.line;
     BOOST_TEST(difference(found.y, box_of(expected.y, samples, whole->output(), mine)) < 1e-10, "outputs of " << what);
-    BOOST_TEST(difference(found.dx, box_of(expected.dx, samples, in, had[place])) < 1e-10, "input gradients of " << what);
+    BOOST_TEST(difference(found.dx, box_of(expected.dx, samples, in, owned[place])) < 1e-10, "input gradients of " << what);
     BOOST_TEST(difference(found.gradients, expected.gradients) < 1e-9, "parameters' gradients of " << what);
     BOOST_TEST((found.y == again.y && found.dx == again.dx), "other bits in a second run of " << what);
     BOOST_TEST((CountedInteriors::count > 0) == layer.interior_first(samples), what);
-    const OutputCut cut = cut_output(outputs[place], had[place], plan.window(0));
+    const OutputCut cut = cut_output(outputs[place], owned[place], plan.window(0));
     if (cut.interior.pixels() == 0) BOOST_TEST(!layer.interior_first(1), what);
 
     ++cases;
@@ -267,8 +280,8 @@ BOOST_AUTO_TEST_CASE(a_layer_on_slabs_makes_what_it_makes_of_whole_samples) {
     if (layer.interior_first(samples)) tails += aligned, relus += w.relu, with_state += layer.needs().state_per_sample > 0, without_weights += weights == 0;
   }
   if (world.rank() == 0)
-    std::printf("%d cases: %d interior first (%d with a tail, %d with relu, %d with saved places, %d without parameters), %d not (%d without an interior)\n", cases,
-                interiors, tails, relus, with_state, without_weights, halves, thin);
+    std::printf("%d cases: %d interior first (%d with a tail, %d with relu, %d with saved places, %d without parameters), %d not (%d without an interior)\n",
+                cases, interiors, tails, relus, with_state, without_weights, halves, thin);
   for (const int seen : {interiors, tails, relus, with_state, without_weights, halves, thin}) BOOST_TEST(seen > 0);
 }
 

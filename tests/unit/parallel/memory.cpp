@@ -1,4 +1,4 @@
-// Memory of a rank's part against theory, as the plan has it; that a run allocates what the plan says is in tests/restart/grids.py.
+// Memory of a rank's part in the plan, compared with theory. tests/restart/grids.py checks that a run allocates the planned memory.
 #include <boost/test/unit_test.hpp>
 
 #include "kokkos_kernels/allocations.hpp"
@@ -9,7 +9,7 @@ namespace {
 
 using Memory = Network<float>;
 
-// The shape of inputs/fields/cosmoflow.ini: windows with halos, pools without, a head on whole samples.
+// Similar to inputs/fields/cosmoflow.ini: convolutions with halos, pooling without, and a head on whole samples.
 const std::string layers =
     "[parallel]\nmicro_batches = 1\n[data]\nbatch = 16\n[model]\ninput = 4x64x64x64\n"
     "layer = conv out=16 kernel=3 padding=1\nlayer = leaky_relu slope=0.3\nlayer = max_pool kernel=2\n"
@@ -18,8 +18,8 @@ const std::string layers =
 
 }  // namespace
 
-// Activations of a rank are its part of those of one rank and its halos: of the input, which is read, and of what is received on the way. No value lies
-// twice, with its halo and without.
+// The activations of a rank are its part of those of one rank, and its halos: of the input, which is read, and of received halos. No value is stored twice,
+// with and without its halo.
 BOOST_AUTO_TEST_CASE(activations_fall_with_the_ranks_of_the_spatial_axis) {
   constexpr std::int64_t samples = 16, number = sizeof(float);
   const Deck deck(layers, "memory");

@@ -1,8 +1,7 @@
-// Shares that follow measured speed: the best ones for given speeds, the same on all ranks, and there whatever a step costs beside its samples.
+// Shares from measured speeds: optimal for given speeds, the same on all ranks, and reached in spite of costs of a step that do not depend on its samples.
 #include "train/balancer.hpp"
 
 #include <boost/test/unit_test.hpp>
-
 #include <cstdlib>
 #include <functional>
 #include <numeric>
@@ -20,7 +19,7 @@ double slowest(const std::vector<double>& rates, const std::vector<std::int64_t>
   return most;
 }
 
-/// The least slowest time of all divisions of the batch.
+/// The smallest time of the slowest rank over all divisions of the batch.
 double best_of_all(const std::vector<double>& rates, std::int64_t batch, std::int64_t most) {
   double best = 1e300;
   std::vector<std::int64_t> shares(rates.size());
@@ -59,7 +58,7 @@ BOOST_AUTO_TEST_CASE(no_division_is_better) {
 }
 
 BOOST_AUTO_TEST_CASE(slow_ranks_get_less_until_all_are_done_together) {
-  // Rank r takes `fixed` seconds a step and (1 + 2 r) a sample, with noise of 2 % and a hiccup now and then; a change is in force 25 steps later.
+  // Rank r takes `fixed` seconds per step and (1 + 2 r) per sample, with noise of 2 % and occasional outliers; new shares take effect 25 steps later.
   const Communicator comm(MPI_COMM_WORLD);
   const int ranks = comm.size(), rank = comm.rank();
   const std::int64_t batch = 240;
@@ -108,9 +107,7 @@ BOOST_AUTO_TEST_CASE(even_speeds_stay_even) {
   BOOST_TEST(!balancer.gain().has_value());
 }
 
-BOOST_AUTO_TEST_CASE(a_batch_must_have_a_sample_for_each) {
-  BOOST_CHECK_THROW(Balancer(Communicator(MPI_COMM_SELF), 0, 3, 2, 2), Error);
-}
+BOOST_AUTO_TEST_CASE(a_batch_must_have_a_sample_for_each) { BOOST_CHECK_THROW(Balancer(Communicator(MPI_COMM_SELF), 0, 3, 2, 2), Error); }
 
 BOOST_AUTO_TEST_CASE(slow_rank_of_the_environment) {
   ::setenv("TRIREME_SLOW_RANK", "1:3", 1);

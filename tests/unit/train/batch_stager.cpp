@@ -1,4 +1,4 @@
-// What the network is given, and what its output is compared with.
+// The input that the network gets, and the targets of its output.
 #include "train/batch_stager.hpp"
 
 #include <boost/test/unit_test.hpp>
@@ -22,9 +22,7 @@ using Numbers = std::vector<double>;
 class Loader {
  public:
   Loader(LabelDemand::Kind kind, const std::vector<std::string>& overrides)
-      : self_(MPI_COMM_SELF),
-        folder_(self_),
-        deck_("[data]\nscale = 1/8\nmean = 1, 2, 3\nstd = 2\n[model]\ninput = 3x2x4\nlayer = relu\n", "test", overrides) {
+      : self_(MPI_COMM_SELF), folder_(self_), deck_("[data]\nscale = 1/8\nmean = 1, 2, 3\nstd = 2\n[model]\ninput = 3x2x4\nlayer = relu\n", "test", overrides) {
     make_shards(folder_.path(), {rows}, {.elements = elements, .feature_type = ElementType::f32});
     data_.emplace(self_, folder_.path().string(), ShardNames{}, input, LabelDemand{kind, elements});
     for (std::int64_t i = 0; i < rows * elements; ++i) features_.push_back(static_cast<float>(i));
@@ -33,7 +31,7 @@ class Loader {
   struct Loaded {
     Numbers input, target;
   };
-  /// `count` rows from `first` on, which are at place `place` in their global batch.
+  /// `count` rows beginning at `first`, at position `place` of their global batch.
   Loaded load(bool training, std::int64_t first, std::int64_t count, std::int64_t place = 0, std::uint64_t seed = 1, std::int64_t step = 0) {
     BatchStager<double> stager(deck_, *data_, input, input, rows);
     std::vector<const std::byte*> each;
@@ -100,13 +98,14 @@ BOOST_AUTO_TEST_CASE(features_without_noise_are_input_and_target) {
 }
 
 BOOST_AUTO_TEST_CASE(a_target_is_flipped_and_cropped_with_its_input) {
-  Loader moved(LabelDemand::Kind::features, {"data.flip=x,y", "data.crop=1"}), noisy(LabelDemand::Kind::features, {"data.flip=x,y", "data.crop=1", "data.noise=0.5"});
+  Loader moved(LabelDemand::Kind::features, {"data.flip=x,y", "data.crop=1"}),
+      noisy(LabelDemand::Kind::features, {"data.flip=x,y", "data.crop=1", "data.noise=0.5"});
   const auto expected = moved.load(true, 0, Loader::rows).input;
   BOOST_TEST(distance(expected, clean(0, Loader::rows)) > 0.1);
   const auto loaded = noisy.load(true, 0, Loader::rows);
   BOOST_TEST(same_bits(loaded.target, expected));
   check_is_noise_of(loaded.input, expected, 0.5);
-  BOOST_TEST(distance(noisy.load(false, 0, Loader::rows).target, clean(0, Loader::rows)) < 1e-12);  // outside training neither
+  BOOST_TEST(distance(noisy.load(false, 0, Loader::rows).target, clean(0, Loader::rows)) < 1e-12);  // without noise and augmentation outside training
 }
 
 BOOST_AUTO_TEST_CASE(noise_of_an_evaluated_row_is_its_own) {
@@ -118,8 +117,8 @@ BOOST_AUTO_TEST_CASE(noise_of_an_evaluated_row_is_its_own) {
     parts.insert(parts.end(), rest.begin(), rest.end());
     BOOST_TEST(same_bits(whole, parts));
   }
-  BOOST_TEST(!same_bits(whole, loader.load(false, 0, 30, 0, 2).input));    // of another seed
-  BOOST_TEST(!same_bits(whole, loader.load(true, 0, 30).input));           // not what training sees
+  BOOST_TEST(!same_bits(whole, loader.load(false, 0, 30, 0, 2).input));  // of another seed
+  BOOST_TEST(!same_bits(whole, loader.load(true, 0, 30).input));         // differs from training
 }
 
 BOOST_AUTO_TEST_CASE(noise_in_training_changes_from_step_to_step) {
@@ -131,7 +130,7 @@ BOOST_AUTO_TEST_CASE(noise_in_training_changes_from_step_to_step) {
   BOOST_TEST(same_bits(first.target, second.target));
 }
 
-// Prediction asks for no labels, and takes samples as they are.
+// Prediction needs no labels and does not augment samples.
 BOOST_AUTO_TEST_CASE(other_samples_have_noise_in_training_only) {
   Loader loader(LabelDemand::Kind::none, {"data.noise=0.5"});
   const auto seen = loader.load(false, 3, 30);
@@ -140,16 +139,18 @@ BOOST_AUTO_TEST_CASE(other_samples_have_noise_in_training_only) {
   check_is_noise_of(loader.load(true, 0, Loader::rows).input, clean(0, Loader::rows), 0.5);
 }
 
-// From the files to the network, by ranks that have a box of each sample: together what one rank has, bit for bit.
+// From the files to the network, on ranks that have a box of each sample: together bitwise identical to one rank.
 BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
   const Communicator self(MPI_COMM_SELF);
   const Shape sample{2, 3, 4, 5}, label{3, 3, 4, 5};
   const std::int64_t rows = 11;
-  // Of input and of output: boxes that cover all.
+  // Boxes of input and output that cover the whole sample.
   const std::vector<std::vector<Box>> divisions = {{{.first = {0, 0, 0}, .extent = {3, 1, 5}}, {.first = {0, 1, 0}, .extent = {3, 3, 5}}},
                                                    {{.first = {0, 0, 0}, .extent = {3, 4, 2}}, {.first = {0, 0, 2}, .extent = {3, 4, 3}}},
-                                                   {{.first = {0, 0, 0}, .extent = {1, 4, 5}}, {.first = {1, 0, 0}, .extent = {2, 1, 5}},
-                                                    {.first = {1, 1, 0}, .extent = {2, 3, 4}}, {.first = {1, 1, 4}, .extent = {2, 3, 1}}}};
+                                                   {{.first = {0, 0, 0}, .extent = {1, 4, 5}},
+                                                    {.first = {1, 0, 0}, .extent = {2, 1, 5}},
+                                                    {.first = {1, 1, 0}, .extent = {2, 3, 4}},
+                                                    {.first = {1, 1, 4}, .extent = {2, 3, 1}}}};
   const auto put = [](const Numbers& part, const Box& box, const Shape& shape, std::vector<double>& whole) {
     const auto extents = spatial_extents(shape);
     std::size_t from = 0;
@@ -166,14 +167,24 @@ BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
     for (const auto kind : {LabelDemand::Kind::features, LabelDemand::Kind::values, LabelDemand::Kind::none}) {
       const TemporaryDirectory folder(self);
       make_shards(folder.path(), {4, rows - 4},
-                  {.elements = sample.size(), .feature_type = ElementType::f32, .classes = 0, .label_count = label.size(), .gzip = flat ? 0 : 1,
-                   .sample = flat ? Shape{} : sample, .label = flat ? Shape{} : label});
+                  {.elements = sample.size(),
+                   .feature_type = ElementType::f32,
+                   .classes = 0,
+                   .label_count = label.size(),
+                   .gzip = flat ? 0 : 1,
+                   .sample = flat ? Shape{} : sample,
+                   .label = flat ? Shape{} : label});
       const bool own = kind == LabelDemand::Kind::features;
       const Shape& output = own ? sample : label;
       const DataSet data(self, folder.path().string(), ShardNames{}, sample, LabelDemand{kind, output.size()});
       IoThread io;
-      for (const std::vector<std::string>& overrides :
-           {std::vector<std::string>{}, {"data.noise=0.5"}, {"data.flip=x", "data.noise=0.5"}, {"data.flip=y,z"}, {"data.flip=x,y,z", "data.crop=2", "data.noise=0.3"}})
+      for (const std::vector<std::string>& overrides : {std::vector<std::string>{},
+                                                        {"data.noise=0.5"},
+                                                        {"data.flip=x", "data.noise=0.5"},
+                                                        {"data.flip=y,z"},
+                                                        {"data.flip=x,y,z", "data.crop=2", "data.noise=0.3"},
+                                                        {"data.shift=x", "data.brightness=0.4", "data.erase=0.7"},
+                                                        {"data.shift=z,y", "data.flip=x", "data.contrast=0.5", "data.erase=1", "data.noise=0.2"}})
         for (const bool training : {true, false}) {
           const Deck deck("[data]\nscale = 1/8\nmean = 1, 2\nstd = 2\n[model]\ninput = 2x3x4x5\nlayer = relu\n", "test", overrides);
           struct Loaded {
@@ -242,9 +253,9 @@ BOOST_AUTO_TEST_CASE(parts_of_samples_make_the_whole) {
             }
         }
     }
-  BOOST_TEST(wholes_read == 180);
+  BOOST_TEST(wholes_read == 252);
   BOOST_TEST(slabs_read > 120);
-  BOOST_TEST(slabs_read < 180);
+  BOOST_TEST(slabs_read < 252);
 }
 
 BOOST_AUTO_TEST_CASE(slabs_are_read_where_no_pixel_crosses_between_them) {
@@ -265,6 +276,18 @@ BOOST_AUTO_TEST_CASE(slabs_are_read_where_no_pixel_crosses_between_them) {
   BOOST_TEST(!reads({"data.flip=x"}, of_width));
   BOOST_TEST(reads({"data.flip=z"}, of_width));
   BOOST_TEST(!reads({"data.flip=z"}, of_depth));
+  BOOST_TEST(reads({"data.brightness=1", "data.contrast=0.5", "data.erase=1"}, of_depth));
+  BOOST_TEST(reads({"data.shift=x"}, of_depth));
+  BOOST_TEST(!reads({"data.shift=x"}, of_width));
+  const auto turns = [&](const char* plane, const Box& box) {
+    return BatchStager<float>::reads_slab(Deck("[model]\ninput = 2x4x4x4\nlayer = relu\n", "test", {std::string("data.rotate=") + plane}), {2, 4, 4, 4}, box);
+  };
+  const Box upper{.first = {0, 0, 0}, .extent = {2, 4, 4}}, left{.first = {0, 0, 0}, .extent = {4, 4, 2}};
+  BOOST_TEST(turns("y-x", upper));
+  BOOST_TEST(!turns("y-x", left));
+  BOOST_TEST(turns("z-y", left));
+  BOOST_TEST(!turns("z-y", upper));
+  BOOST_TEST(!turns("x-z", upper));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -6,7 +6,7 @@
 #include "support/watch.hpp"
 #include "train/trainer.hpp"
 
-// Not `using namespace`: trireme::log would then be in the way of CUDA's own headers, which nvcc includes behind this file.
+// Not `using namespace`: trireme::log would conflict with CUDA's own headers, which nvcc includes after this file.
 namespace trireme::test {
 namespace {
 
@@ -30,7 +30,7 @@ layer = flatten
 layer = linear out=4
 )";
 
-// Behind a layer with parameters: the gradient of its input is wanted, which takes sums in backward too.
+// After a layer with parameters: the gradient of its input is needed, so backward also has all-reduces.
 const std::string synchronized = "layer = conv out=3 kernel=1\nlayer = batch_norm sync=true\n";
 
 /// 24 images of 3x8x8 with labels 0 to 3.
@@ -51,7 +51,7 @@ struct Counts {
   long copies = 0, allocations = 0;
 };
 
-/// What a run of so many steps does, from its first step to its end.
+/// Counts of a run with this number of steps, from its first step to its end.
 Counts run(const TemporaryDirectory& folder, const std::string& layers, const std::string& more, int steps) {
   static int runs = 0;
   const std::string text = "[run]\noutput = " + (folder / ("run" + std::to_string(runs++))).string() + "\n[data]\ntrain = " + (folder / "data").string() +
@@ -65,7 +65,7 @@ Counts run(const TemporaryDirectory& folder, const std::string& layers, const st
   return {Watch::fences, Watch::copies, Watch::allocations};
 }
 
-/// `expected`: label -> fences a step. The difference of a long run and a short one is that of steps alone.
+/// `expected`: label -> fences per step. The difference between a long and a short run is due to steps only.
 void check(const std::string& layers, const std::string& more, const std::map<std::string, long>& expected, long copies) {
   const TemporaryDirectory folder;
   if (Communicator::world().rank() == 0) {
@@ -89,7 +89,7 @@ void check(const std::string& layers, const std::string& more, const std::map<st
   BOOST_TEST(many.allocations == few.allocations);
 }
 
-// A step's end; a bucket on its way to MPI; batch_norm's moments on theirs, forward and backward.
+// The end of a step; a bucket before MPI; the moments of batch_norm before MPI, forward and backward.
 const std::string end = "trireme::trainer: the step's loss to the host", bucket = "trireme::reducer: bucket complete before MPI",
                   sums = "trireme::rank_sum: values complete before MPI";
 const std::string adam = "[optimizer]\nkind = adamw\nclip_norm = 1\n";
@@ -99,7 +99,7 @@ std::map<std::string, long> with_buckets(std::map<std::string, long> fences) {
   return fences;
 }
 
-// Copies a step: the loss; on a device also samples and labels, and with several ranks the one bucket there and back.
+// Copies per step: the loss; on a device also samples and labels, and with several ranks the one bucket in both directions.
 long copies() { return on_host ? 1 : Communicator::world().size() > 1 ? 5 : 3; }
 
 }  // namespace

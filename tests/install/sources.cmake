@@ -1,0 +1,16 @@
+# cmake -P: configures a copy of the sources without .git, in a path with spaces, and builds its first library. The whole build is that of this build folder.
+file(REMOVE_RECURSE ${FOLDER})
+function(run)
+  execute_process(COMMAND ${ARGN} RESULT_VARIABLE code OUTPUT_VARIABLE text ERROR_VARIABLE text)
+  if(NOT code EQUAL 0)
+    list(JOIN ARGN " " line)
+    message(FATAL_ERROR "'${line}' ended with ${code}:\n${text}")
+  endif()
+endfunction()
+foreach(name CMakeLists.txt cmake src io kokkos_kernels inputs jobs share)
+  file(COPY ${SOURCE}/${name} DESTINATION "${FOLDER}/source of mine")
+endforeach()
+run(${CMAKE_COMMAND} -S "${FOLDER}/source of mine" -B "${FOLDER}/build of mine" -G ${GENERATOR} -DCMAKE_BUILD_TYPE=Release -DCMAKE_CXX_COMPILER=${COMPILER}
+    -DKokkos_DIR=${KOKKOS_DIR})
+run(${CMAKE_COMMAND} --build "${FOLDER}/build of mine" --target trireme_base)
+file(REMOVE_RECURSE ${FOLDER})
