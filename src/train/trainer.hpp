@@ -68,6 +68,7 @@ class Trainer {
  private:
   // Setup.
   void plan_memory();
+  std::optional<std::filesystem::path> restored(const std::filesystem::path& path, std::string& seen);
   void open_run(bool dry);
   void log_start(bool dry, const std::optional<std::filesystem::path>& from);
 

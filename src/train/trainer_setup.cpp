@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "comm/cpu_placement.hpp"
+#include "comm/shared_error.hpp"
 #include "data/verify.hpp"
 #include "run/run_folder.hpp"
 #include "train/trainer.hpp"
@@ -76,12 +77,28 @@ void Trainer<T>::plan_memory() {
   require_node_memory(run_.comm, plan.total(), "the run and its cached rows", memory_hint);
 }
 
+/// Restores from the newest checkpoint of the run directory or what the deck names. An earlier run that still writes there may remove a checkpoint while it is
+/// read: then another one is the newest, and this run reads that one. `seen`: the newest one before the reading that succeeded.
+template <class T>
+std::optional<std::filesystem::path> Trainer<T>::restored(const std::filesystem::path& path, std::string& seen) {
+  for (int again = 20;; --again) {
+    try {
+      return restore_.restore_or_initialize(path);
+    } catch (const SharedError& error) {  // all ranks throw it, so all look again
+      const std::string newest = restore_.newest_checkpoint(path);
+      if (newest == seen || again == 0) throw;
+      if (run_.is_root()) log::warn("a checkpoint changed while it was read, the newest one is now '{}': {}", newest, error.what());
+      seen = newest;
+    }
+  }
+}
+
 template <class T>
 void Trainer<T>::open_run(bool dry) {
   const auto& path = files_.path();
   require_run_folder(run_.comm, path, RunKind::single);
-  const std::string seen = restore_.newest_checkpoint(path);
-  auto from = restore_.restore_or_initialize(path);
+  std::string seen = restore_.newest_checkpoint(path);
+  auto from = restored(path, seen);
   const auto from_this_run = [&] { return from && from->parent_path().parent_path() == path; };
   complete_ = from_this_run() && hook_ == nullptr && is_done() && restore_.has_ended(path);
   const bool writes = !dry && !complete_;
@@ -90,7 +107,7 @@ void Trainer<T>::open_run(bool dry) {
     // A start that is refused changes nothing, so the directory is claimed only now. Afterwards no other run adds a checkpoint; if one was added in between,
     // this run continues from it.
     files_.take_over();
-    if (restore_.newest_checkpoint(path) != seen) from = restore_.restore_or_initialize(path);
+    if (std::string newest = restore_.newest_checkpoint(path); newest != seen) from = restored(path, newest);
   }
   checkpoints_.set_last_step(from_this_run() ? progress().step : -1);
   if (writes) files_.open(from ? progress().step : -1);

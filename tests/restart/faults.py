@@ -255,6 +255,25 @@ class Others(FaultTest):
             self.check_checkpoints(folder)
             shutil.rmtree(folder.path)
 
+    def test_a_checkpoint_that_goes_while_it_is_read(self):
+        """An earlier run that still writes removes old checkpoints: the newest one seen at a start may be gone before it is read to its end."""
+        for nth in range(1, 6):
+            with self.subTest(open=nth):
+                folder, line = self.folder_of(f"goes-{nth}"), self.words(f"goes-{nth}", *MOMENTUM)
+                self.ok(*line)
+                gone = folder.checkpoints()[-1]
+                job = program.Job(line, 1, faults=f"open@{gone.name}:stop:nth={nth}:count=1")
+                self.addCleanup(job.close)
+                self.wait_until("it is stopped or over", lambda: any(state_of(pid) == "T" for pid in job.ranks()) or not job.running())
+                if not job.running():
+                    self.assertGreater(nth, 2, "a start opens the newest checkpoint at least twice")
+                    break
+                gone.unlink()
+                job.signal_ranks(signal.SIGCONT)
+                result = job.wait(30)
+                self.assertEqual(result.code, 0, result.text)
+                self.assert_same_run(folder, self.expected(*MOMENTUM))
+
     def test_an_orphan_that_was_stopped_within_a_checkpoint(self):
         """It awakes long after, with a file half written: that file never gets a name, and nothing of the later run is touched."""
         for call in ("open", "write", "fsync", "rename"):
