@@ -107,6 +107,18 @@ std::string with_new_names(const std::string& text) {
   return result;
 }
 
+/// The key of a deck for what other training programs call `key`; empty: none is known.
+std::string name_of_others(std::string_view key) {
+  static const std::map<std::string, std::string, std::less<>> keys{
+      {"loss.ignore_index", "loss.ignore"},        {"loss.weight", "loss.class_weights"}, {"loss.type", "loss.kind"},
+      {"optimizer.learning_rate", "optimizer.lr"}, {"optimizer.name", "optimizer.kind"},  {"optimizer.type", "optimizer.kind"},
+      {"schedule.name", "schedule.kind"},          {"schedule.type", "schedule.kind"},    {"data.batch_size", "data.batch"},
+      {"train.batch_size", "data.batch"},          {"train.max_epochs", "train.epochs"},  {"train.num_epochs", "train.epochs"},
+      {"train.max_steps", "train.steps"}};
+  const auto found = keys.find(key);
+  return found == keys.end() ? "" : found->second;
+}
+
 Error unknown_key(std::string_view key, const std::string& where) {
   if (const std::string now = new_name_of(key); !now.empty()) return usage_error("{}: the key {} is now called {}. Hint: write {}", where, key, now, now);
   std::vector<std::string> all{std::string(layer_key)}, of_section;
@@ -121,8 +133,11 @@ Error unknown_key(std::string_view key, const std::string& where) {
   check_section(section, where);
   for (const std::string& k : all)
     if (section_of(k) == section) of_section.emplace_back(name_in_section(k));
-  const std::string near = near_name(name, of_section);
-  const std::string meant = elsewhere != all.end() ? *elsewhere : near.empty() ? near : fmt::format("{}.{}", section, near);
+  const std::string near = near_name(name, of_section), elsewhere_called = name_of_others(key);
+  const std::string meant = !elsewhere_called.empty() ? elsewhere_called
+                            : elsewhere != all.end()  ? *elsewhere
+                            : near.empty()            ? near
+                                                      : fmt::format("{}.{}", section, near);
   return usage_error("{}: [{}] has no key '{}'. Hint: {}The keys of [{}] are {}", where, section, name, hint(meant), section, fmt::join(of_section, ", "));
 }
 

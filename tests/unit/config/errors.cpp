@@ -17,6 +17,9 @@ BOOST_AUTO_TEST_CASE(unknown_sections_and_keys_name_the_nearest) {
   check_refused(deck_text("[modle]\n"), {"line 6", "did you mean [model]?"});  // also with nothing below it
   check_refused(deck_text("[]\n"), {"line 6", "there is no section []"});
   check_refused(deck_text("[data]\n\nbach = 1\n"), {"line 8", "[data] has no key 'bach'", "did you mean 'data.batch'?", "test_batch"});
+  check_refused(deck_text("[train]\nnum_epochs = 1\n"), {"[train] has no key 'num_epochs'", "did you mean 'train.epochs'?"});
+  check_refused(deck_text("[optimizer]\nlearning_rate = 1\n"), {"has no key 'learning_rate'", "did you mean 'optimizer.lr'?"});
+  check_refused(deck_text("[loss]\nignore_index = 1\n"), {"has no key 'ignore_index'", "did you mean 'loss.ignore'?"});
   check_refused(deck_text("[train]\nlr = 1\n"), {"[train] has no key 'lr'", "did you mean 'optimizer.lr'?"});
   check_refused(deck_text("[train]\nlayer = relu\n"), {"[train] has no key 'layer'", "did you mean 'model.layer'?"});
   check_refused(deck_text("layers = relu\n"), {"[model] has no key 'layers'", "did you mean 'model.layer'?"});
