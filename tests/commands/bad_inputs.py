@@ -76,7 +76,7 @@ class BadInputs(program.ProgramTest):
 
     def test_keys_and_values(self):
         for old, new, *said in (
-            ("lr = 0.05", "learning_rate = 0.05", "[optimizer] has no key 'learning_rate'", "Hint", "deck.ini"),
+            ("lr = 0.05", "learning_rate = 0.05", "[optimizer] has no key 'learning_rate'", "did you mean 'optimizer.lr'?", "deck.ini"),
             ("lr = 0.05", "batch = 50", "optimizer", "data.batch"),
             ("[optimizer]", "[optimzer]", "no section [optimzer]", "did you mean [optimizer]"),
             ("batch = 50", "batch = many", "data.batch", "'many' is not an integer", "line 7"),
@@ -107,7 +107,7 @@ class BadInputs(program.ProgramTest):
                           "data.train is not set", ranks=2)
 
     def test_suggestions_are_near(self):
-        for old, new, said in (("lr = 0.05", "learning_rate = 0.05", "The keys of [optimizer] are"), ("layer = flatten", "layer = attention", "Known kinds"),
+        for old, new, said in (("lr = 0.05", "velocity = 0.05", "The keys of [optimizer] are"), ("layer = flatten", "layer = attention", "Known kinds"),
                                ("lr = 0.05", "kind = newton", "one of adam, adamw"), ("out=10", "out=10 breadth=3", "The options of this layer are"),
                                ("[optimizer]", "[hyperparameters]", "The sections are")):
             text = self.refused(USAGE, ["train", self.write_deck(self.changed(old, new))], said).err
