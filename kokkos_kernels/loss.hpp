@@ -70,6 +70,15 @@ struct ClassTargets {
   }
 };
 
+/// What an item without a class adds to the loss and has as gradient: nothing where it is ignored, NaN where its target is no class. `out`: null, or its
+/// `classes` gradients.
+template <class T>
+KOKKOS_INLINE_FUNCTION void take_no_class(std::int64_t label, std::int64_t classes, T* out, LossSums& sums) {
+  const T nothing = label == ClassTargets<T>::ignored_class ? T{} : Kokkos::Experimental::quiet_NaN_v<T>;
+  sums.loss += static_cast<double>(nothing);
+  for (std::int64_t c = 0; out != nullptr && c < classes; ++c) out[c] = nothing;
+}
+
 /// Weights along the second-to-last extent (latitude): pixel p of a sample has the weight of row p / width % rows. Empty: 1.
 struct RowWeights {
   Span<const double> of_row = {};

@@ -19,12 +19,7 @@ struct CrossEntropyItem {
     const std::int64_t item = sample * pixels + pixel, classes = at.own, label = targets.at(item, classes);
     const T* const row = y.data() + item * at.y_stride + at.y_first;
     T* const out = dy.data() == nullptr ? nullptr : dy.data() + item * at.y_stride + at.y_first;
-    if (label < 0) {
-      const T nothing = label == ClassTargets<T>::ignored_class ? T{} : Kokkos::Experimental::quiet_NaN_v<T>;
-      sums.loss += static_cast<double>(nothing);
-      for (std::int64_t c = 0; out != nullptr && c < classes; ++c) out[c] = nothing;
-      return;
-    }
+    if (label < 0) return take_no_class(label, classes, out, sums);
     const bool weighted = options.weights.data() != nullptr;
     const T smoothing = options.smoothing, of_label = row[label];
     T top = row[0];

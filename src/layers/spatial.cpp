@@ -13,6 +13,21 @@ constexpr std::int64_t most_residues = 65536;  // of the stride: the backward pa
 
 }  // namespace
 
+ConvGeometry taps_of(const LayerOptions& options, int dims, std::int64_t input_channels, std::int64_t output_channels) {
+  ConvGeometry g;
+  g.in_channels = input_channels;
+  g.out_channels = output_channels;
+  g.groups = options.integer("groups");
+  if (input_channels % g.groups != 0 || output_channels % g.groups != 0)
+    throw usage_error("{}: groups = {} must divide the {} input channels and the {} output channels", options.where(), g.groups, input_channels,
+                      output_channels);
+  g.kernel = options.extents("kernel", dims, 1);
+  g.stride = options.extents("stride", dims, 1);
+  g.padding = options.extents("padding", dims, 0);
+  g.dilation = options.extents("dilation", dims, 1);
+  return g;
+}
+
 void check_size(const ConvGeometry& g, const LayerOptions& options) {
   std::int64_t taps = 0, residues = 0, inside = 0, outside = 0, work = 0;
   if (!fits({g.kernel[0], g.kernel[1], g.kernel[2]}, taps) || taps > most_taps)

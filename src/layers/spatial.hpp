@@ -36,6 +36,9 @@ inline Shape spatial_shape(std::int64_t channels, const std::array<std::int64_t,
   return shape;
 }
 
+/// The options groups, kernel, stride, padding and dilation, and the channels of a convolution. Throws a usage error if groups does not divide them.
+ConvGeometry taps_of(const LayerOptions& options, int dims, std::int64_t input_channels, std::int64_t output_channels);
+
 /// Throws a usage error if the index lists or the matrix products of a convolution are too large. `g`: as in PyTorch's conv, or transposed.
 void check_size(const ConvGeometry& g, const LayerOptions& options);
 

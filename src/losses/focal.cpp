@@ -48,12 +48,7 @@ struct FocalItem {
     const std::int64_t item = sample * pixels + pixel, classes = at.own, label = labels.at(item, classes);
     const T* const row = y.data() + item * at.y_stride + at.y_first;
     T* const out = dy.data() == nullptr ? nullptr : dy.data() + item * at.y_stride + at.y_first;
-    if (label < 0) {
-      const T nothing = label == ClassTargets<T>::ignored_class ? T{} : Kokkos::Experimental::quiet_NaN_v<T>;
-      sums.loss += static_cast<double>(nothing);
-      for (std::int64_t c = 0; out != nullptr && c < classes; ++c) out[c] = nothing;
-      return;
-    }
+    if (label < 0) return take_no_class(label, classes, out, sums);
     double top = static_cast<double>(row[0]), total = 0, others = 0;
     for (std::int64_t c = 1; c < classes; ++c) top = static_cast<double>(row[c]) > top ? static_cast<double>(row[c]) : top;
     for (std::int64_t c = 0; c < classes; ++c) {

@@ -103,9 +103,9 @@ def linear_cases():
         biased = draw.random() < 0.7
         line = (f"conv out={out} kernel={option(kernel)} stride={option(stride)} dilation={option(dilation)} padding={option(padding)} groups={groups} "
                 f"padding_mode={option(modes)}" + ("" if biased else " bias=false"))
-        parameters = {"weight": numbers.normal(size=[out, channels // groups, *kernel])}
+        parameters = {"weight": drawn([out, channels // groups, *kernel])}
         if biased:
-            parameters["bias"] = numbers.normal(size=[out])
+            parameters["bias"] = drawn([out])
 
         def convolution(x, p, m=modes, pad=padding, s=stride, d=dilation, g=groups):
             return conv(padded(x, m, pad, pad), p["weight"], p.get("bias"), s, d, g)
@@ -129,19 +129,30 @@ def linear_cases():
         yield f"pixel_shuffle factor={option(factor)}", shape, lambda x, p, f=factor: shuffled(x, f), {}
 
 
+def drawn(shape):
+    """Normal numbers of 11 bits, which a file holds in two bytes."""
+    return numbers.normal(size=shape).astype("f2").astype("f8")
+
+
+def put(group, name, value):
+    """In the smallest type that holds every number exactly."""
+    kind = next(kind for kind in ("f2", "f4", "f8") if numpy.array_equal(value.astype(kind).astype("f8"), value))
+    group.create_dataset(name, data=value.astype(kind), track_times=False)
+
+
 def write(group, line, inputs, y, dy, gradients, parameters):
     for name, value in (("layer", line), ("input", ",".join("x".join(str(n) for n in x.shape[1:]) for x in inputs))):
         group.attrs[name] = numpy.bytes_(value)
     group.attrs["batch"] = len(y)
     for i, (x, dx) in enumerate(zip(inputs, gradients)):
         number = "" if len(inputs) == 1 else str(i)
-        group.create_dataset("x" + number, data=x, track_times=False)
-        group.create_dataset("dx" + number, data=dx, track_times=False)
+        put(group, "x" + number, x)
+        put(group, "dx" + number, dx)
     for name, (value, gradient) in parameters.items():
-        group.create_dataset(name, data=value, track_times=False)
-        group.create_dataset("d" + name, data=gradient, track_times=False)
-    group.create_dataset("y", data=y, track_times=False)
-    group.create_dataset("dy", data=dy, track_times=False)
+        put(group, name, value)
+        put(group, "d" + name, gradient)
+    put(group, "y", y)
+    put(group, "dy", dy)
 
 
 def summed_to(gradient, shape):
@@ -153,14 +164,14 @@ def summed_to(gradient, shape):
 
 
 def main():
-    with h5py.File(HERE / "numpy_layers.h5", "w", libver=("earliest", "v108")) as file:
+    with h5py.File(HERE / "numpy_layers.h5", "w", libver=("v108", "v108")) as file:
         root = file.create_group("layers")
         new = iter(f"{n:03d}" for n in range(1000))
         for line, shape, f, parameters in linear_cases():
             batch = draw.randint(1, 3)
-            x = numbers.normal(size=[batch, *shape])
+            x = drawn([batch, *shape])
             y = numpy.stack([f(one, parameters) for one in x])
-            dy = numbers.normal(size=y.shape)
+            dy = drawn(y.shape)
             dx = numpy.stack([adjoint(lambda one: f(one, parameters), shape, d) for d in dy])
             with_gradients = {}
             for name, value in parameters.items():
@@ -169,8 +180,8 @@ def main():
             write(root.create_group(next(new)), line, [x], y, dy, [dx], with_gradients)
         for shape, channels in (([7], False), ([5], True), ([3, 6], True), ([4, 3, 5], False), ([17, 2, 3], True), ([2, 2, 3, 2], True)):
             batch = draw.randint(1, 4)
-            x, dy = numbers.normal(size=[batch, *shape]), numbers.normal(size=[batch, *shape])
-            weight = numbers.normal(size=[shape[0] if channels else 1])
+            x, dy = drawn([batch, *shape]), drawn([batch, *shape])
+            weight = drawn([shape[0] if channels else 1])
             w = weight.reshape(1, -1, *[1] * (len(shape) - 1))
             of_weight = numpy.where(x > 0, 0, x * dy)
             dw = of_weight.sum(axis=(0, *range(2, x.ndim))) if channels else of_weight.sum().reshape(1)
@@ -179,10 +190,10 @@ def main():
         for shapes in ([[5], [5]], [[3, 4], [3, 1], [1, 4]], [[4, 3, 2], [4]], [[4], [4, 3, 2], [1, 3, 2]], [[2, 1, 5], [1, 3, 1]], [[2, 3, 2, 2], [2, 1, 1, 1]],
                        [[3, 2, 4], [3, 2, 4], [3, 1, 1], [1, 1, 4]]):
             batch, rank = draw.randint(1, 3), max(len(s) for s in shapes)
-            xs = [numbers.normal(size=[batch, *s]) for s in shapes]
+            xs = [drawn([batch, *s]) for s in shapes]
             wide = [x.reshape(*x.shape, *[1] * (rank + 1 - x.ndim)) for x in xs]
             y = numpy.prod(numpy.broadcast_arrays(*wide), axis=0)
-            dy = numbers.normal(size=y.shape)
+            dy = drawn(y.shape)
             gradients = []
             for i, x in enumerate(xs):
                 others = numpy.prod(numpy.broadcast_arrays(dy, *(w for k, w in enumerate(wide) if k != i)), axis=0)

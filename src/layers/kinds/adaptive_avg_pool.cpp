@@ -1,7 +1,7 @@
 // adaptive_avg_pool, as PyTorch's nn.AdaptiveAvgPool1d-3d.
 #include "kokkos_kernels/adaptive_pool.hpp"
 #include "layers/kind.hpp"
-#include "layers/spatial.hpp"
+#include "layers/pixel_map.hpp"
 
 namespace trireme {
 
@@ -26,27 +26,17 @@ Box reach_of(const LayerOptions& options, const Shape& input, const Box& output)
   return reach;
 }
 
-template <class T>
-class AdaptiveAvgPool final : public Layer<T> {
- public:
-  AdaptiveAvgPool(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) : geometry_(geometry_of(options, inputs[0])) {
-    geometry_.channels = part.in.of(inputs[0][0]);
-    if (part.split) {
-      geometry_.in = part.input.extent, geometry_.in_first = part.input.first;
-      geometry_.out = part.output.extent, geometry_.out_first = part.output.first;
-    }
-    this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
-    this->needs_.input_in_backward = false;
-  }
-  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    adaptive_avg_pool_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output);
-  }
-  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) adaptive_avg_pool_backward<T>(pass.exec, geometry_, pass.samples, dy, dx[0]);
-  }
+AdaptivePoolGeometry part_geometry(const LayerOptions& options, const Shape& input, const LayerPart& part) {
+  AdaptivePoolGeometry g = of_part(geometry_of(options, input), part);
+  g.channels = part.in.of(input[0]);
+  return g;
+}
 
- private:
-  AdaptivePoolGeometry geometry_;
+template <class T>
+class AdaptiveAvgPool final : public PixelMap<T, AdaptivePoolGeometry, &adaptive_avg_pool_forward<T>, &adaptive_avg_pool_backward<T>> {
+ public:
+  AdaptiveAvgPool(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : AdaptiveAvgPool::PixelMap(part_geometry(options, inputs[0], part), inputs[0].rank() - 1) {}
 };
 
 }  // namespace

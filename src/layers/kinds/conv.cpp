@@ -15,17 +15,8 @@ namespace {
 
 ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   const int dims = spatial_dims(input, options);
-  ConvGeometry g;
-  g.in_channels = input[0];
-  g.out_channels = options.integer("out");
-  g.groups = options.integer("groups");
-  if (g.in_channels % g.groups != 0 || g.out_channels % g.groups != 0)
-    throw usage_error("{}: groups = {} must divide the {} input channels and the {} output channels", options.where(), g.groups, g.in_channels, g.out_channels);
+  ConvGeometry g = taps_of(options, dims, input[0], options.integer("out"));
   g.in = spatial_extents(input);
-  g.kernel = options.extents("kernel", dims, 1);
-  g.stride = options.extents("stride", dims, 1);
-  g.padding = options.extents("padding", dims, 0);
-  g.dilation = options.extents("dilation", dims, 1);
   for (std::size_t a = 0; a < 3; ++a) {
     g.out[a] = conv_extent(g.in[a], g.kernel[a], g.stride[a], g.padding[a], g.dilation[a]);
     if (g.out[a] < 1)

@@ -2,6 +2,7 @@
 // of input and output swapped: forward is that one's backward-data, the input's gradient its forward pass.
 #include <algorithm>
 #include <cmath>
+#include <utility>
 
 #include "base/error.hpp"
 #include "kokkos_kernels/conv.hpp"
@@ -17,17 +18,9 @@ namespace {
 // Of the convolution that is transposed: `in` is this layer's output.
 ConvGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   const int dims = spatial_dims(input, options);
-  ConvGeometry g;
-  g.out_channels = input[0];
-  g.in_channels = options.integer("out");
-  g.groups = options.integer("groups");
-  if (g.in_channels % g.groups != 0 || g.out_channels % g.groups != 0)
-    throw usage_error("{}: groups = {} must divide the {} input channels and the {} output channels", options.where(), g.groups, g.out_channels, g.in_channels);
+  ConvGeometry g = taps_of(options, dims, input[0], options.integer("out"));
+  std::swap(g.in_channels, g.out_channels);
   g.out = spatial_extents(input);
-  g.kernel = options.extents("kernel", dims, 1);
-  g.stride = options.extents("stride", dims, 1);
-  g.padding = options.extents("padding", dims, 0);
-  g.dilation = options.extents("dilation", dims, 1);
   const auto more = options.extents("output_padding", dims, 0);
   for (std::size_t a = 0; a < 3; ++a) {
     if (more[a] >= std::max(g.stride[a], g.dilation[a]))

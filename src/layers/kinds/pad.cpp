@@ -1,7 +1,7 @@
 // pad, as PyTorch's functional.pad and nn.ZeroPad, nn.ReflectionPad, nn.ReplicationPad and nn.CircularPad, with a mode for each dimension.
 #include "layers/kind.hpp"
 #include "layers/padding.hpp"
-#include "layers/spatial.hpp"
+#include "layers/pixel_map.hpp"
 
 namespace trireme {
 
@@ -12,24 +12,17 @@ PadGeometry geometry_of(const LayerOptions& options, const Shape& input) {
   return pad_geometry(options, input, pad_modes(options, "mode", dims), sides_of(options, dims));
 }
 
-template <class T>
-class Pad final : public Layer<T> {
- public:
-  Pad(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) : geometry_(geometry_of(options, inputs[0])) {
-    geometry_.channels = part.in.of(inputs[0][0]);
-    if (part.split) geometry_ = pad_part(geometry_, part.input, part.output, geometry_.channels);
-    this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
-    this->needs_.input_in_backward = false;
-  }
-  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    pad_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output);
-  }
-  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) pad_backward<T>(pass.exec, geometry_, pass.samples, dy, dx[0]);
-  }
+PadGeometry part_geometry(const LayerOptions& options, const Shape& input, const LayerPart& part) {
+  PadGeometry g = geometry_of(options, input);
+  g.channels = part.in.of(input[0]);
+  return part.split ? pad_part(g, part.input, part.output, g.channels) : g;
+}
 
- private:
-  PadGeometry geometry_;
+template <class T>
+class Pad final : public PixelMap<T, PadGeometry, &pad_forward<T>, &pad_backward<T>> {
+ public:
+  Pad(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : Pad::PixelMap(part_geometry(options, inputs[0], part), inputs[0].rank() - 1) {}
 };
 
 }  // namespace

@@ -3,7 +3,7 @@
 
 #include "base/error.hpp"
 #include "layers/kind.hpp"
-#include "layers/spatial.hpp"
+#include "layers/pixel_map.hpp"
 
 namespace trireme {
 
@@ -34,25 +34,10 @@ Box reach_of(const LayerOptions& options, const Shape& input, const Box& output)
 }
 
 template <class T>
-class PixelShuffle final : public Layer<T> {
+class PixelShuffle final : public PixelMap<T, PixelShuffleGeometry, &pixel_shuffle_forward<T>, &pixel_shuffle_backward<T>> {
  public:
-  PixelShuffle(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) : geometry_(geometry_of(options, inputs[0])) {
-    if (part.split) {
-      geometry_.in = part.input.extent, geometry_.in_first = part.input.first;
-      geometry_.out = part.output.extent, geometry_.out_first = part.output.first;
-    }
-    this->output_ = spatial_shape(geometry_.channels, geometry_.out, inputs[0].rank() - 1);
-    this->needs_.input_in_backward = false;
-  }
-  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    pixel_shuffle_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output);
-  }
-  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) pixel_shuffle_backward<T>(pass.exec, geometry_, pass.samples, dy, dx[0]);
-  }
-
- private:
-  PixelShuffleGeometry geometry_;
+  PixelShuffle(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : PixelShuffle::PixelMap(of_part(geometry_of(options, inputs[0]), part), inputs[0].rank() - 1) {}
 };
 
 }  // namespace

@@ -122,17 +122,18 @@ class GlobalAvgPool final : public Layer<T> {
   std::int64_t channels_, pixels_, whole_;
 };
 
+std::vector<OptionSpec> window_options() {
+  return {places_option("kernel", "", "Window size.", 1),
+          places_option("stride", "kernel", "Stride; kernel: the window size.", 1),
+          places_option("padding", "0", "Padding on each side; at most kernel/2.", 0),
+          {"ceil_mode", "false", "Round the output size up instead of down, so that a last partial window counts."}};
+}
+
 }  // namespace
 
 TRIREME_LAYER(max_pool) {
-  const std::vector<OptionSpec> options{places_option("kernel", "", "Window size.", 1),
-                                        places_option("stride", "kernel", "Stride; kernel: the window size.", 1),
-                                        places_option("padding", "0", "Padding on each side; at most kernel/2.", 0),
-                                        {"ceil_mode", "false", "Round the output size up instead of down, so that a last partial window counts."}};
-  auto mean_options = options;
-  mean_options.push_back({"count_include_pad", "true", "Count padding as elements of the mean."});
   return {.help = "Maximum of each window, as nn.MaxPool1d-3d.",
-          .options = options,
+          .options = window_options(),
           .make = maker_of<MaxPool>(),
           .channels = ChannelRole::kept,
           .pixels = PixelRole::window,
@@ -140,14 +141,10 @@ TRIREME_LAYER(max_pool) {
 }
 
 TRIREME_LAYER(avg_pool) {
-  const std::vector<OptionSpec> options{places_option("kernel", "", "Window size.", 1),
-                                        places_option("stride", "kernel", "Stride; kernel: the window size.", 1),
-                                        places_option("padding", "0", "Padding on each side; at most kernel/2.", 0),
-                                        {"ceil_mode", "false", "Round the output size up instead of down, so that a last partial window counts."}};
-  auto mean_options = options;
-  mean_options.push_back({"count_include_pad", "true", "Count padding as elements of the mean."});
+  std::vector<OptionSpec> options = window_options();
+  options.push_back({"count_include_pad", "true", "Count padding as elements of the mean."});
   return {.help = "Mean of each window, as nn.AvgPool1d-3d.",
-          .options = mean_options,
+          .options = options,
           .make = maker_of<AvgPool>(),
           .channels = ChannelRole::kept,
           .pixels = PixelRole::window,
@@ -155,12 +152,6 @@ TRIREME_LAYER(avg_pool) {
 }
 
 TRIREME_LAYER(global_avg_pool) {
-  const std::vector<OptionSpec> options{places_option("kernel", "", "Window size.", 1),
-                                        places_option("stride", "kernel", "Stride; kernel: the window size.", 1),
-                                        places_option("padding", "0", "Padding on each side; at most kernel/2.", 0),
-                                        {"ceil_mode", "false", "Round the output size up instead of down, so that a last partial window counts."}};
-  auto mean_options = options;
-  mean_options.push_back({"count_include_pad", "true", "Count padding as elements of the mean."});
   return {.help = "Mean of each channel: (C, ...) to (C), as nn.AdaptiveAvgPool1d-3d(1) followed by flatten.",
           .make = maker_of<GlobalAvgPool>(),
           .channels = ChannelRole::kept,

@@ -3,7 +3,7 @@
 
 #include "base/error.hpp"
 #include "layers/kind.hpp"
-#include "layers/spatial.hpp"
+#include "layers/pixel_map.hpp"
 
 namespace trireme {
 
@@ -32,30 +32,17 @@ Box reach_of(const LayerOptions& options, const Shape& input, const Box& output)
   return reach;
 }
 
-template <class T>
-class Upsample final : public Layer<T> {
- public:
-  Upsample(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part) : geometry_(geometry_of(options, inputs[0])) {
-    const Shape& input = inputs[0];
-    geometry_.channels = part.in.of(input[0]);
-    if (part.split) {
-      geometry_.in = part.input.extent;
-      geometry_.in_first = part.input.first;
-      geometry_.out = part.output.extent;
-      geometry_.out_first = part.output.first;
-    }
-    this->output_ = spatial_shape(geometry_.channels, geometry_.out, input.rank() - 1);
-    this->needs_.input_in_backward = false;
-  }
-  void forward(const Pass& pass, std::span<const Span<const T>> inputs, Span<T> output) override {
-    upsample_forward<T>(pass.exec, geometry_, pass.samples, inputs[0], output);
-  }
-  void backward(const Pass& pass, std::span<const Span<const T>>, Span<const T>, Span<const T> dy, std::span<const Span<T>> dx) override {
-    if (dx[0].data() != nullptr) upsample_backward<T>(pass.exec, geometry_, pass.samples, dy, dx[0]);
-  }
+UpsampleGeometry part_geometry(const LayerOptions& options, const Shape& input, const LayerPart& part) {
+  UpsampleGeometry g = of_part(geometry_of(options, input), part);
+  g.channels = part.in.of(input[0]);
+  return g;
+}
 
- private:
-  UpsampleGeometry geometry_;
+template <class T>
+class Upsample final : public PixelMap<T, UpsampleGeometry, &upsample_forward<T>, &upsample_backward<T>> {
+ public:
+  Upsample(const LayerOptions& options, const std::vector<Shape>& inputs, const LayerPart& part)
+      : Upsample::PixelMap(part_geometry(options, inputs[0], part), inputs[0].rank() - 1) {}
 };
 
 }  // namespace
